@@ -10,7 +10,7 @@ use crate::clock;
 use crate::domain::Role;
 
 /// What a new key is to be for.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WantedApiKey, example = json!({"name": "dispatch", "role": "caller", "accounts": ["8618"], "expires": "2027-01-01"}))]
 pub struct CreateApiKeyRequest {

@@ -114,7 +114,8 @@ impl ApiState {
         self.inner.webhooks.as_ref().ok_or_else(|| Problem::conflict(words))
     }
 
-    pub(super) fn service(&self) -> Result<&ServiceHandles, Problem> {
+    /// What only a running service has; a problem without one.
+    pub fn service(&self) -> Result<&ServiceHandles, Problem> {
         let words = "this is done by a running service, and none runs here; ask one with --server";
         self.inner.service.as_ref().ok_or_else(|| Problem::conflict(words))
     }

@@ -25,11 +25,9 @@ impl<'q> Parameters<'q> {
         Ok(Parameters { pairs: query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect() })
     }
 
-    /// The parameters of a form. An absent or empty field is no parameter.
+    /// The parameters of a form or a command line. An absent field is no parameter.
     pub fn from_fields(fields: impl IntoIterator<Item = (&'q str, Option<&'q str>)>) -> Parameters<'q> {
-        let present =
-            |(name, value): (&'q str, Option<&'q str>)| Some((name, value.filter(|value| !value.is_empty())?));
-        Parameters { pairs: fields.into_iter().filter_map(present).collect() }
+        Parameters { pairs: fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect() }
     }
 
     /// The text of a parameter.

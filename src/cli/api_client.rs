@@ -1,6 +1,7 @@
-//! The source that a verb reads: a running service, or a data directory without one. Both get the same requests and
-//! give the same responses, byte for byte.
+//! The source that a verb reads: a running service, or a data directory without one. A service gets HTTP requests; on a
+//! directory the verb calls the API itself. Both give the same answers, byte for byte.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
@@ -8,12 +9,15 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Identity};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::{self, Runtime};
 use zeroize::Zeroizing;
 
 use super::listing_output::ListingFormat;
 use super::{Error, secret_file};
+use crate::api::{ApiState, ByteSource, Call, Operation, PageReader, Problem};
+use crate::audit::{Audit, EventView};
 use crate::client::{self, FailureClass, redact_url};
 use crate::config::{
     API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, FlagValue, SERVER_VARIABLE, load_from_process,
@@ -70,6 +74,12 @@ pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 /// The default URL of a service.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+
+/// A data directory without a service.
+pub(super) struct OfflineSource<'c> {
+    directory: &'c OfflineDirectory,
+    runtime: &'c Runtime,
+}
 
 /// An open source.
 pub(super) struct ApiClient {
@@ -150,9 +160,9 @@ impl SourceArgs {
 
 impl ApiClient {
     /// The open data directory, if the source is one.
-    pub(super) fn offline(&self) -> Option<&OfflineDirectory> {
+    pub(super) fn offline(&self) -> Option<OfflineSource<'_>> {
         match &self.backend {
-            ApiBackend::Directory(offline) => Some(offline),
+            ApiBackend::Directory(directory) => Some(OfflineSource { directory, runtime: &self.runtime }),
             ApiBackend::Server { .. } => None,
         }
     }
@@ -160,54 +170,36 @@ impl ApiClient {
     /// Undoes a rotation of the master key in a data directory without a running service; `None` if the source is a
     /// service.
     pub(super) fn abort_rotation(&self) -> Option<Result<RotationReport, Error>> {
-        let offline = self.offline()?;
-        Some(match offline.missing_key() {
+        let directory = self.offline()?.directory;
+        Some(match directory.missing_key() {
             Some(why) => Err(Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false }),
-            None => offline.abort_rotation(self.runtime.handle()).map_err(Error::from),
+            None => directory.abort_rotation(self.runtime.handle()).map_err(Error::from),
         })
     }
 
-    /// Sends a request, and passes the response to `take` as it arrives.
+    /// Sends a request to a service, and passes the response to `take` as it arrives. Without a service it is a problem.
     pub(super) fn request(
         &self,
         question: &ApiRequest<'_>,
         take: impl FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.request_with_body(question, "", take)
+        let ApiRequest { method, path, accept } = *question;
+        let (http, url) = self.server()?;
+        let request = if method == "POST" { http.post(api_url(url, path)) } else { http.get(api_url(url, path)) };
+        self.runtime.block_on(send_to_service(http, url, request.header("accept", accept), take))
     }
 
-    /// Sends a request. Only a data directory gets the body; a service gets one through [`ApiClient::submit`].
-    fn request_with_body(
-        &self,
-        question: &ApiRequest<'_>,
-        body: &str,
-        take: impl FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let ApiRequest { method, path, accept } = *question;
+    fn server(&self) -> Result<(&reqwest::Client, &str), Error> {
         match &self.backend {
-            ApiBackend::Server { http, url } => {
-                let request =
-                    if method == "POST" { http.post(api_url(url, path)) } else { http.get(api_url(url, path)) };
-                self.runtime.block_on(send_to_service(http, url, request.header("accept", accept), take))
-            }
-            ApiBackend::Directory(offline) => self.runtime.block_on(async {
-                let answer = offline.send(method, path, accept, body.to_owned()).await?;
-                let pieces =
-                    answer.body.map(|piece| piece.map_err(|error| broken_response_error("the data directory", &error)));
-                let drained = stream_body(answer.status, pieces, take).await;
-                match (drained, offline.missing_key()) {
-                    // The master key is missing, and only this side knows why.
-                    (Err(Error::ErrorResponse { status: 503, .. }), Some(why)) => {
-                        Err(Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false })
-                    }
-                    (drained, _) => drained,
-                }
-            }),
+            ApiBackend::Server { http, url } => Ok((http, url)),
+            ApiBackend::Directory(directory) => Err(directory.api().service().err().map_or(
+                Error::Usage("a directory takes no requests; name a running service with --server"),
+                Error::from,
+            )),
         }
     }
 
-    /// Sends a command to a service, with a JSON body or none; the response is one JSON value. A data directory rejects
-    /// commands that need a service, with a message that says so.
+    /// Sends a command to a service, with a JSON body or none; the response is one JSON value.
     pub(super) fn submit(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let mut answer = Vec::new();
         self.submit_streaming(method, path, body, |piece| {
@@ -225,10 +217,7 @@ impl ApiClient {
         body: Option<&Value>,
         take: impl FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let ApiBackend::Server { http, url } = &self.backend else {
-            let body = body.map(Value::to_string).unwrap_or_default();
-            return self.request_with_body(&ApiRequest { method, path, accept: JSON }, &body, take);
-        };
+        let (http, url) = self.server()?;
         let request =
             http.request(reqwest::Method::from_bytes(method.as_bytes()).unwrap_or_default(), api_url(url, path));
         let request = match body {
@@ -256,6 +245,76 @@ impl ApiClient {
         })?;
         Ok(serde_json::from_slice(&body).unwrap_or_default())
     }
+}
+
+impl OfflineSource<'_> {
+    /// The audit of the directory's journal.
+    pub(super) fn audit(&self) -> &Audit {
+        self.directory.audit()
+    }
+
+    /// Calls an operation.
+    pub(super) fn call<T>(
+        &self,
+        operation: Operation,
+        run: impl AsyncFnOnce(&ApiState, &Call) -> Result<T, Problem>,
+    ) -> Result<T, Error> {
+        let answer = self.runtime.block_on(async {
+            let call = self.directory.call(operation)?;
+            run(self.directory.api(), &call).await
+        });
+        answer.map_err(|problem| match (problem.status, self.directory.missing_key()) {
+            // The master key is missing, and only this side knows why.
+            (503, Some(why)) => Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false },
+            (_, _) => problem.into(),
+        })
+    }
+
+    /// Calls an operation whose answer is one JSON value.
+    pub(super) fn call_json<T: Serialize>(
+        &self,
+        operation: Operation,
+        run: impl AsyncFnOnce(&ApiState, &Call) -> Result<T, Problem>,
+    ) -> Result<Value, Error> {
+        Ok(serde_json::to_value(self.call(operation, run)?).unwrap_or_default())
+    }
+}
+
+/// Passes a long answer of a data directory to `take`, piece by piece.
+pub(super) fn take_bytes(source: ByteSource, mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    let mut failure = None;
+    let produced = source.write_to(&mut |piece| match take(&piece) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    });
+    match failure {
+        Some(error) => Err(error),
+        None => produced.map_err(|problem| unreadable_directory_error(&problem)),
+    }
+}
+
+/// Passes events of a data directory to `take`, as lines of JSON.
+pub(super) fn take_events(
+    pages: PageReader<EventView>,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for page in pages {
+        for event in page.map_err(|problem| unreadable_directory_error(&problem))? {
+            let mut line = event.to_json();
+            line.push(b'\n');
+            take(&line)?;
+        }
+    }
+    Ok(())
+}
+
+/// The error for a long answer that came to no end.
+fn unreadable_directory_error(problem: &Problem) -> Error {
+    let mend = "what came is not the whole answer; see with `muster verify` whether the journal is whole";
+    Error::Unreachable { server: "the data directory".to_owned(), why: problem.detail.clone(), mend }
 }
 
 /// The value of an environment variable, if it is set and not empty.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::api_client::{ApiRequest, JSON, SourceArgs};
+use super::api_client::{ApiRequest, JSON, SourceArgs, take_bytes};
 use super::progress::ProgressDisplay;
 use super::signals::InterruptFlag;
 use super::{Error, output};
+use crate::api::{maintenance, operation};
 
 /// Write a backup of everything, but for the master key, to a file
 #[derive(clap::Args)]
@@ -46,11 +47,15 @@ impl BackupArgs {
         // A 0600 temporary file in the target's directory; it is deleted unless it is renamed into place.
         let mut file = NamedTempFile::with_prefix_in(".muster-backup-", above).map_err(failed("write beside"))?;
         let bar = ProgressDisplay::with_bytes("backing up");
-        open.request(&ApiRequest { method: "POST", path: "backup", accept: JSON }, |piece| {
+        let write = |piece: &[u8]| {
             interrupt.check()?;
             bar.advance(piece.len() as u64);
             file.write_all(piece).map_err(failed("write"))
-        })?;
+        };
+        match open.offline() {
+            Some(offline) => take_bytes(offline.call(operation::BACKUP, maintenance::create_backup)?, write)?,
+            None => open.request(&ApiRequest { method: "POST", path: "backup", accept: JSON }, write)?,
+        }
         file.as_file().sync_all().map_err(failed("write"))?;
         interrupt.check()?;
         file.persist_noclobber(to).map_err(|error| failed("move the backup to")(error.error))?;

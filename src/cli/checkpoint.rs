@@ -2,6 +2,7 @@
 
 use super::api_client::{ApiRequest, JSON, SourceArgs};
 use super::{Error, output};
+use crate::api::{log_proofs, operation};
 
 /// Print a signed checkpoint of the log: how long it is, and the root over all of it
 ///
@@ -25,7 +26,16 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 impl CheckpointArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let path = if self.public_key { "log/public-key" } else { "log/checkpoint" };
-        self.source.open()?.request(&ApiRequest { method: "GET", path, accept: JSON }, output::print_bytes)
+        let open = self.source.open()?;
+        match open.offline() {
+            Some(offline) if self.public_key => {
+                output::print(&offline.call(operation::SHOW_PUBLIC_KEY, log_proofs::show_public_key)?)
+            }
+            Some(offline) => output::print(&offline.call(operation::SHOW_CHECKPOINT, log_proofs::show_checkpoint)?),
+            None => {
+                let path = if self.public_key { "log/public-key" } else { "log/checkpoint" };
+                open.request(&ApiRequest { method: "GET", path, accept: JSON }, output::print_bytes)
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::Error;
 use super::api_client::{ApiRequest, JSON, RequestArgs};
 use super::listing_output;
+use crate::api::{accounts, operation, parse_account};
 
 /// Show what changed in an account between two of its versions
 #[derive(clap::Args)]
@@ -26,9 +27,16 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such account or versi
 
 impl DiffArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let path = format!("accounts/{}/diff?from={}&to={}", self.number, self.from, self.to);
-        let found =
-            self.request.source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
+        let open = self.request.source.open()?;
+        let found = match open.offline() {
+            Some(offline) => offline.call_json(operation::DIFF_ACCOUNT, async |api, call| {
+                accounts::diff_account(api, call, parse_account("account", &self.number)?, self.from, self.to).await
+            })?,
+            None => {
+                let path = format!("accounts/{}/diff?from={}&to={}", self.number, self.from, self.to);
+                open.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?
+            }
+        };
         let changes = found["changes"].as_array().map_or(&[][..], Vec::as_slice);
         listing_output::print_rows(self.request.output, ["field", "from", "to"], changes)
     }

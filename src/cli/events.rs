@@ -1,8 +1,10 @@
 //! `muster events`.
 
 use super::Error;
-use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
+use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string, take_events};
 use super::listing_output::EventPrinter as Printed;
+use crate::api::events::{self as journal_events, EventQuery, ReadStart};
+use crate::api::{Parameters, operation};
 
 /// Show what happened to all accounts, and to the service itself
 #[derive(clap::Args)]
@@ -45,6 +47,21 @@ impl EventsArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let open = self.request.source.open()?;
         let mut events = Printed::new(self.request.output);
+        if let Some(offline) = open.offline() {
+            let pages = offline.call(operation::LIST_EVENTS, async |api, call| {
+                let parameters = Parameters::from_fields([
+                    ("type", self.types.as_deref()),
+                    ("account", self.account.as_deref()),
+                    ("since", self.since.as_deref()),
+                    ("until", self.until.as_deref()),
+                ]);
+                let start = ReadStart::After(self.after.unwrap_or(0));
+                let query = EventQuery { start, filter: parameters.event_filter()? };
+                journal_events::read_events(api, call, query, self.limit.unwrap_or(u64::MAX))
+            })?;
+            take_events(pages, |line| events.print_ndjson(line))?;
+            return events.finish();
+        }
         let query = query_string(&[
             ("after", self.after.map(|after| after.to_string())),
             ("type", self.types.clone()),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use tracing_subscriber::filter::ParseError;
 
+use crate::api::Problem;
 use crate::{audit, config, conformance, demo, receiver, service, traces};
 
 /// The exit code of the process.
@@ -133,6 +134,13 @@ pub enum Error {
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Error {
+        let Problem { status, detail, is_integrity_fault, .. } = problem;
+        Error::ErrorResponse { status, detail, is_fault: is_integrity_fault }
+    }
 }
 
 impl Error {

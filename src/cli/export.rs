@@ -1,8 +1,9 @@
 //! `muster export`.
 
-use super::api_client::{ApiRequest, NDJSON, SourceArgs, query_string};
+use super::api_client::{ApiRequest, NDJSON, SourceArgs, query_string, take_bytes};
 use super::progress::ProgressDisplay;
 use super::{Error, output};
+use crate::api::{Parameters, maintenance, operation};
 
 /// Write events to standard output, as CloudEvents with a proof at the end, or as CSV
 #[derive(clap::Args)]
@@ -37,6 +38,25 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 impl ExportArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let open = self.source.open()?;
+        let bar = ProgressDisplay::with_bytes("exporting");
+        let print = |piece: &[u8]| {
+            bar.advance(piece.len() as u64);
+            output::print_bytes(piece)
+        };
+        if let Some(offline) = open.offline() {
+            let source = offline.call(operation::EXPORT_EVENTS, async |api, call| {
+                let parameters = Parameters::from_fields([
+                    ("format", Some(self.format.as_str())),
+                    ("account", self.account.as_deref()),
+                    ("type", self.types.as_deref()),
+                    ("since", self.since.as_deref()),
+                    ("until", self.until.as_deref()),
+                ]);
+                let (format, filter) = (parameters.export_format()?, parameters.event_filter()?);
+                maintenance::export_events(api, call, format, filter).await
+            })?;
+            return take_bytes(source, print);
+        }
         let query = query_string(&[
             ("format", Some(self.format.clone())),
             ("account", self.account.clone()),
@@ -44,10 +64,6 @@ impl ExportArgs {
             ("since", self.since.clone()),
             ("until", self.until.clone()),
         ]);
-        let bar = ProgressDisplay::with_bytes("exporting");
-        open.request(&ApiRequest { method: "GET", path: &format!("export{query}"), accept: NDJSON }, |piece| {
-            bar.advance(piece.len() as u64);
-            output::print_bytes(piece)
-        })
+        open.request(&ApiRequest { method: "GET", path: &format!("export{query}"), accept: NDJSON }, print)
     }
 }

@@ -1,8 +1,11 @@
 //! `muster history`.
 
 use super::Error;
-use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
+use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string, take_events};
 use super::listing_output::EventPrinter;
+use crate::api::accounts::{self, HistoryQuery};
+use crate::api::{Parameters, operation, parse_account};
+use crate::audit::HistoryOrder;
 
 /// Show what happened to an account: every event, when, and who asked
 #[derive(clap::Args)]
@@ -58,6 +61,22 @@ impl HistoryArgs {
             let question = ApiRequest { method: "GET", path: &format!("events{query}"), accept: EVENT_STREAM };
             open.request(&question, |piece| events.print_sse(piece))?;
             return Err(Error::LiveTailEnded);
+        } else if let Some(offline) = open.offline() {
+            let pages = offline.call(operation::SHOW_HISTORY, async |api, call| {
+                let parameters = Parameters::from_fields([
+                    ("type", self.types.as_deref()),
+                    ("since", self.since.as_deref()),
+                    ("until", self.until.as_deref()),
+                ]);
+                let query = HistoryQuery {
+                    account: parse_account("account", &self.number)?,
+                    order: if self.reverse { HistoryOrder::Descending } else { HistoryOrder::Ascending },
+                    filter: parameters.event_filter()?,
+                    cursor: None,
+                };
+                accounts::read_history(api, call, query, self.limit.unwrap_or(u64::MAX)).await
+            })?;
+            take_events(pages, |line| events.print_ndjson(line))?;
         } else {
             let order = self.reverse.then(|| "desc".to_owned());
             let limit = self.limit.map(|limit| limit.to_string());

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::api_client::{ApiRequest, JSON, RequestArgs};
 use super::listing_output;
 use super::{Error, secret_file};
+use crate::api::api_keys::{self, CreateApiKeyRequest};
+use crate::api::operation;
 
 /// Give and take away API keys, of a running service or of a directory that none uses
 #[derive(clap::Args)]
@@ -103,25 +106,35 @@ impl KeysArgs {
 
 impl CreateKeyArgs {
     fn run(&self) -> Result<(), Error> {
-        let role = self.role.to_possible_value().map(|role| role.get_name().to_owned());
-        let mut body = json!({"name": self.name, "role": role, "accounts": self.accounts});
-        if let Some(expires) = &self.expires {
-            body["expires"] = json!(expires);
-        }
-        if let Some(tenant) = &self.tenant {
-            body["tenant"] = json!(tenant);
-        }
-        if let Some(file) = &self.tenant_secret_file {
-            body["secret"] = json!(secret_file::read_secret(file)?);
-        }
-        self.request.print_value(&self.request.source.open()?.submit("POST", "keys", Some(&body))?)
+        let wanted = CreateApiKeyRequest {
+            name: self.name.clone(),
+            role: self.role.to_possible_value().map(|role| role.get_name().to_owned()).unwrap_or_default(),
+            accounts: self.accounts.clone(),
+            expires: self.expires.clone(),
+            tenant: self.tenant.clone(),
+            secret: self
+                .tenant_secret_file
+                .as_ref()
+                .map(|file| secret_file::read_secret(file).map(Zeroizing::new))
+                .transpose()?,
+        };
+        let open = self.request.source.open()?;
+        self.request.print_value(&match open.offline() {
+            Some(offline) => offline.call_json(operation::CREATE_API_KEY, async |api, call| {
+                api_keys::create_key(api, call, wanted).await
+            })?,
+            None => open.submit("POST", "keys", Some(&serde_json::to_value(&wanted).unwrap_or_default()))?,
+        })
     }
 }
 
 impl ListKeysArgs {
     fn run(&self) -> Result<(), Error> {
-        let listed =
-            self.request.source.open()?.request_json(&ApiRequest { method: "GET", path: "keys", accept: JSON })?;
+        let open = self.request.source.open()?;
+        let listed = match open.offline() {
+            Some(offline) => offline.call_json(operation::LIST_API_KEYS, api_keys::list_keys)?,
+            None => open.request_json(&ApiRequest { method: "GET", path: "keys", accept: JSON })?,
+        };
         let columns = ["id", "name", "role", "tenant", "accounts", "state", "created", "expires", "revoked"];
         let keys = listed["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
         listing_output::print_rows(self.request.output, columns, keys)
@@ -130,7 +143,13 @@ impl ListKeysArgs {
 
 impl RevokeKeyArgs {
     fn run(&self) -> Result<(), Error> {
-        self.request.print_value(&self.request.source.open()?.submit("DELETE", &format!("keys/{}", self.key), None)?)
+        let open = self.request.source.open()?;
+        self.request.print_value(&match open.offline() {
+            Some(offline) => offline.call_json(operation::REVOKE_API_KEY, async |api, call| {
+                api_keys::revoke_key(api, call, self.key).await
+            })?,
+            None => open.submit("DELETE", &format!("keys/{}", self.key), None)?,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Error;
 use super::api_client::{ApiRequest, JSON, RequestArgs, query_string};
 use super::listing_output;
+use crate::api::{Parameters, accounts, operation, parse_account};
 
 /// Show how an account stands, or stood, and what made it so
 #[derive(clap::Args)]
@@ -30,10 +31,20 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown, or was no
 
 impl StateArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let query = query_string(&[("at", self.at.clone()), ("version", self.version.map(|it| it.to_string()))]);
-        let path = format!("accounts/{}{query}", self.number);
-        let state =
-            self.request.source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
+        let version = self.version.map(|version| version.to_string());
+        let open = self.request.source.open()?;
+        let state = match open.offline() {
+            Some(offline) => offline.call_json(operation::SHOW_ACCOUNT, async |api, call| {
+                let account = parse_account("account", &self.number)?;
+                let as_of = [("at", self.at.as_deref()), ("version", version.as_deref())];
+                accounts::show_account(api, call, account, Parameters::from_fields(as_of).as_of()?).await
+            })?,
+            None => {
+                let query = query_string(&[("at", self.at.clone()), ("version", version)]);
+                let path = format!("accounts/{}{query}", self.number);
+                open.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?
+            }
+        };
         listing_output::print_value(self.request.output, &state)
     }
 }

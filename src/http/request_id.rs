@@ -48,7 +48,7 @@ impl RequestIdGenerator {
     }
 
     /// 64 bits of microseconds, so that ids sort by time, then 64 hashed bits.
-    fn generate(&self) -> RequestId {
+    pub fn generate(&self) -> RequestId {
         let drawn = self.generated.fetch_add(1, Ordering::Relaxed);
         let micros = clock::now().0.cast_unsigned();
         RequestId(u128::from(micros) << 64 | u128::from(self.hasher.hash_one(drawn)))

@@ -1,13 +1,18 @@
 //! A data directory without a running service: read, and changed where that needs no service.
 
+use std::time::Duration;
+
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use crate::access::{ApiKeys, AuthContext};
+use crate::access::{ApiKeys, AuthContext, Authenticator};
+use crate::api::{AccountSelection, ApiState, Call, Operation, Problem};
 use crate::audit::{Audit, TransparencyLog};
 use crate::config::Settings;
-use crate::http::{InProcessClient, InProcessRequest, InProcessResponse};
+use crate::http::RequestIdGenerator;
 use crate::journal::{Origin, RequesterIdentity};
+use crate::limits::REQUESTS_PER_SECOND;
 use crate::projections::Roster;
 use crate::store::Store;
 use crate::vault::{self, RotationReport, Vault};
@@ -15,7 +20,7 @@ use crate::vault::{self, RotationReport, Vault};
 /// An open data directory without a running service.
 pub struct OfflineDirectory {
     audit: Audit,
-    keys: ApiKeys,
+    api: ApiState,
     vault: Option<Vault>,
     /// Why nothing can be signed, if that is so.
     missing_key: Option<vault::Error>,
@@ -34,8 +39,10 @@ impl OfflineDirectory {
             Ok((key, vault)) => (Some(TransparencyLog::open(&store, &journal, key)?), Some(vault), None),
             Err(why) => (None, None, Some(why)),
         };
-        let keys = ApiKeys::open(&journal, vault.clone())?;
-        Ok(OfflineDirectory { audit: Audit::new(store, journal, roster, log), keys, vault, missing_key: unsigned })
+        let authenticator = Authenticator::new(ApiKeys::open(&journal, vault.clone())?, REQUESTS_PER_SECOND);
+        let audit = Audit::new(store, journal, roster, log);
+        let api = ApiState::new(audit.clone(), None, None, authenticator, Duration::MAX, CancellationToken::new());
+        Ok(OfflineDirectory { audit, api, vault, missing_key: unsigned })
     }
 
     /// The audit of its journal.
@@ -48,17 +55,15 @@ impl OfflineDirectory {
         self.missing_key.as_ref()
     }
 
-    /// Answers a request under `/api/v1`, like the service.
-    pub async fn send(&self, method: &str, path: &str, accept: &str, body: String) -> Result<InProcessResponse, Error> {
-        let client = InProcessClient::offline(self.audit.clone(), self.keys.clone());
-        // Access to the data directory replaces an API key.
-        let (auth, peer, headers) = (AuthContext::OWNER, None, &[("accept", accept)]);
-        let request = InProcessRequest { auth, peer, method, path, headers, body };
-        client
-            .send(request)
-            .await
-            .map(InProcessResponse::from)
-            .map_err(|error| Error::InvalidRequest(error.to_string()))
+    /// The API on this directory.
+    pub fn api(&self) -> &ApiState {
+        &self.api
+    }
+
+    /// A call of the API. Access to the data directory replaces an API key.
+    pub fn call(&self, operation: Operation) -> Result<Call, Problem> {
+        let (id, from) = (RequestIdGenerator::default().generate(), "command line".to_owned());
+        Call::new(&self.api, operation, AccountSelection::All, AuthContext::OWNER, id, from)
     }
 
     /// Undoes an interrupted rotation of the master key, and says what the operator does next. Blocks; `runtime`
