@@ -24,7 +24,6 @@
 //! | `operation_doc` | builder of one operation of the OpenAPI document |
 //! | `parameter_schemas` | schemas of parameters, with their bounds |
 //! | `openapi` | the OpenAPI document and Swagger UI |
-//! | `in_process` | a client of `/api/v1` inside this process |
 //! | `authentication` | authentication of a request by its headers |
 //! | `request_trace` | the trace that a request belongs to |
 //! | `request_id` | the id of a request in response, log and journal |
@@ -51,7 +50,6 @@ mod endpoint_registry;
 mod envelope;
 mod error;
 mod idempotency_key;
-mod in_process;
 mod json_objects;
 mod json_values;
 mod meta_webhook;
@@ -92,7 +90,6 @@ use warp::{Filter, Rejection, Reply};
 pub use authentication::{authenticate_page, is_same_origin, session_cookie, session_from_cookie};
 pub use endpoint::Endpoint;
 pub use endpoint_registry::endpoints;
-pub use in_process::{InProcessClient, InProcessRequest, InProcessResponse};
 pub use openapi::render_openapi;
 pub use request_id::{IncomingRequestId, RequestIdGenerator, X_REQUEST_ID};
 pub use request_metrics::ConsoleResponse;

@@ -1,5 +1,6 @@
 //! Routing of `/api/v1`, with authentication, deadline, trace and log line.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,6 @@ use super::authentication;
 use super::contract_requests::Query;
 use super::endpoint::{BodyLimit, Endpoint, Handler};
 use super::endpoint_registry::{NoEndpoint, find_endpoint};
-use super::in_process::InProcessAuth;
 use super::request_body::{MemoryBudget, RequestBody, drain_unread, read_body};
 use super::request_id::{IncomingRequestId, RequestIdGenerator, X_REQUEST_ID};
 use super::request_trace::RequestTrace;
@@ -39,30 +39,26 @@ pub fn v1_routes(
         .and(warp::method())
         .and(warp::query::<Query>())
         .and(warp::header::headers_cloned())
-        .and(
-            warp::ext::optional::<PeerAddress>()
-                .and(warp::ext::optional())
-                .map(|peer, admitted| RequestSource { peer, in_process: admitted }),
-        )
+        .and(warp::ext::optional::<PeerAddress>())
         .and(warp::body::stream())
-        .then(move |path: FullPath, method: Method, query: Query, headers: HeaderMap, source: RequestSource, body| {
-            let (state, memory_budget) = (state.clone(), memory_budget.clone());
-            let IncomingRequestId { id, header } = ids.read_or_generate(&headers);
-            let endpoint = find_endpoint(&method, path.as_str());
-            let documented_path = endpoint.as_ref().map_or("", |endpoint| endpoint.path);
-            let traced = RequestTrace::start(&method, documented_path, &headers, id);
-            traced.run(async move {
-                let started = Instant::now();
-                // A console page makes several requests, and logs its own line.
-                let is_page = matches!(source, RequestSource { peer: Some(_), in_process: Some(_) });
-                let request = ApiRequestHead { endpoint, path: path.as_str(), query, headers: &headers, source, id };
-                let mut body = Box::pin(body);
-                let answered = authenticate_and_handle(&state, request, &memory_budget, &mut body).await;
-                let mut response = answered.unwrap_or_else(|problem| {
-                    drain_unread(&headers, body);
-                    problem.respond()
-                });
-                if !is_page {
+        .then(
+            move |path: FullPath, method: Method, query: Query, headers: HeaderMap, peer: Option<PeerAddress>, body| {
+                // Only requests of tests come without a connection.
+                let peer = peer.map_or(SocketAddr::from(([127, 0, 0, 1], 0)), |PeerAddress(peer)| peer);
+                let (state, memory_budget) = (state.clone(), memory_budget.clone());
+                let IncomingRequestId { id, header } = ids.read_or_generate(&headers);
+                let endpoint = find_endpoint(&method, path.as_str());
+                let documented_path = endpoint.as_ref().map_or("", |endpoint| endpoint.path);
+                let traced = RequestTrace::start(&method, documented_path, &headers, id);
+                traced.run(async move {
+                    let started = Instant::now();
+                    let request = ApiRequestHead { endpoint, path: path.as_str(), query, headers: &headers, peer, id };
+                    let mut body = Box::pin(body);
+                    let answered = authenticate_and_handle(&state, request, &memory_budget, &mut body).await;
+                    let mut response = answered.unwrap_or_else(|problem| {
+                        drain_unread(&headers, body);
+                        problem.respond()
+                    });
                     tracing::info!(
                         method = method.as_str(),
                         path = path.as_str(),
@@ -72,11 +68,11 @@ pub fn v1_routes(
                         x_request_id = ?header,
                         "answered"
                     );
-                }
-                response.headers_mut().insert(X_REQUEST_ID, header);
-                response
-            })
-        })
+                    response.headers_mut().insert(X_REQUEST_ID, header);
+                    response
+                })
+            },
+        )
 }
 
 /// A request without its body.
@@ -85,16 +81,8 @@ struct ApiRequestHead<'r> {
     path: &'r str,
     query: Query,
     headers: &'r HeaderMap,
-    source: RequestSource,
+    peer: SocketAddr,
     id: RequestId,
-}
-
-/// Where a request comes from.
-struct RequestSource {
-    /// `None` for the command line on a data directory.
-    peer: Option<PeerAddress>,
-    /// The requester, already authenticated, if the request comes from this process.
-    in_process: Option<InProcessAuth>,
 }
 
 async fn authenticate_and_handle<B: Buf>(
@@ -104,13 +92,7 @@ async fn authenticate_and_handle<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
     // No deadline here: the throttle delays a rejected key on purpose, and it still gets its own error.
-    let auth = match &request.source {
-        RequestSource { in_process: Some(InProcessAuth(auth)), .. } => auth.clone(),
-        RequestSource { in_process: None, peer: Some(PeerAddress(peer)) } => {
-            authentication::authenticate(state.authenticator(), request.headers, peer.ip()).await?
-        }
-        RequestSource { in_process: None, peer: None } => AuthContext::OWNER,
-    };
+    let auth = authentication::authenticate(state.authenticator(), request.headers, request.peer.ip()).await?;
     let limit = match &request.endpoint {
         Ok(Endpoint { operation, .. }) if operation.time_limit == TimeLimit::None => Duration::MAX,
         Ok(_) | Err(_) => state.request_timeout(),
@@ -126,15 +108,14 @@ async fn handle<B: Buf>(
     memory_budget: &MemoryBudget,
     mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,
 ) -> Result<Response, Problem> {
-    let ApiRequestHead { endpoint, path, query, headers, source: RequestSource { peer, .. }, id } = request;
+    let ApiRequestHead { endpoint, path, query, headers, peer, id } = request;
     let endpoint = endpoint?;
-    let from = peer.map_or_else(|| "command line".to_owned(), |PeerAddress(peer)| peer.to_string());
     if let Access::Permission(permission) = endpoint.operation.access {
         auth.require(permission)?;
     }
     let path_parameters = endpoint.path_parameters(path);
     let selection = selected_accounts(endpoint.operation.accounts, &path_parameters, &query)?;
-    let call = Call::new(state, endpoint.operation, selection, auth, id, from)?;
+    let call = Call::new(state, endpoint.operation, selection, auth, id, peer.to_string())?;
     let requester = call.requester().clone();
     let body = match endpoint.body {
         BodyLimit::Unread => RequestBody::default(),

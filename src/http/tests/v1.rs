@@ -2,35 +2,37 @@
 
 use std::fmt::Write;
 
-use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use tokio_util::sync::CancellationToken;
+use warp::http::Request;
 
-use crate::access::{ApiKeys, AuthContext};
+use crate::access::{ApiKeys, Authenticator};
+use crate::api::ApiState;
 use crate::audit::tests::AuditFixture;
-use crate::http::{InProcessClient, InProcessRequest, InProcessResponse};
+use crate::http::v1_routes;
+use crate::limits::{REQUEST_TIMEOUT, REQUESTS_PER_SECOND};
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
 const LIVE: &str = "text/event-stream";
 
-async fn answer_here(
-    fixture: &AuditFixture,
-    keys: ApiKeys,
-    method: &str,
-    path: &str,
-    accept: &str,
-    body: String,
-) -> InProcessResponse {
-    let (auth, headers) = (AuthContext::OWNER, &[("accept", accept)]);
-    let request = InProcessRequest { auth, peer: None, method, path, headers, body };
-    InProcessClient::offline(fixture.audit.clone(), keys).send(request).await.unwrap().into()
+async fn send(fixture: &AuditFixture, method: &str, path: &str, accept: &str, body: &str) -> (u16, String) {
+    let authenticator = Authenticator::new(ApiKeys::open(fixture.audit.journal(), None).unwrap(), REQUESTS_PER_SECOND);
+    let stop = CancellationToken::new();
+    let state = ApiState::new(fixture.audit.clone(), None, None, authenticator, REQUEST_TIMEOUT, stop);
+    let request = Request::builder().method(method).uri(format!("/api/v1/{path}"));
+    let request = request.header("accept", accept).header("content-type", JSON).body(body.to_owned()).unwrap();
+    let Ok(response) = TowerToHyperService::new(warp::service(v1_routes(state))).call(request).await;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
 async fn answer(fixture: &AuditFixture, method: &str, path: &str, accept: &str) -> (u16, String) {
-    let keys = ApiKeys::open(fixture.audit.journal(), None).unwrap();
-    let answer = answer_here(fixture, keys, method, path, accept, String::new()).await;
-    let body: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
-    (answer.status, String::from_utf8(body.concat()).unwrap())
+    send(fixture, method, path, accept, "").await
 }
 
 #[tokio::test]
@@ -134,7 +136,6 @@ async fn valid_and_invalid_requests() {
 #[tokio::test]
 async fn secrets_in_field_names_are_not_repeated() {
     let fixture = AuditFixture::with_history().await;
-    let keys = ApiKeys::open(fixture.audit.journal(), None).unwrap();
     for (path, body) in [
         ("keys", r#"{"whsec_secret"}"#),
         ("keys", r#"{"whsec_secret":"key"}"#),
@@ -142,12 +143,10 @@ async fn secrets_in_field_names_are_not_repeated() {
         ("keys?%1b[31m%e2%80%ae=1", ""),
         ("keys", r#"{"name":"a","role":"admin","expires":"\u009b"}"#),
     ] {
-        let body = body.to_owned();
-        let answer = answer_here(&fixture, keys.clone(), "POST", path, JSON, body).await;
-        let words: Vec<_> = answer.body.map(|piece| piece.unwrap()).collect().await;
-        let problem: serde_json::Value = serde_json::from_slice(&words.concat()).unwrap();
+        let (status, text) = send(&fixture, "POST", path, JSON, body).await;
+        let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
         let detail = problem["detail"].as_str().unwrap();
-        assert!(answer.status == 400 && !detail.contains("whsec"), "{detail}");
+        assert!(status == 400 && !detail.contains("whsec"), "{detail}");
         assert!(!detail.contains(|letter: char| letter.is_control() || letter == '\u{202e}'), "{detail:?}");
     }
 }
