@@ -117,6 +117,7 @@ impl AccountActor {
     /// Decides a request. Nothing has been changed yet.
     fn decide_request(&mut self, request: AccountRequest) -> Result<Decision, journal::Error> {
         let choice = self.dependencies.routing.choice_for(self.account);
+        let offers = self.dependencies.gateway.offers();
         if let AccountRequest::Redispatch = request {
             self.dispatched.clear();
         }
@@ -126,7 +127,7 @@ impl AccountActor {
         let at = (self.dependencies.now)();
         let (decided, origin) = match request {
             AccountRequest::Dispatch | AccountRequest::Redispatch => (Ok(vec![]), Origin::SERVICE),
-            AccountRequest::Execute { command, origin, .. } => match decide(state, &command, at, choice) {
+            AccountRequest::Execute { command, origin, .. } => match decide(state, &command, at, choice, &offers) {
                 Ok(events) if !events.is_empty() && self.is_late(&command) => {
                     (Err(CommandRejection::NoRegistrationWaiting), origin)
                 }

@@ -178,8 +178,8 @@ impl ReportReceiver {
 impl ReportSender {
     /// Sends a gateway's report about an account. Waits while too many are in flight. A report made while the service
     /// stops is dropped, because the gateway will be asked again.
-    pub async fn send(&self, account: AccountNumber, report: Report) {
-        let what = InboxRequest::Execute(Command::Report(report), Origin::gateway(GatewayKind::Simulator));
+    pub async fn send(&self, gateway: GatewayKind, account: AccountNumber, report: Report) {
+        let what = InboxRequest::Execute(Command::Report(report), Origin::gateway(gateway));
         let _stopping = self.sender.send(InboxMessage { account, request: what, reply: None }).await;
     }
 

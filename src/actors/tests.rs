@@ -119,8 +119,8 @@ async fn a_session_from_the_caller_to_the_gateway_and_back() {
     assert_eq!(fixture.online(account).await.unwrap(), Ok(CommandSuccess::Recorded));
     assert_eq!(fixture.dispatched.recv().await, Some((account, PendingEffect::Connect { session: 1 })));
     let connected = |session| Report::Connected { session: Some(session), instance_code: String::new() };
-    fixture.reports.send(account, connected(7)).await;
-    fixture.reports.send(account, connected(1)).await;
+    fixture.reports.send(GatewayKind::Simulator, account, connected(7)).await;
+    fixture.reports.send(GatewayKind::Simulator, account, connected(1)).await;
     fixture.until(account, OnlineStatus::Online).await;
     assert_eq!(
         fixture.data.journal.head(),
@@ -252,7 +252,8 @@ async fn dropped_accounts_come_back() {
     for (session, reason) in [(1, Reason::NETWORK), (2, "flat battery"), (3, Reason::PAIRING_FAILED)] {
         assert_eq!(fixture.dispatched.recv().await, Some((account(1), PendingEffect::Connect { session })));
         let (reason, instance_code) = (Reason::new(reason), String::new());
-        fixture.reports.send(account(1), Report::Disconnected { session: None, reason, instance_code }).await;
+        let report = Report::Disconnected { session: None, reason, instance_code };
+        fixture.reports.send(GatewayKind::Simulator, account(1), report).await;
         fixture.until(account(1), OnlineStatus::Offline).await;
     }
     // Pairing failed, so a person has to scan again, and the callers decide when.

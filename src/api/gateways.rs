@@ -53,14 +53,7 @@ pub async fn reconcile_gateway(
 ) -> Result<ReconcileResponse, Problem> {
     let reason = parse_reason(&request.reason)?.to_owned();
     let gateways = &api.service()?.gateways;
-    if !gateways.is_reconcilable(gateway) {
-        return Err(Problem::conflict(match gateway {
-            GatewayKind::Simulator => "the simulator has no sessions to compare",
-            GatewayKind::Bridge | GatewayKind::CloudApi => {
-                "this gateway is not set up, so it has no sessions to compare"
-            }
-        }));
-    }
+    gateways.check_reconcilable(gateway).map_err(|unfit| Problem::conflict(unfit.to_string()))?;
     let requester = call.authorize()?.into_requester_identity();
     let event = AdministrativeEvent::ReconciliationOrdered { gateway, reason };
     api.record(event, requester).await.map_err(|error| {
@@ -73,7 +66,7 @@ pub async fn reconcile_gateway(
 
 /// Parses the name of a gateway.
 pub fn parse_gateway(name: &str) -> Result<GatewayKind, Problem> {
-    GatewayKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+    GatewayKind::from_name(name).ok_or_else(|| {
         let names = GatewayKind::ALL.map(GatewayKind::name).join(", ");
         Problem::not_found(format!("there is no gateway `{name}`; there are {names}"))
     })

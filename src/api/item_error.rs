@@ -78,8 +78,8 @@ pub fn rejection_code(rejection: CommandRejection) -> u16 {
         CommandRejection::OtherContent
         | CommandRejection::Banned
         | CommandRejection::Erased
-        | CommandRejection::PersonalAccount
-        | CommandRejection::VerifyTypeNotOffered
+        | CommandRejection::PersonalAccount { .. }
+        | CommandRejection::VerifyTypeNotOffered { .. }
         | CommandRejection::BudgetUsedUp { .. } => 409,
         CommandRejection::Unknown | CommandRejection::NoContent | CommandRejection::NoRegistrationWaiting => 404,
     }

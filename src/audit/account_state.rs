@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::cloud_event;
 use super::content_view::ContentView;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{Account, AccountNumber, Event, Registration};
+use crate::domain::{Account, AccountNumber, Event, GatewayKind, Registration};
 use crate::journal::{self, JournalRecord};
 
 /// An account, with the events that caused its state. It serializes as an [`AccountStateView`].
@@ -49,8 +50,8 @@ pub struct AccountStateView<'a> {
     pub(crate) reason: &'a str,
     /// The gateway's scan or pairing id of the last session; empty where there is none.
     pub(crate) instance_code: &'a str,
-    /// Who serves it: `simulator`, `bridge` or `cloud_api`.
-    #[schema(pattern = "^(simulator|bridge|cloud_api)$")]
+    /// The name of the gateway that serves it.
+    #[schema(schema_with = gateway_schema)]
     pub(crate) gateway: &'static str,
     /// The calls to register it, or to take that back, in the 72 hours up to the last of them; a provider takes ten.
     register_calls: usize,
@@ -68,6 +69,16 @@ pub struct AccountStateView<'a> {
     /// What was imported; null if nothing was.
     #[schema(required)]
     pub(crate) content: Option<ContentView<'a>>,
+}
+
+/// A gateway's name.
+fn gateway_schema() -> Object {
+    let names = GatewayKind::ALL.map(GatewayKind::name).join("|");
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("The name of the gateway that serves it."))
+        .pattern(Some(format!("^({names})$")))
+        .build()
 }
 
 /// A registration that waits for a code, without the codes.

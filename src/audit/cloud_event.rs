@@ -146,7 +146,7 @@ pub(super) fn origin(origin: Origin) -> String {
         // The simulator was the only gateway at first, so it has no name in this field.
         Principal::Gateway(id) => match u8::try_from(id).ok().and_then(GatewayKind::from_code) {
             Some(GatewayKind::Simulator) => "gateway".to_owned(),
-            Some(kind @ (GatewayKind::Bridge | GatewayKind::CloudApi)) => format!("gateway:{}", kind.name()),
+            Some(kind) => format!("gateway:{}", kind.name()),
             None => named("gateway", id),
         },
         Principal::Operator(id) => named("operator", id),

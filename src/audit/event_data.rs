@@ -72,7 +72,7 @@ pub(crate) enum EventData<'a> {
     },
     /// Of `gateway_assigned`.
     GatewayAssigned {
-        /// `simulator`, `bridge` or `cloud_api`.
+        /// Its name, as an account's `gateway` says it.
         gateway: &'static str,
     },
     /// Of `pin_kept`.
@@ -125,7 +125,7 @@ pub(crate) enum EventData<'a> {
     },
     /// Of `reconciliation_ordered`.
     ReconciliationOrdered {
-        /// Which: `bridge`, `cloud_api`.
+        /// Its name, as an account's `gateway` says it.
         gateway: &'static str,
         /// Why, as the operator said.
         reason: &'a str,

@@ -138,18 +138,6 @@ impl Default for GatewaySettings {
     }
 }
 
-impl GatewaySettings {
-    /// Whether the settings that a gateway requires are there. A gateway that is set up runs even if no rule leads to
-    /// it: it keeps the accounts that it served before until they move.
-    pub fn is_set_up(&self, kind: GatewayKind) -> bool {
-        match kind {
-            GatewayKind::Simulator => true,
-            GatewayKind::Bridge => self.bridge.secret.is_some(),
-            GatewayKind::CloudApi => self.cloud_api.waba_id.is_some() && self.cloud_api.token.is_some(),
-        }
-    }
-}
-
 /// Finds missing settings of gateways in use, and cleartext URLs to which no secret may be sent.
 pub(super) fn check_gateways(settings: &Settings, rows: &[SettingRow]) -> Vec<SettingError> {
     let gateway = &settings.gateway;

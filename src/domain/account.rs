@@ -122,7 +122,7 @@ impl Account {
             reason: Reason::none(),
             drops: 0,
             registration: None,
-            gateway: GatewayKind::Simulator,
+            gateway: GatewayKind::UNASSIGNED,
             pin: None,
             register_calls: Vec::new(),
         }

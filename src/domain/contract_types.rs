@@ -171,6 +171,16 @@ impl VerifyType {
     pub fn code(self) -> u8 {
         self as u8
     }
+
+    /// Its name in sentences.
+    pub fn name(self) -> &'static str {
+        match self {
+            VerifyType::Sms => "sms",
+            VerifyType::Voice => "voice",
+            VerifyType::MissedCall => "missed call",
+            VerifyType::Internal => "internal verification",
+        }
+    }
 }
 
 impl TryFrom<i64> for VerifyType {

@@ -4,8 +4,8 @@ use crate::limits::{REGISTER_CALLS, REGISTER_CALLS_WINDOW, REGISTRATION_ATTEMPTS
 
 use super::contract_types::truncate_reason;
 use super::{
-    Account, AccountType, Command, Content, Event, GatewayChoice, GatewayKind, OnlineStatus, ProviderCall, Reason,
-    Report, Status, Timestamp, VerifyType,
+    Account, AccountType, Command, Content, Event, GatewayChoice, GatewayKind, GatewayOffer, GatewayOffers,
+    OnlineStatus, ProviderCall, Reason, Report, Status, Timestamp,
 };
 
 /// Why a command is rejected. A rejected command changes nothing.
@@ -31,12 +31,19 @@ pub enum CommandRejection {
     NoRegistrationWaiting,
     /// Its gateway does not serve personal accounts.
     #[error(
-        "is a personal account, and the Cloud API serves business accounts only; import it with whatsappType 2, or choose another gateway for it"
+        "is a personal account, and {} serves business accounts only; import it with whatsappType 2, or choose another gateway for it",
+        .offer.title
     )]
-    PersonalAccount,
+    PersonalAccount {
+        /// What its gateway offers.
+        offer: &'static GatewayOffer,
+    },
     /// Its gateway does not offer this verification method.
-    #[error("is served by the Cloud API, which sends codes by sms (verifyType 0) and voice (1) only")]
-    VerifyTypeNotOffered,
+    #[error("is served by {}, which sends codes by {} only", .offer.title, .offer.list_verify_types())]
+    VerifyTypeNotOffered {
+        /// What its gateway offers.
+        offer: &'static GatewayOffer,
+    },
     /// The provider accepts no more such calls for this number.
     #[error(
         "was registered or deregistered {REGISTER_CALLS} times in {} hours, which is all that the provider takes",
@@ -48,13 +55,14 @@ pub enum CommandRejection {
     },
 }
 
-/// The events that follow from `command` in state `account` at `now`; `choice` is the gateway of the settings. No
-/// events: nothing would change, or the command no longer applies.
+/// The events that follow from `command` in state `account` at `now`. `choice` is the gateway of the settings, `offers`
+/// what each gateway offers. No events: nothing would change, or the command no longer applies.
 pub fn decide(
     account: &Account,
     command: &Command,
     now: Timestamp,
     choice: GatewayChoice,
+    offers: &GatewayOffers,
 ) -> Result<Vec<Event>, CommandRejection> {
     match command {
         Command::Import { content } => match &account.content {
@@ -83,7 +91,7 @@ pub fn decide(
                 Some(Event::AccountImported { content } | Event::ContentReplaced { content }) => is_of(content),
                 Some(_) | None => kept.unwrap_or(AccountType::Personal),
             };
-            let assigned = assign_gateway(account, account_type, choice)?;
+            let assigned = assign_gateway(account, account_type, choice, offers)?;
             if account.online_status.is_desired_online() {
                 return Ok(stored.into_iter().collect());
             }
@@ -101,14 +109,10 @@ pub fn decide(
             if account.registration.as_ref().is_some_and(|waiting| waiting.task == *task) {
                 return Ok(vec![]);
             }
-            let assigned = assign_gateway(account, *account_type, choice)?;
-            if choose_gateway(account, *account_type, choice) == GatewayKind::CloudApi {
-                match verify_type {
-                    VerifyType::Sms | VerifyType::Voice => {}
-                    VerifyType::MissedCall | VerifyType::Internal => {
-                        return Err(CommandRejection::VerifyTypeNotOffered);
-                    }
-                }
+            let assigned = assign_gateway(account, *account_type, choice, offers)?;
+            let offer = offers.of(choose_gateway(account, *account_type, choice));
+            if !offer.verify_types.contains(verify_type) {
+                return Err(CommandRejection::VerifyTypeNotOffered { offer });
             }
             let requested = Event::RegistrationRequested {
                 task: *task,
@@ -224,10 +228,12 @@ fn assign_gateway(
     account: &Account,
     account_type: AccountType,
     choice: GatewayChoice,
+    offers: &GatewayOffers,
 ) -> Result<Option<Event>, CommandRejection> {
     let gateway = choose_gateway(account, account_type, choice);
-    if gateway == GatewayKind::CloudApi && account_type == AccountType::Personal {
-        return Err(CommandRejection::PersonalAccount);
+    let offer = offers.of(gateway);
+    if account_type == AccountType::Personal && !offer.serves_personal_accounts {
+        return Err(CommandRejection::PersonalAccount { offer });
     }
     Ok((gateway != account.gateway).then_some(Event::GatewayAssigned { gateway }))
 }

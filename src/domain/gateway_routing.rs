@@ -79,6 +79,9 @@ impl GatewayKind {
     /// All gateways.
     pub const ALL: [GatewayKind; 3] = [GatewayKind::Simulator, GatewayKind::Bridge, GatewayKind::CloudApi];
 
+    /// The gateway of an account that no event assigned to one.
+    pub const UNASSIGNED: GatewayKind = GatewayKind::Simulator;
+
     /// Its stored code.
     pub fn code(self) -> u8 {
         self as u8

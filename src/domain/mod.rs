@@ -12,6 +12,7 @@
 //! | `content` | what is imported with an account |
 //! | `content_field` | the texts of that content: one line per field |
 //! | `command` | the commands |
+//! | `gateway_offer` | what a gateway offers to accounts |
 //! | `gateway_routing` | which gateway serves which account |
 //! | `event` | the events, and the statuses that they lead to |
 //! | `account` | the state, folded from events: `evolve`, `pending_effects` |
@@ -33,6 +34,7 @@ mod contract_types;
 mod decide;
 mod deterministic_random;
 mod event;
+mod gateway_offer;
 mod gateway_routing;
 mod invariants;
 mod notification;
@@ -52,6 +54,7 @@ pub use deterministic_random::{apply_jitter, deterministic_random};
 pub use event::Event;
 #[cfg(test)]
 pub(crate) use event::tests::events as sample_events;
+pub use gateway_offer::{GatewayOffer, GatewayOffers};
 pub use gateway_routing::{
     GatewayChoice, GatewayKind, GatewayRouting, MalformedRoutingRule, ProviderCall, RoutingCondition, RoutingRule,
 };

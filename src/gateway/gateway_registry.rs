@@ -1,21 +1,20 @@
-//! All gateways that the settings set up, as one port. It routes each account to its gateway.
+//! All gateways as one port. It routes each account to its gateway.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::bridge::IgnoredReportRow;
-use super::bulkhead::CallStats;
-use super::provider::{GatewayProvider, ProviderStats};
+use super::provider::{GatewayDependencies, GatewayDescription, GatewayProvider, GatewaySetupError};
 use super::reconcile::{ReconcileStatus, Reconciler};
-use super::simulator::Simulator;
+use super::remote_gateway::RemoteGateway;
 use crate::actors::{GatewayPort, ReportSender};
-use crate::domain::{Account, AccountNumber, GatewayKind, PendingEffect};
+use crate::config::Settings;
+use crate::domain::{Account, AccountNumber, GatewayKind, GatewayOffers, PendingEffect};
 use crate::metrics::{AccountState, Metrics};
 use crate::projections::Roster;
-use crate::store;
 
 /// The gateways. Cheap to clone.
 #[derive(Clone)]
@@ -24,80 +23,125 @@ pub struct GatewayRegistry {
 }
 
 struct GatewayRegistryInner {
-    simulator: Simulator,
-    providers: Vec<Arc<dyn GatewayProvider>>,
-    /// The reconciliation status of each provider, in the same order.
-    statuses: Vec<Arc<ReconcileStatus>>,
+    /// In the order of [`GatewayKind::ALL`].
+    entries: [GatewayEntry; GatewayKind::ALL.len()],
     reports: ReportSender,
 }
 
+/// One gateway, whether or not the settings set it up.
+pub(super) struct GatewayEntry {
+    pub(super) kind: GatewayKind,
+    pub(super) description: &'static GatewayDescription,
+    /// `None` if it is not set up.
+    pub(super) provider: Option<Arc<dyn GatewayProvider>>,
+    /// `None` if it is not set up, or built in.
+    pub(super) remote: Option<Arc<dyn RemoteGateway>>,
+    pub(super) reconciliation: Arc<ReconcileStatus>,
+}
+
+/// The sessions of a gateway cannot be compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotReconcilable {
+    /// The settings do not set it up.
+    #[error("this gateway is not set up, so it has no sessions to compare")]
+    NotSetUp,
+    /// It is built in: its sessions are those of the accounts.
+    #[error("{title} has no sessions to compare")]
+    BuiltIn {
+        /// The gateway in sentences.
+        title: &'static str,
+    },
+}
+
 impl GatewayRegistry {
-    /// A registry of the simulator and `others`.
-    pub(crate) fn new(
-        simulator: Simulator,
-        others: Vec<Arc<dyn GatewayProvider>>,
+    /// Opens the gateways that the settings set up.
+    pub(super) fn open(
+        describe: fn(GatewayKind) -> &'static GatewayDescription,
+        settings: &Settings,
+        dependencies: &GatewayDependencies,
+    ) -> Result<GatewayRegistry, GatewaySetupError> {
+        let mut providers = Vec::new();
+        for kind in GatewayKind::ALL {
+            let opened = (describe(kind).open)(settings, dependencies)?;
+            providers.extend(opened.map(|provider| (kind, provider)));
+        }
+        Ok(GatewayRegistry::new(describe, &providers, dependencies.reports.clone()))
+    }
+
+    /// A registry in which `providers` are set up.
+    pub(super) fn new(
+        describe: fn(GatewayKind) -> &'static GatewayDescription,
+        providers: &[(GatewayKind, Arc<dyn GatewayProvider>)],
         reports: ReportSender,
     ) -> GatewayRegistry {
-        let statuses = others.iter().map(|_| Arc::default()).collect();
-        GatewayRegistry { inner: Arc::new(GatewayRegistryInner { simulator, providers: others, statuses, reports }) }
+        let entries = GatewayKind::ALL.map(|kind| {
+            let provider = providers.iter().find(|(of, _)| *of == kind).map(|(_, provider)| provider.clone());
+            let remote = provider.clone().and_then(GatewayProvider::as_remote);
+            GatewayEntry { kind, description: describe(kind), provider, remote, reconciliation: Arc::default() }
+        });
+        GatewayRegistry { inner: Arc::new(GatewayRegistryInner { entries, reports }) }
     }
 
     /// Warns of each gateway that is not set up although `roster` has accounts at it.
     pub fn warn_of_missing(&self, roster: &Roster) {
-        for kind in GatewayKind::ALL.into_iter().filter(|kind| !self.is_set_up(*kind)) {
-            let counts = roster.counts_of_gateway(kind);
+        for GatewayEntry { kind, .. } in self.entries().iter().filter(|entry| entry.provider.is_none()) {
+            let counts = roster.counts_of_gateway(*kind);
             if counts.total() > 0 {
                 tracing::warn!(
                     gateway = kind.name(),
                     accounts = counts.total(),
                     online_coming = counts.of_state(AccountState::OnlineComing),
                     "accounts are served by a gateway that is not set up: what they wait for is kept; {}",
-                    what_to_do(kind)
+                    what_to_do(*kind)
                 );
             }
         }
     }
 
-    /// The providers that are set up, each with its reconciliation status.
-    fn providers(&self) -> impl Iterator<Item = (&Arc<dyn GatewayProvider>, &Arc<ReconcileStatus>)> {
-        self.inner.providers.iter().zip(&self.inner.statuses)
+    /// All gateways.
+    pub(super) fn entries(&self) -> &[GatewayEntry] {
+        &self.inner.entries
     }
 
-    /// The provider of this kind, if it is set up.
-    pub(crate) fn provider(&self, kind: GatewayKind) -> Option<&Arc<dyn GatewayProvider>> {
-        self.inner.providers.iter().find(|provider| provider.kind() == kind)
+    pub(super) fn entry(&self, kind: GatewayKind) -> &GatewayEntry {
+        &self.inner.entries[usize::from(kind.code())]
+    }
+
+    /// The gateway of this type, for requests that are for it alone; `None` if it is not set up.
+    pub(crate) fn find<G: GatewayProvider>(&self) -> Option<&G> {
+        let providers = self.entries().iter().filter_map(|entry| entry.provider.as_deref());
+        providers.map(|provider| provider as &dyn Any).find_map(|provider| provider.downcast_ref())
     }
 
     /// Reconciles every gateway with the roster: at start, every `every`, and on request, until `stop`.
     pub async fn run_reconciliation(self, roster: Roster, metrics: Metrics, every: Duration, stop: CancellationToken) {
-        let mut tasks = Vec::new();
-        for (provider, status) in self.providers() {
-            let (provider, status, reports) = (provider.clone(), status.clone(), self.inner.reports.clone());
-            let (roster, metrics) = (roster.clone(), metrics.clone());
-            tasks.push(Reconciler { provider, status, reports, roster, metrics, every }.run(stop.clone()));
-        }
-        join_all(tasks).await;
+        let remotes = self.entries().iter().filter_map(|entry| Some((entry, entry.remote.clone()?)));
+        let reconcilers = remotes.map(|(entry, remote)| Reconciler {
+            kind: entry.kind,
+            closes_sessions: entry.description.closes_sessions,
+            remote,
+            status: entry.reconciliation.clone(),
+            reports: self.inner.reports.clone(),
+            roster: roster.clone(),
+            metrics: metrics.clone(),
+            every,
+        });
+        join_all(reconcilers.map(|reconciler| reconciler.run(stop.clone()))).await;
     }
 
-    /// Reconciles one gateway now, if it is set up. For callers that have reason to doubt the reported state.
+    /// Reconciles one gateway now. For callers that have reason to doubt the reported state.
     pub fn trigger_reconciliation(&self, kind: GatewayKind) {
-        self.providers().filter(|(provider, _)| provider.kind() == kind).for_each(|(_, status)| status.trigger());
+        self.entry(kind).reconciliation.trigger();
     }
 
-    /// Whether this gateway is set up and has sessions that may differ from the roster.
-    pub fn is_reconcilable(&self, kind: GatewayKind) -> bool {
-        self.provider(kind).is_some()
-    }
-
-    /// The figures of one gateway, if it is set up.
-    pub(super) fn provider_status(&self, kind: GatewayKind) -> Option<(CallStats, &ReconcileStatus, ProviderStats)> {
-        let (provider, status) = self.providers().find(|(provider, _)| provider.kind() == kind)?;
-        Some((provider.bulkhead().call_stats(), status, provider.stats()))
-    }
-
-    /// The last ignored reports of one gateway, the newest first.
-    pub(super) fn ignored_reports(&self, kind: GatewayKind) -> Result<Vec<IgnoredReportRow>, store::Error> {
-        self.provider(kind).map_or_else(|| Ok(Vec::new()), |provider| provider.ignored_reports())
+    /// Fails if this gateway has no sessions that may differ from the roster.
+    pub fn check_reconcilable(&self, kind: GatewayKind) -> Result<(), NotReconcilable> {
+        let GatewayEntry { description, provider, remote, .. } = self.entry(kind);
+        match (provider, remote) {
+            (None, _) => Err(NotReconcilable::NotSetUp),
+            (Some(_), None) => Err(NotReconcilable::BuiltIn { title: description.offer.title }),
+            (Some(_), Some(_)) => Ok(()),
+        }
     }
 }
 
@@ -111,17 +155,17 @@ pub(super) fn what_to_do(kind: GatewayKind) -> String {
 
 impl GatewayPort for GatewayRegistry {
     fn dispatch(&self, account: AccountNumber, state: &Account, effect: &PendingEffect, left: Duration) {
-        match (state.gateway, self.provider(state.gateway)) {
-            (GatewayKind::Simulator, _) => self.inner.simulator.dispatch(account, state, effect, left),
-            (GatewayKind::Bridge | GatewayKind::CloudApi, Some(provider)) => {
-                provider.dispatch(account, state, effect, left);
-            }
-            // The effect stays pending. The first start with this gateway set up dispatches it.
-            (GatewayKind::Bridge | GatewayKind::CloudApi, None) => {}
+        // Without a provider the effect stays pending. The first start with this gateway set up dispatches it.
+        if let Some(provider) = &self.entry(state.gateway).provider {
+            provider.dispatch(account, state, effect, left);
         }
     }
 
+    fn offers(&self) -> GatewayOffers {
+        GatewayOffers::new(|kind| &self.entry(kind).description.offer)
+    }
+
     fn is_set_up(&self, kind: GatewayKind) -> bool {
-        kind == GatewayKind::Simulator || self.is_reconcilable(kind)
+        self.entry(kind).provider.is_some()
     }
 }

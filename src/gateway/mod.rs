@@ -2,36 +2,55 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `provider` | the trait that every gateway implements, and what its provider states about it |
+//! | `remote_gateway` | the trait of gateways that reach WhatsApp through another system |
+//! | `ignored_report` | a report of a gateway that changed nothing |
 //! | `gateway_registry` | all gateways as one port; it routes each account to its gateway |
-//! | `provider` | the trait that every gateway but the simulator implements |
+//! | `simulator` | the default gateway; it needs no WhatsApp account |
 //! | `bridge` | an operator's own gateway, over the bridge protocol |
-//! | `bulkhead` | limits and circuit breaker for the calls to one gateway |
 //! | `cloud_api` | Meta's WhatsApp Business Cloud API |
+//! | `bulkhead` | limits and circuit breaker for the calls to one gateway |
 //! | `reconcile` | compares a gateway's sessions with the roster and repairs differences |
 //! | `status_view` | the status of each gateway, for operators |
-//! | `simulator` | the default gateway; it needs no WhatsApp account |
 //!
-//! A gateway carries out the accounts' pending effects and reports what it sees. It never touches the journal.
+//! A gateway carries out the accounts' pending effects and reports what it sees. It never touches the journal. The
+//! manual's page `contributing` says how to add one.
 
 pub mod bridge;
 mod bulkhead;
 pub mod cloud_api;
 mod gateway_registry;
+mod ignored_report;
 mod provider;
 mod reconcile;
+mod remote_gateway;
 mod simulator;
 mod status_view;
 
-#[cfg(test)]
-mod tests;
-
 pub use bridge::Bridge;
 pub use cloud_api::CloudApi;
-pub use gateway_registry::GatewayRegistry;
-pub(crate) use provider::GatewayProvider;
-pub use simulator::Simulator;
+pub use gateway_registry::{GatewayRegistry, NotReconcilable};
+pub(crate) use ignored_report::IgnoredReportView;
+pub use provider::{GatewayDependencies, GatewaySetupError, LatestSession, StoreSync};
 pub use status_view::GatewayView;
 pub(crate) use status_view::{
-    AccountsServed, CallsView, DifferenceCounts, IgnoredReportView, LastReconciliationView, ReconciliationFailureView,
-    ReconciliationView,
+    AccountsServed, CallsView, DifferenceCounts, LastReconciliationView, ReconciliationFailureView, ReconciliationView,
 };
+
+use crate::config::Settings;
+use crate::domain::GatewayKind;
+use provider::GatewayDescription;
+
+/// What the provider of each gateway states.
+fn describe(kind: GatewayKind) -> &'static GatewayDescription {
+    match kind {
+        GatewayKind::Simulator => &simulator::DESCRIPTION,
+        GatewayKind::Bridge => &bridge::DESCRIPTION,
+        GatewayKind::CloudApi => &cloud_api::DESCRIPTION,
+    }
+}
+
+/// Opens the gateways that the settings set up. Call it within a runtime: their tasks run there.
+pub fn open(settings: &Settings, dependencies: &GatewayDependencies) -> Result<GatewayRegistry, GatewaySetupError> {
+    GatewayRegistry::open(describe, settings, dependencies)
+}

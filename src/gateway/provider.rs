@@ -1,83 +1,81 @@
-//! The trait that every gateway implements, except the simulator, which is always available.
+//! The trait that every gateway implements, what its provider states about it, and what it is built from.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::bridge::IgnoredReportRow;
-use super::bulkhead::Bulkhead;
-use crate::domain::{Account, AccountNumber, GatewayKind, PendingEffect, Reason};
-use crate::store;
+use super::remote_gateway::RemoteGateway;
+use crate::actors::ReportSender;
+use crate::clock::Moments;
+use crate::config::Settings;
+use crate::domain::{Account, AccountNumber, GatewayOffer, PendingEffect};
+use crate::projections::Roster;
+use crate::store::Store;
+use crate::vault::Vault;
 
-/// A gateway that reaches WhatsApp through another system.
-pub(crate) trait GatewayProvider: Send + Sync + 'static {
-    /// The kind of this gateway.
-    fn kind(&self) -> GatewayKind;
+/// What a provider states about its gateway. Nothing else in Muster knows rules of one gateway.
+pub(crate) struct GatewayDescription {
+    /// What it offers to accounts, and its name in sentences.
+    pub(crate) offer: GatewayOffer,
+    /// Whether it closes sessions that no account needs. Where it does not, they outlive a recycled account.
+    pub(crate) closes_sessions: bool,
+    /// Opens it; `None` if the settings do not set it up. A gateway that is set up runs even if no rule leads to it: it
+    /// keeps the accounts that it served before until they move.
+    pub(crate) open: fn(&Settings, &GatewayDependencies) -> Result<Option<Arc<dyn GatewayProvider>>, GatewaySetupError>,
+}
 
+/// A gateway: it carries out pending effects, and reports what it sees.
+pub(crate) trait GatewayProvider: Any + Send + Sync {
     /// Starts a pending effect of an account in this state, and returns at once. The outcome arrives as a report.
     /// The same effect may be dispatched again. After `left` the account no longer waits for it.
     fn dispatch(&self, account: AccountNumber, state: &Account, effect: &PendingEffect, left: Duration);
 
-    /// Lists all sessions of this gateway. Fails rather than return a part of them.
-    fn list_sessions(&self) -> BoxFuture<'_, Result<Vec<GatewaySession>, GatewayUnavailable>>;
-
-    /// Closes an unwanted session, and returns at once. Does nothing where sessions outlive a recycled account.
-    fn close_session(&self, account: AccountNumber, session: Option<u32>);
-
-    /// The bulkhead of its calls.
-    fn bulkhead(&self) -> &Bulkhead;
-
-    /// Further figures for operators.
-    fn stats(&self) -> ProviderStats {
-        ProviderStats::default()
-    }
-
-    /// Its last reports that changed nothing, the newest first.
-    fn ignored_reports(&self) -> Result<Vec<IgnoredReportRow>, store::Error> {
-        Ok(Vec::new())
+    /// The gateway as a remote one; `None` if it is built in, and so always available.
+    fn as_remote(self: Arc<Self>) -> Option<Arc<dyn RemoteGateway>> {
+        None
     }
 }
 
-/// Figures that only some gateways have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct ProviderStats {
-    /// Commands that wait to be sent or fetched.
-    pub(crate) work_queued: Option<u64>,
-    /// Age of the last ingested report when it was ingested.
-    pub(crate) report_lag: Option<Duration>,
+/// What gateways are built from. Each takes what it needs.
+pub struct GatewayDependencies {
+    /// Keeps what a gateway must remember.
+    pub store: Store,
+    /// Makes writes to the store durable.
+    pub sync_store: StoreSync,
+    /// Seals and opens secrets.
+    pub vault: Vault,
+    /// The reported state of all accounts, and which gateway serves each.
+    pub roster: Roster,
+    /// The number of an account's latest session.
+    pub latest_session: LatestSession,
+    /// Sends reports to the accounts.
+    pub reports: ReportSender,
+    /// The clock.
+    pub now: Moments,
+    /// Ends all tasks when it is cancelled.
+    pub stop: CancellationToken,
+    /// Tracks all tasks, so that the service can wait for them.
+    pub tasks: TaskTracker,
 }
 
-/// A session as a gateway sees it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct GatewaySession {
-    /// The account.
-    pub(crate) account: AccountNumber,
-    /// The session number, where the gateway knows it.
-    pub(crate) session: Option<u32>,
-    /// Its state.
-    pub(crate) state: GatewaySessionState,
-    /// The gateway's scan or pairing id; empty where there is none.
-    pub(crate) instance_code: String,
-}
+/// Makes writes to the store's tables durable, in a commit shared with other waiters. The error is a sentence.
+pub type StoreSync = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// The state of a session.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum GatewaySessionState {
-    /// Being opened.
-    Connecting,
-    /// Open.
-    Connected,
-    /// WhatsApp banned the account.
-    Banned {
-        /// The reason for the ban.
-        reason: Reason,
-    },
-}
+/// Returns the number of an account's latest session.
+pub type LatestSession = Arc<dyn Fn(AccountNumber) -> u32 + Send + Sync>;
 
-/// Why a gateway cannot be called.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{reason}")]
-pub(crate) struct GatewayUnavailable {
-    /// The reason as a sentence, without secrets.
-    pub(crate) reason: String,
+/// A gateway cannot be opened. The text is that of its own error.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct GatewaySetupError(Box<dyn std::error::Error + Send + Sync>);
+
+impl GatewaySetupError {
+    /// Wraps the gateway's own error.
+    pub(crate) fn new(error: impl std::error::Error + Send + Sync + 'static) -> GatewaySetupError {
+        GatewaySetupError(Box::new(error))
+    }
 }

@@ -4,15 +4,14 @@ use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::GatewayRegistry;
-use super::bridge::{IgnoreReason, IgnoredReportRow};
 use super::bulkhead::{CallStats, GatewayBreakerState};
-use super::gateway_registry::what_to_do;
-use super::provider::ProviderStats;
+use super::gateway_registry::{GatewayEntry, GatewayRegistry, what_to_do};
+use super::ignored_report::IgnoredReportView;
 use super::reconcile::{CompletedReconciliation, ReconcileFailure, ReconcileStatus};
+use super::remote_gateway::RemoteGateway;
 use crate::audit::write_time;
 use crate::clock;
-use crate::domain::{GatewayKind, Timestamp, mask_digits};
+use crate::domain::{GatewayKind, Timestamp};
 use crate::limits::RECONCILE_RETRY_WAIT;
 use crate::metrics::{AccountState, BreakerState, Difference, Metrics};
 use crate::projections::{AccountCounts, Roster};
@@ -23,7 +22,7 @@ use crate::store;
 #[serde(rename_all = "camelCase")]
 #[schema(as = Gateway)]
 pub struct GatewayView {
-    /// `simulator`, `bridge` or `cloud_api`.
+    /// Its name, as an account's `gateway` says it.
     pub(crate) name: &'static str,
     /// Whether it serves accounts that no rule names.
     pub(crate) is_default: bool,
@@ -153,7 +152,7 @@ pub(crate) struct ReconciliationFailureView {
 
 /// Something that went wrong.
 #[derive(Serialize, ToSchema)]
-#[schema(as = GatewayError)]
+#[schema(as = GatewayCallError)]
 pub(crate) struct GatewayErrorView {
     #[schema(format = DateTime)]
     pub(crate) at: String,
@@ -161,67 +160,41 @@ pub(crate) struct GatewayErrorView {
     pub(crate) what: String,
 }
 
-/// A report that changed nothing.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = GatewayIgnored)]
-pub(crate) struct IgnoredReportView {
-    /// When it came.
-    #[schema(format = DateTime)]
-    pub(crate) at: String,
-    /// When the gateway made it.
-    #[schema(format = DateTime)]
-    pub(crate) made_at: String,
-    /// The gateway's stream of reports.
-    pub(crate) stream: String,
-    /// Its place in the stream.
-    pub(crate) sequence: u64,
-    /// The account, masked: `861******232`. Empty where a report of an unknown type names none.
-    pub(crate) account: String,
-    /// What it says, a word of the protocol; `unknown` where its type is none and looks like none.
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    /// Why it changed nothing.
-    pub(crate) why: IgnoreReason,
-}
-
 impl GatewayRegistry {
     /// The status of all gateways, with the accounts that `roster` lists. `default` serves accounts that match no rule.
     pub fn views(&self, roster: &Roster, default: GatewayKind) -> Result<Vec<GatewayView>, store::Error> {
-        let view = |kind| {
-            let counts = roster.counts_of_gateway(kind);
-            let mut view = GatewayView::of(kind, kind == default, &counts);
-            if let Some((call_stats, status, stats)) = self.provider_status(kind) {
-                view = view.with(&call_stats, status, &stats);
-                view.ignored_reports = self.ignored_reports(kind)?.into_iter().map(IgnoredReportView::of).collect();
+        let view = |entry: &GatewayEntry| {
+            let view = GatewayView::of(entry, entry.kind == default, &roster.counts_of_gateway(entry.kind));
+            match &entry.remote {
+                Some(remote) => view.with(&**remote, &entry.reconciliation),
+                None => Ok(view),
             }
-            Ok(view)
         };
-        GatewayKind::ALL.into_iter().map(view).collect()
+        self.entries().iter().map(view).collect()
     }
 
     /// Sets the metrics of all gateways.
     pub fn update_metrics(&self, metrics: &Metrics) {
-        for kind in GatewayKind::ALL {
-            let call_stats = self.provider_status(kind);
-            let is_up = call_stats.as_ref().is_some_and(|(call_stats, status, _)| is_up(call_stats, status));
-            let is_always = kind == GatewayKind::Simulator;
-            metrics.gateway_set_up.with(kind).set(u64::from(is_always || call_stats.is_some()));
-            metrics.gateway_up.with(kind).set(u64::from(is_always || is_up));
-            let Some((call_stats, _, _)) = call_stats else { continue };
-            metrics.gateway_in_flight.with(kind).set(call_stats.in_flight as u64);
+        for GatewayEntry { kind, provider, remote, reconciliation, .. } in self.entries() {
+            let call_stats = remote.as_ref().map(|remote| remote.bulkhead().call_stats());
+            let is_away = call_stats.as_ref().is_some_and(|call_stats| !is_up(call_stats, reconciliation));
+            metrics.gateway_set_up.with(*kind).set(u64::from(provider.is_some()));
+            metrics.gateway_up.with(*kind).set(u64::from(provider.is_some() && !is_away));
+            let Some(call_stats) = call_stats else { continue };
+            metrics.gateway_in_flight.with(*kind).set(call_stats.in_flight as u64);
             for state in BreakerState::ALL {
-                metrics.gateway_breaker.with((kind, *state)).set(u64::from(*state == breaker_label(&call_stats)));
+                metrics.gateway_breaker.with((*kind, *state)).set(u64::from(*state == breaker_label(&call_stats)));
             }
             if let Some(error) = call_stats.errors.first() {
-                metrics.gateway_last_error.with(kind).set(error.at.0 as f64 / 1e6);
+                metrics.gateway_last_error.with(*kind).set(error.at.0 as f64 / 1e6);
             }
         }
     }
 }
 
 impl GatewayView {
-    fn of(kind: GatewayKind, is_default: bool, counts: &AccountCounts) -> GatewayView {
+    /// A gateway that is built in, or is not set up.
+    fn of(entry: &GatewayEntry, is_default: bool, counts: &AccountCounts) -> GatewayView {
         let accounts = AccountsServed {
             total: counts.total(),
             online_coming: counts.of_state(AccountState::OnlineComing),
@@ -230,21 +203,19 @@ impl GatewayView {
             offline: counts.of_state(AccountState::Offline),
             banned: counts.of_state(AccountState::Banned),
         };
-        let (state, summary) = match (kind, accounts.total) {
-            (GatewayKind::Simulator, _) => ("up", "It is built in, and always there.".to_owned()),
-            (GatewayKind::Bridge | GatewayKind::CloudApi, 0) => {
-                ("not_set_up", "It is not set up, and no account needs it.".to_owned())
-            }
-            (GatewayKind::Bridge | GatewayKind::CloudApi, served) => {
+        let (state, summary) = match (&entry.provider, accounts.total) {
+            (Some(_), _) => ("up", "It is built in, and always there.".to_owned()),
+            (None, 0) => ("not_set_up", "It is not set up, and no account needs it.".to_owned()),
+            (None, served) => {
                 let says = format!(
                     "It is not set up, and {served} accounts are served by it: what they wait for is kept. What to do: {}.",
-                    what_to_do(kind)
+                    what_to_do(entry.kind)
                 );
                 ("not_set_up", says)
             }
         };
         GatewayView {
-            name: kind.name(),
+            name: entry.kind.name(),
             is_default,
             state,
             summary,
@@ -258,9 +229,10 @@ impl GatewayView {
         }
     }
 
-    /// Adds the figures of a gateway that is set up.
-    fn with(mut self, call_stats: &CallStats, status: &ReconcileStatus, stats: &ProviderStats) -> GatewayView {
-        (self.state, self.summary) = describe_state(call_stats, status);
+    /// Adds the figures of a remote gateway.
+    fn with(mut self, remote: &dyn RemoteGateway, status: &ReconcileStatus) -> Result<GatewayView, store::Error> {
+        let (call_stats, stats) = (remote.bulkhead().call_stats(), remote.stats());
+        (self.state, self.summary) = describe_state(&call_stats, status);
         let open_until = match call_stats.breaker {
             GatewayBreakerState::Open { until } => {
                 Some(write_time(clock::now().plus(until.saturating_duration_since(Instant::now()))))
@@ -271,7 +243,7 @@ impl GatewayView {
             in_flight: call_stats.in_flight,
             answered: call_stats.answered,
             failed: call_stats.failed,
-            breaker: breaker_label(call_stats).word(),
+            breaker: breaker_label(&call_stats).word(),
             open_until,
             last_answer: call_stats.last_answer.map(write_time),
         });
@@ -284,7 +256,8 @@ impl GatewayView {
         self.errors = call_stats.errors.iter().map(|each| error((each.at, each.message.clone()))).collect();
         self.work_queued = stats.work_queued;
         self.report_lag_ms = stats.report_lag.map(|lag| millis(lag.as_millis()));
-        self
+        self.ignored_reports = remote.ignored_reports()?;
+        Ok(self)
     }
 }
 
@@ -317,22 +290,6 @@ impl ReconciliationFailureView {
         ReconcileFailure { since, reason: why, consecutive_failures: failed }: ReconcileFailure,
     ) -> ReconciliationFailureView {
         ReconciliationFailureView { since: write_time(since), why, failed }
-    }
-}
-
-impl IgnoredReportView {
-    fn of(ignored: IgnoredReportRow) -> IgnoredReportView {
-        let kind = ignored.type_name().to_owned();
-        let IgnoredReportRow { at, made_at, account, sequence, why, stream, .. } = ignored;
-        IgnoredReportView {
-            at: write_time(at),
-            made_at: write_time(made_at),
-            stream,
-            sequence,
-            account: account.map(|account| mask_digits(&account.to_string())).unwrap_or_default(),
-            kind,
-            why,
-        }
     }
 }
 

@@ -139,12 +139,8 @@ pub struct ApiDependencies {
     pub audit: Audit,
     /// Delivery of webhooks.
     pub webhooks: Webhooks,
-    /// The bridge to external gateways; `None` if it is not set up.
-    pub bridge: Option<Bridge>,
     /// The API keys.
     pub keys: ApiKeys,
-    /// Meta's Cloud API; `None` if it is not set up.
-    pub cloud_api: Option<CloudApi>,
     /// The gateways.
     pub gateways: GatewayRegistry,
     /// The gateway of accounts that no rule names.
@@ -238,7 +234,7 @@ impl Api {
     }
 
     fn cloud_api(&self) -> Option<&CloudApi> {
-        self.inner.dependencies.cloud_api.as_ref()
+        self.gateways().find()
     }
 
     fn journal(&self) -> &Journal {
@@ -289,7 +285,7 @@ pub async fn serve(
     let metrics = api.metrics().clone();
     let connection_limit = ConnectionLimit::new(max_connections, max_connections_per_address).with_metrics(&metrics);
     let bridge_state = bridge_endpoints::BridgeState {
-        bridge: api.inner.dependencies.bridge.clone(),
+        bridge: api.gateways().find::<Bridge>().cloned(),
         authenticator: api.authenticator().clone(),
         memory_budget: api.memory_budget().clone(),
         is_tls: tls.is_some(),

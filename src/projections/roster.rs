@@ -134,23 +134,25 @@ impl Roster {
         self.accounts_where(|row| row.online_status.is_desired_online() || dropped.contains(&row.account))
     }
 
-    /// The accounts that are online at the simulator, oldest first.
-    pub fn online_at_the_simulator(&self) -> Vec<AccountNumber> {
+    /// The accounts that are online at this gateway, oldest first.
+    pub fn online_at_gateway(&self, gateway: GatewayKind) -> Vec<AccountNumber> {
         let (chunks, served) = {
             let state = self.read();
             (state.rows.chunks(), state.gateways.clone())
         };
-        select_accounts(&chunks, |row| row.online_status == OnlineStatus::Online && !served.contains_key(&row.account))
+        let gateway_of =
+            |account: &AccountNumber| served.get(account).map_or(GatewayKind::UNASSIGNED, |served| served.gateway);
+        select_accounts(&chunks, |row| row.online_status == OnlineStatus::Online && gateway_of(&row.account) == gateway)
     }
 
     /// The gateway of an account; `None` for an account without events.
     pub fn gateway_of(&self, account: AccountNumber) -> Option<GatewayKind> {
         let state = self.read();
-        let served = || state.gateways.get(&account).map_or(GatewayKind::Simulator, |served| served.gateway);
+        let served = || state.gateways.get(&account).map_or(GatewayKind::UNASSIGNED, |served| served.gateway);
         state.rows.contains(account).then(served)
     }
 
-    /// The accounts of a gateway, by number. The list is empty for the simulator.
+    /// The accounts of a gateway, by number. The list is empty for [`GatewayKind::UNASSIGNED`].
     pub fn accounts_of_gateway(&self, gateway: GatewayKind) -> Vec<ServedAccount> {
         let mut accounts: Vec<AccountNumber> = {
             let state = self.read();
@@ -168,7 +170,7 @@ impl Roster {
         rows.collect()
     }
 
-    /// One account of another gateway than the simulator.
+    /// One account of another gateway than [`GatewayKind::UNASSIGNED`].
     pub fn account_at_gateway(&self, account: AccountNumber) -> Option<(GatewayKind, ServedAccount)> {
         self.read().account_at_gateway(account)
     }
@@ -177,11 +179,11 @@ impl Roster {
     pub fn counts_of_gateway(&self, gateway: GatewayKind) -> AccountCounts {
         let state = self.read();
         let of = |kind: GatewayKind| state.gateway_counts[usize::from(kind.code())];
-        match gateway {
-            GatewayKind::Bridge | GatewayKind::CloudApi => of(gateway),
-            GatewayKind::Simulator => {
-                state.rows.counts().minus(of(GatewayKind::Bridge)).minus(of(GatewayKind::CloudApi))
-            }
+        if gateway == GatewayKind::UNASSIGNED {
+            let assigned = GatewayKind::ALL.into_iter().filter(|kind| *kind != gateway).map(of);
+            assigned.fold(state.rows.counts(), AccountCounts::minus)
+        } else {
+            of(gateway)
         }
     }
 

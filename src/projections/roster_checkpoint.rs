@@ -2,7 +2,7 @@
 //!
 //! The format is 64-bit words, little endian: format, store id, position of the last event, position and time of the
 //! last change of a row, largest task id, number of waiting registrations, number of dropped accounts, number of
-//! accounts at another gateway than the simulator. Then come the account numbers of the first two groups. The third
+//! accounts at another gateway than `UNASSIGNED`. Then come the account numbers of the first two groups. The third
 //! group has the number times 256 plus its gateway, followed by the account's version. The rows come last, in order:
 //! account number times 256, plus status times 16, plus online status.
 
@@ -79,7 +79,7 @@ impl RosterCheckpoint {
         let dropped = words.by_ref().take(dropped).map(AccountNumber::from_stored).collect::<Option<_>>()?;
         let served = (0..served).map(|_| {
             let (word, version) = (words.next()?, words.next()?);
-            let gateway = GatewayKind::from_code(word as u8).filter(|gateway| *gateway != GatewayKind::Simulator)?;
+            let gateway = GatewayKind::from_code(word as u8).filter(|gateway| *gateway != GatewayKind::UNASSIGNED)?;
             Some((AccountNumber::from_stored(word >> 8)?, GatewayAssignment { gateway, version }))
         });
         let served = served.collect::<Option<_>>()?;

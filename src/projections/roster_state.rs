@@ -16,7 +16,7 @@ pub(super) struct RosterState {
     pub(super) waiting: BTreeSet<AccountNumber>,
     /// Accounts that are offline although their callers want them online, and may be reconnected.
     pub(super) dropped: BTreeSet<AccountNumber>,
-    /// Accounts at another gateway than the simulator.
+    /// Accounts at another gateway than [`GatewayKind::UNASSIGNED`].
     pub(super) gateways: HashMap<AccountNumber, GatewayAssignment>,
     /// Their counts by status, indexed by the gateway's code.
     pub(super) gateway_counts: [AccountCounts; GatewayKind::ALL.len()],
@@ -71,14 +71,14 @@ impl RosterState {
         }
     }
 
-    /// Counts the accounts at other gateways than the simulator from scratch.
+    /// Counts the accounts in `gateways` from scratch.
     pub(super) fn recount(&mut self) {
         self.gateway_counts = Default::default();
         let counted: Vec<_> = self.gateways.keys().map(|account| self.counted_row(*account)).collect();
         counted.into_iter().for_each(|after| self.update_counts(None, after));
     }
 
-    /// The gateway and row to count for an account at another gateway than the simulator.
+    /// The gateway and row to count for an account in `gateways`.
     fn counted_row(&self, account: AccountNumber) -> Option<(GatewayKind, RosterRow)> {
         let served = self.gateways.get(&account)?;
         Some((served.gateway, self.rows.get(account)?))
@@ -98,12 +98,11 @@ impl RosterState {
 
     fn apply_gateway(&mut self, account: AccountNumber, event: &Event, version: u64) {
         if let Event::GatewayAssigned { gateway } = event {
-            match gateway {
-                GatewayKind::Simulator => self.gateways.remove(&account),
-                GatewayKind::Bridge | GatewayKind::CloudApi => {
-                    self.gateways.insert(account, GatewayAssignment { gateway: *gateway, version })
-                }
-            };
+            if *gateway == GatewayKind::UNASSIGNED {
+                self.gateways.remove(&account);
+            } else {
+                self.gateways.insert(account, GatewayAssignment { gateway: *gateway, version });
+            }
         } else if let Some(served) = self.gateways.get_mut(&account) {
             served.version = version;
         }

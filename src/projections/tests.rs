@@ -211,7 +211,7 @@ proptest! {
         }
         prop_assert_eq!(metrics.projection_lag.with(Projection::Roster).get(), 3);
         prop_assert_eq!(roster.accounts_with_pending_effects(), model.select(|it| it.has_pending_work() || it.is_dropped()));
-        prop_assert_eq!(roster.online_at_the_simulator(), model.select(|it| {
+        prop_assert_eq!(roster.online_at_gateway(GatewayKind::Simulator), model.select(|it| {
             it.online_status == OnlineStatus::Online && it.gateway == GatewayKind::Simulator
         }));
         let at_the_bridge: Vec<_> = roster.accounts_of_gateway(GatewayKind::Bridge);
@@ -351,7 +351,7 @@ fn roster_catches_up_with_the_journal_and_then_follows_it() {
     let (roster, journal) = start();
     assert_eq!((roster.position(), render(&roster.list())), (3, before), "the checkpoint and the tail");
     append(&journal, 3, vec![Event::RecycleRequested]);
-    assert_eq!((roster.position(), roster.online_at_the_simulator()), (4, vec![]));
+    assert_eq!((roster.position(), roster.online_at_gateway(GatewayKind::Simulator)), (4, vec![]));
 
     // A checkpoint ahead of the journal belongs to another history.
     roster.apply(&records(5, [(number, Event::OnlineRequested)]));

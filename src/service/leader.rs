@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::gateway_providers::GatewayProviders;
 use super::{Error, OpenStorage};
-use crate::actors::{self, Accounts};
+use crate::actors::{self, Accounts, ReportSender};
 use crate::clock;
 use crate::config::Settings;
-use crate::gateway::{GatewayRegistry, Simulator};
+use crate::gateway::{self, GatewayDependencies, GatewayRegistry};
 use crate::idempotency::IdempotencyRecords;
 use crate::journal::Journal;
 use crate::vault::{RotationReport, Vault};
@@ -24,7 +24,6 @@ use crate::webhooks::Webhooks;
 pub(super) struct Leader {
     pub(super) accounts: Accounts,
     pub(super) gateways: GatewayRegistry,
-    pub(super) providers: GatewayProviders,
     pub(super) webhooks: Webhooks,
     pub(super) idempotency: IdempotencyRecords,
     tasks: TaskTracker,
@@ -43,18 +42,7 @@ impl Leader {
         let [work, deliveries] = [(); 2].map(|()| CancellationToken::new());
 
         let (reports, reported) = actors::report_channel();
-        // If the account cannot be read, its next command reports the error; until then its session counts as the first.
-        let sessions = journal.clone();
-        let session_of = move |account| sessions.load_account(account).map_or(1, |(state, _)| state.latest_session);
-        let (simulator, channel) = Simulator::new(
-            &settings.simulator,
-            vault.clone(),
-            reports.clone(),
-            roster.online_at_the_simulator(),
-            session_of,
-        );
-        let providers = GatewayProviders::open(settings, storage, &reports, &work, &tasks)?;
-        let gateways = GatewayRegistry::new(simulator, providers.providers(), reports);
+        let gateways = gateway::open(settings, &gateway_dependencies(storage, reports, &work, &tasks))?;
         gateways.warn_of_missing(roster);
         let (accounts, inbox) = Accounts::start(
             journal.clone(),
@@ -67,15 +55,15 @@ impl Leader {
         )?;
         let webhooks =
             Webhooks::start(store, journal, vault, settings.address_guard(), &settings.webhooks, &deliveries)?;
-        tasks.spawn(channel.run(work.clone()));
         tasks.spawn(inbox.run(roster.accounts_with_pending_effects(), work.clone()));
-        providers.spawn_tasks(&gateways, storage, settings.gateway.reconcile_every, &work, &tasks);
+        let (metrics, every) = (journal.metrics().clone(), settings.gateway.reconcile_every);
+        tasks.spawn(gateways.clone().run_reconciliation(roster.clone(), metrics, every, work.clone()));
 
         let idempotency = IdempotencyRecords::open(store, journal.clone(), clock::trusted);
         tasks.spawn(idempotency.clone().expire_periodically(work.clone()));
 
         resume_rotation(vault, journal);
-        Ok(Leader { accounts, gateways, providers, webhooks, idempotency, tasks, work, deliveries })
+        Ok(Leader { accounts, gateways, webhooks, idempotency, tasks, work, deliveries })
     }
 
     /// Stops the work, then the delivery of its results. No command may be sent any more.
@@ -86,6 +74,34 @@ impl Leader {
         self.accounts.drain().await;
         self.deliveries.cancel();
         self.webhooks.drain().await;
+    }
+}
+
+/// What gateways are built from. Their tasks end with `stop`, and are tracked by `tasks`.
+fn gateway_dependencies(
+    storage: &OpenStorage,
+    reports: ReportSender,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> GatewayDependencies {
+    let OpenStorage { store, vault, roster, journal, .. } = storage;
+    let (syncing, sessions) = (journal.clone(), journal.clone());
+    GatewayDependencies {
+        store: store.clone(),
+        sync_store: Arc::new(move || {
+            let journal = syncing.clone();
+            async move { journal.sync().await.map_err(|error| error.to_string()) }.boxed()
+        }),
+        vault: vault.clone(),
+        roster: roster.clone(),
+        // If the account cannot be read, its next command reports the error; until then its session counts as the first.
+        latest_session: Arc::new(move |account| {
+            sessions.load_account(account).map_or(1, |(state, _)| state.latest_session)
+        }),
+        reports,
+        now: clock::moment,
+        stop: stop.clone(),
+        tasks: tasks.clone(),
     }
 }
 

@@ -6,10 +6,8 @@
 //! | `leader` | everything that changes something, started and stopped as one value |
 //! | `checkpoint_saving` | what is saved beside the log, during operation and at shutdown |
 //! | `offline_directory` | a data directory without a running service |
-//! | `gateway_providers` | the gateways that the settings set up |
 
 mod checkpoint_saving;
-mod gateway_providers;
 mod leader;
 mod offline_directory;
 
@@ -33,7 +31,7 @@ use crate::clock;
 use crate::config::{EffectiveSettings, Settings};
 use crate::console::Console;
 use crate::domain::Channel;
-use crate::gateway::{bridge, cloud_api};
+use crate::gateway::GatewaySetupError;
 pub use crate::http::render_openapi as description;
 use crate::http::{self, Api, ApiDependencies, TlsError, TlsReloader};
 use crate::journal::{self, Journal};
@@ -106,12 +104,9 @@ pub enum Error {
     /// An erasure in progress cannot be completed.
     #[error(transparent)]
     UnfinishedErasure(#[from] actors::ErasureError),
-    /// The bridge cannot be set up.
+    /// A gateway cannot be opened.
     #[error(transparent)]
-    Bridge(#[from] bridge::Error),
-    /// The Cloud API cannot be set up.
-    #[error(transparent)]
-    CloudApi(#[from] cloud_api::CloudApiSetupError),
+    Gateway(#[from] GatewaySetupError),
     /// The webhooks cannot be started.
     #[error(transparent)]
     Webhooks(#[from] webhooks::Error),
@@ -137,8 +132,7 @@ impl Error {
             | Error::Vault(_)
             | Error::Actors(_)
             | Error::UnfinishedErasure(_)
-            | Error::Bridge(_)
-            | Error::CloudApi(_)
+            | Error::Gateway(_)
             | Error::Webhooks(_)
             | Error::WebhooksFailed(_) => false,
         }
@@ -273,9 +267,7 @@ fn build_api(
         idempotency: leader.idempotency.clone(),
         audit: Audit::new(store, journal, roster, Some(log)),
         webhooks: leader.webhooks.clone(),
-        bridge: leader.providers.bridge.clone(),
         keys: keys.clone(),
-        cloud_api: leader.providers.cloud_api.clone(),
         gateways: leader.gateways.clone(),
         default_gateway: settings.gateway.routing.default,
         settings: rows.clone().into(),

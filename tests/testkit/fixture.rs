@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use muster::actors::{Accounts, GatewayPort, Inbox, ReportReceiver};
+use muster::actors::{Accounts, GatewayPort, Inbox, ReportReceiver, ReportSender};
 use muster::audit::{self, Audit, TransparencyLog};
+use muster::clock;
 use muster::config::Settings;
+use muster::gateway::GatewayDependencies;
 use muster::journal::Journal;
 use muster::projections::Roster;
 use muster::store::Store;
@@ -13,6 +15,7 @@ use muster::vault::Vault;
 use muster::webhooks::Webhooks;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// A store with its journal, roster and vault. The directory is deleted with it.
 pub struct StorageFixture {
@@ -45,6 +48,21 @@ impl StorageFixture {
         let Settings { actors, accounts, gateway: config, .. } = &self.settings;
         let (journal, routing) = (self.journal.clone(), config.routing.clone());
         Accounts::start(journal, actors, accounts, routing, gateway, reported, 0).unwrap()
+    }
+
+    /// What gateways are built from. Their reports go to `reports`.
+    pub fn gateway_dependencies(&self, reports: ReportSender) -> GatewayDependencies {
+        GatewayDependencies {
+            store: self.store.clone(),
+            sync_store: Arc::new(|| Box::pin(async { Ok(()) })),
+            vault: self.vault.clone(),
+            roster: self.roster.clone(),
+            latest_session: Arc::new(|_| 1),
+            reports,
+            now: clock::moment,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
     }
 
     /// Starts the webhooks, which run until `stop`. Call it within a runtime.

@@ -27,7 +27,7 @@ fn account_after(given: &str) -> Account {
 /// The outcome of `words` in `state` at `now`: a rejection, nothing, or each event with its notification; then the
 /// state.
 fn format_outcome(state: &Account, words: &str, now: Timestamp, choice: GatewayChoice) -> String {
-    let events = match decide(state, &command(words), now, choice) {
+    let events = match decide(state, &command(words), now, choice, &offers()) {
         Err(refusal) => return format!("refused: {refusal}"),
         Ok(events) if events.is_empty() => return "nothing".to_owned(),
         Ok(events) => events,
@@ -37,6 +37,16 @@ fn format_outcome(state: &Account, words: &str, now: Timestamp, choice: GatewayC
     let notified: Vec<String> =
         events.iter().map(|event| format!("{}{}", show(event), format_notification(event))).collect();
     format!("{} → {}", notified.join(", "), format_state(&after))
+}
+
+/// One gateway is as limited as Meta's; the others offer everything.
+fn offers() -> GatewayOffers {
+    const LIMITED: GatewayOffer = GatewayOffer {
+        title: "the Cloud API",
+        serves_personal_accounts: false,
+        verify_types: &[VerifyType::Sms, VerifyType::Voice],
+    };
+    GatewayOffers::new(|kind| if kind == GatewayKind::CloudApi { &LIMITED } else { &GatewayOffer::EVERYTHING })
 }
 
 /// The notification of an event, in brackets.

@@ -18,7 +18,7 @@ proptest! {
         let (mut account, mut history, mut now) = (Account::initial(), Vec::new(), Timestamp(0));
         for (passed, command) in steps {
             now = now.plus(passed);
-            let Ok(events) = decide(&account, &command, now, choice) else { continue };
+            let Ok(events) = decide(&account, &command, now, choice, &offers()) else { continue };
             for event in events {
                 prop_assert!(account.is_valid_next(&event), "{:?} is decided and not allowed", event);
                 let before = account.clone();
@@ -97,7 +97,9 @@ fn check_idempotency(
         | Command::CallProvider { call: ProviderCall::RequestCode }
         | Command::GiveUpComing { .. }
         | Command::Reconnect { .. }
-        | Command::GiveUpRegistration { .. } => prop_assert_eq!(decide(account, command, now, choice), Ok(vec![])),
+        | Command::GiveUpRegistration { .. } => {
+            prop_assert_eq!(decide(account, command, now, choice, &offers()), Ok(vec![]))
+        }
     }
     Ok(())
 }

@@ -2,12 +2,13 @@
 
 use super::command_response::interpret_response;
 use super::protocol::read_acks;
-use super::reports::{EnumName, IgnoreReason, ReportType, read_batch};
+use super::reports::{EnumName, ReportType, read_batch};
 use super::request_signature::{RequestVerifier, SignatureHeaders};
 use super::sessions::SessionPage;
 use super::stream_offsets::{IgnoredReportRow, StreamOffset};
 use crate::clock::Moment;
 use crate::domain::{AccountNumber, Timestamp};
+use crate::gateway::ignored_report::IgnoreReason;
 use crate::webhooks::signature::WebhookSecret;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);

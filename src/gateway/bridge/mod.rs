@@ -51,43 +51,65 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 pub(crate) use gateway_command::GatewayCommand;
 pub(crate) use protocol::{AcceptedSchema, AckResult, AcksSchema, RefusalSchema, WorkBatch, read_acks};
 pub(crate) use pull::WorkRequestError;
 pub(crate) use report_ingest::IngestError;
-pub use report_ingest::StoreSync;
 pub(crate) use reports::{BatchResult, ReportBatch, ReportsSchema, read_batch};
-pub use reports::{IgnoreReason, ReportType};
 pub(crate) use request_signature::{RequestSignatureError, SignatureHeaders};
 pub(crate) use sessions::SessionsSchema;
-pub use stream_offsets::IgnoredReportRow;
 
 use super::bulkhead::{Bulkhead, CallError};
-use super::provider::{GatewayProvider, GatewaySession, GatewayUnavailable, ProviderStats};
+use super::ignored_report::IgnoredReportView;
+use super::provider::{GatewayDependencies, GatewayDescription, GatewayProvider, GatewaySetupError};
+use super::remote_gateway::{GatewaySession, GatewayUnavailable, RemoteGateway, RemoteStats};
 use crate::actors::ReportSender;
 use crate::client::TlsSetupError;
 use crate::clock::Moments;
-use crate::config;
-use crate::domain::{Account, AccountNumber, Command, GatewayKind, PendingEffect, Report};
-use crate::limits::{CLOSE_SESSION_TIMEOUT, IGNORED_REPORTS_LISTED, SESSIONS_PAGE_TIMEOUT, WORK_REQUESTS_WAITING};
+use crate::config::{self, Settings};
+use crate::domain::{Account, AccountNumber, Command, GatewayKind, GatewayOffer, PendingEffect, Report};
+use crate::limits::{CLOSE_SESSION_TIMEOUT, IGNORED_REPORTS_LISTED, SESSIONS_PAGE_TIMEOUT};
 use crate::metrics::{CommandState, Metrics};
-use crate::projections::Roster;
-use crate::store::{self, Store};
-use crate::vault::{self, Vault};
+use crate::store;
+use crate::vault;
 use crate::webhooks::signature::{SecretError, WebhookSecret};
 use command_queue::CommandQueue;
 use command_response::{CommandFailure, CommandResponse};
+use protocol::Ack;
+use pull::WorkServer;
 use push::Pusher;
 use queue_state::PushOutcome;
 use queued_command::QueuedCommand;
 use report_ingest::ReportIngester;
 use request_signature::RequestVerifier;
-use session_listing::{PendingPages, SessionListing, list_sessions_command};
+use session_listing::{SessionListing, list_sessions_command};
 use sessions::SessionPage;
-use stream_offsets::StreamOffsets;
+use stream_offsets::{IgnoredReportRow, StreamOffsets};
+
+/// What the bridge is and offers.
+pub(super) const DESCRIPTION: GatewayDescription = GatewayDescription {
+    offer: GatewayOffer { title: "the bridge", ..GatewayOffer::EVERYTHING },
+    closes_sessions: true,
+    open,
+};
+
+/// Opens the bridge, if a gateway can sign its requests.
+fn open(
+    settings: &Settings,
+    dependencies: &GatewayDependencies,
+) -> Result<Option<Arc<dyn GatewayProvider>>, GatewaySetupError> {
+    let settings = &settings.gateway.bridge;
+    if settings.secret.is_none() {
+        return Ok(None);
+    }
+    let bridge = Bridge::new(settings, dependencies).map_err(GatewaySetupError::new)?;
+    dependencies.tasks.spawn(bridge.clone().run(dependencies.stop.clone()));
+    Ok(Some(Arc::new(bridge)))
+}
 
 /// The bridge. Cheap to clone.
 #[derive(Clone)]
@@ -98,43 +120,26 @@ pub struct Bridge {
 struct BridgeInner {
     queue: Arc<CommandQueue>,
     bulkhead: Arc<Bulkhead>,
+    transport: CommandTransport,
     signatures: RequestVerifier,
     ingester: ReportIngester,
     reports: ReportSender,
-    vault: Vault,
-    /// `None` where the gateway fetches its commands.
-    pusher: Option<Arc<Pusher>>,
-    /// Session pages that were requested of a gateway that fetches its commands.
-    pages: PendingPages,
-    /// Limits the requests that wait for work.
-    work_permits: Semaphore,
-    /// Prefix of this process's lease ids, so that a lease of an earlier process does not match.
-    lease_prefix: u64,
-    lease_duration: Duration,
     runtime: tokio::runtime::Handle,
     metrics: Metrics,
     now: Moments,
 }
 
-/// The dependencies of the bridge.
-pub struct BridgeDependencies {
-    /// Keeps the stream offsets.
-    pub store: Store,
-    /// Makes writes to the store durable.
-    pub sync_store: StoreSync,
-    /// Sends reports to the accounts.
-    pub reports: ReportSender,
-    /// Says which gateway serves an account.
-    pub roster: Roster,
-    /// Opens secrets.
-    pub vault: Vault,
-    /// The clock.
-    pub now: Moments,
+/// How commands reach the gateway.
+enum CommandTransport {
+    /// They are posted to it.
+    Push(Arc<Pusher>),
+    /// It fetches them.
+    Pull(WorkServer),
 }
 
 /// Why the bridge cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+enum Error {
     /// No signing secret is set.
     #[error("gateway.bridge.secret is not set; set it to whsec_ and the base64 of 24 to 64 random bytes")]
     NoSecret,
@@ -157,19 +162,18 @@ pub enum Error {
 
 impl Bridge {
     /// A bridge with these settings. Its tasks run on the runtime of the caller.
-    pub fn new(settings: &config::BridgeSettings, dependencies: BridgeDependencies) -> Result<Bridge, Error> {
-        let BridgeDependencies { store, sync_store, reports, roster, vault, now } = dependencies;
+    fn new(settings: &config::BridgeSettings, dependencies: &GatewayDependencies) -> Result<Bridge, Error> {
+        let GatewayDependencies { store, sync_store, reports, roster, vault, now, .. } = dependencies;
         let secret = WebhookSecret::parse(settings.secret.as_ref().ok_or(Error::NoSecret)?.text())?;
         let metrics = store.metrics().clone();
-        let queue = Arc::new(CommandQueue::new(metrics.clone(), now));
+        let queue = Arc::new(CommandQueue::new(metrics.clone(), *now));
         let &config::BridgeSettings { timeout, max_in_flight, calls_per_second, lease, .. } = settings;
-        let bulkhead = Bulkhead::new(GatewayKind::Bridge, timeout, max_in_flight, calls_per_second);
-        let bulkhead = Arc::new(bulkhead);
-        let pusher = match &settings.url {
-            None => None,
+        let bulkhead = Arc::new(Bulkhead::new(GatewayKind::Bridge, timeout, max_in_flight, calls_per_second));
+        let transport = match &settings.url {
+            None => CommandTransport::Pull(WorkServer::new(queue.clone(), vault.clone(), reports.clone(), lease)?),
             Some(url) => {
                 let (http, url) = push::build_client(url, settings)?.ok_or(Error::Unencrypted)?;
-                Some(Arc::new(Pusher {
+                CommandTransport::Push(Arc::new(Pusher {
                     http,
                     url,
                     secret: secret.clone(),
@@ -178,36 +182,54 @@ impl Bridge {
                     bulkhead: bulkhead.clone(),
                     reports: reports.clone(),
                     max_in_flight,
-                    now,
+                    now: *now,
                 }))
             }
         };
-        let offsets = StreamOffsets::open(store)?;
-        let ingester = ReportIngester::new(offsets, sync_store, reports.clone(), roster, metrics.clone(), now);
-        let lease_prefix = vault::generate_secret()?.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let offsets = StreamOffsets::open(store.clone())?;
+        let (sync_store, roster) = (sync_store.clone(), roster.clone());
         let inner = BridgeInner {
             queue,
             bulkhead,
+            transport,
             signatures: RequestVerifier::new(secret),
-            ingester,
-            reports,
-            vault,
-            pusher,
-            pages: PendingPages::default(),
-            work_permits: Semaphore::new(WORK_REQUESTS_WAITING),
-            lease_prefix,
-            lease_duration: lease,
+            ingester: ReportIngester::new(offsets, sync_store, reports.clone(), roster, metrics.clone(), *now),
+            reports: reports.clone(),
             runtime: tokio::runtime::Handle::current(),
             metrics,
-            now,
+            now: *now,
         };
         Ok(Bridge { inner: Arc::new(inner) })
     }
 
     /// Pushes commands until `stop`. Returns at once where the gateway fetches them.
-    pub async fn run(self, stop: CancellationToken) {
-        if let Some(pusher) = &self.inner.pusher {
+    async fn run(self, stop: CancellationToken) {
+        if let CommandTransport::Push(pusher) = &self.inner.transport {
             pusher.clone().run(stop).await;
+        }
+    }
+
+    /// Leases at most `most` commands, as JSON. Waits up to `wait` for the first one, or until `stop`. If the request is
+    /// dropped, its commands are requeued.
+    pub(crate) async fn fetch_work(
+        &self,
+        wait: Duration,
+        most: usize,
+        stop: &CancellationToken,
+    ) -> Result<Zeroizing<Vec<u8>>, WorkRequestError> {
+        match &self.inner.transport {
+            CommandTransport::Push(_) => Err(WorkRequestError::PushConfigured),
+            CommandTransport::Pull(server) => server.fetch_work(wait, most, stop).await,
+        }
+    }
+
+    /// Processes acknowledgements of commands that the gateway fetched.
+    pub(crate) async fn acknowledge(&self, acks: Vec<Ack>) -> AckResult {
+        match &self.inner.transport {
+            CommandTransport::Push(_) => {
+                AckResult { acknowledged: 0, unknown: acks.into_iter().map(|ack| ack.lease).collect() }
+            }
+            CommandTransport::Pull(server) => server.acknowledge(acks).await,
         }
     }
 
@@ -223,11 +245,6 @@ impl Bridge {
     /// Ingests a batch of reports. All of it is durable when this returns.
     pub(crate) async fn ingest_reports(&self, batch: &ReportBatch) -> Result<BatchResult, IngestError> {
         self.inner.ingester.ingest(batch).await
-    }
-
-    /// The number of report streams that began since the start. A gateway that begins a new stream may have lost sessions.
-    pub fn streams_started(&self) -> watch::Receiver<u64> {
-        self.inner.ingester.streams_started()
     }
 
     /// The metrics that the bridge counts in.
@@ -261,7 +278,10 @@ impl Bridge {
     async fn fetch_page(&self, after: Option<AccountNumber>) -> Result<SessionPage, GatewayUnavailable> {
         let inner = &self.inner;
         let command = list_sessions_command(after, (inner.now)().plus(SESSIONS_PAGE_TIMEOUT))?;
-        let Some(pusher) = &inner.pusher else { return inner.pages.request_page(&inner.queue, command).await };
+        let pusher = match &inner.transport {
+            CommandTransport::Push(pusher) => pusher,
+            CommandTransport::Pull(server) => return server.request_page(command).await,
+        };
         let away = |why: String| Err(GatewayUnavailable { reason: why });
         match inner.bulkhead.call(pusher.post(&command), CommandFailure::is_unavailable).await {
             Ok(CommandResponse::Sessions(page)) => Ok(page),
@@ -277,10 +297,6 @@ impl Bridge {
 }
 
 impl GatewayProvider for Bridge {
-    fn kind(&self) -> GatewayKind {
-        GatewayKind::Bridge
-    }
-
     fn dispatch(&self, account: AccountNumber, state: &Account, effect: &PendingEffect, left: Duration) {
         match QueuedCommand::for_effect(account, state, effect, (self.inner.now)().plus(left)) {
             Ok(command) => self.enqueue(&command),
@@ -288,6 +304,12 @@ impl GatewayProvider for Bridge {
         }
     }
 
+    fn as_remote(self: Arc<Self>) -> Option<Arc<dyn RemoteGateway>> {
+        Some(self)
+    }
+}
+
+impl RemoteGateway for Bridge {
     fn list_sessions(&self) -> BoxFuture<'_, Result<Vec<GatewaySession>, GatewayUnavailable>> {
         async move {
             let mut listing = SessionListing::default();
@@ -306,12 +328,18 @@ impl GatewayProvider for Bridge {
         &self.inner.bulkhead
     }
 
-    fn stats(&self) -> ProviderStats {
-        let work_queued = self.inner.metrics.bridge_queue.with(CommandState::Waiting).get();
-        ProviderStats { work_queued: Some(work_queued), report_lag: self.inner.ingester.report_lag() }
+    /// A gateway that begins a new stream of reports has lost its memory, perhaps sessions too.
+    fn restarts(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.inner.ingester.streams_started())
     }
 
-    fn ignored_reports(&self) -> Result<Vec<IgnoredReportRow>, store::Error> {
-        self.inner.ingester.offsets.ignored_reports(IGNORED_REPORTS_LISTED)
+    fn stats(&self) -> RemoteStats {
+        let work_queued = self.inner.metrics.bridge_queue.with(CommandState::Waiting).get();
+        RemoteStats { work_queued: Some(work_queued), report_lag: self.inner.ingester.report_lag() }
+    }
+
+    fn ignored_reports(&self) -> Result<Vec<IgnoredReportView>, store::Error> {
+        let rows = self.inner.ingester.offsets.ignored_reports(IGNORED_REPORTS_LISTED)?;
+        Ok(rows.into_iter().map(IgnoredReportRow::into_view).collect())
     }
 }

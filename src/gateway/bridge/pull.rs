@@ -1,20 +1,40 @@
 //! Serves a gateway that Muster cannot reach: the gateway fetches its commands and acknowledges them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::Bridge;
 use super::command_queue::CommandQueue;
 use super::protocol::{Ack, AckOutcome, AckResult, WorkBatch, WorkItem, to_json};
 use super::push::report_rejection;
 use super::queue_state::LeasedCommand;
 use super::queued_command::{CommandPayload, QueuedCommand};
+use super::session_listing::PendingPages;
+use super::sessions::SessionPage;
+use crate::actors::ReportSender;
 use crate::audit::write_time;
+use crate::gateway::remote_gateway::GatewayUnavailable;
 use crate::limits::WORK_REQUESTS_WAITING;
 use crate::metrics::BridgeCommand;
+use crate::vault::{self, Vault};
+
+/// Hands queued commands to a gateway that fetches them.
+pub(super) struct WorkServer {
+    queue: Arc<CommandQueue>,
+    vault: Vault,
+    reports: ReportSender,
+    /// The requested pages of sessions.
+    pages: PendingPages,
+    /// Limits the requests that wait for work.
+    permits: Semaphore,
+    /// Prefix of this process's lease ids, so that a lease of an earlier process does not match.
+    lease_prefix: u64,
+    lease_duration: Duration,
+}
 
 /// Why a request for work is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,32 +61,45 @@ impl Drop for LeasedBatch<'_> {
     }
 }
 
-impl Bridge {
+impl WorkServer {
+    /// Serves the commands of `queue`, each leased for `lease_duration`. Fails if no random bytes can be drawn.
+    pub(super) fn new(
+        queue: Arc<CommandQueue>,
+        vault: Vault,
+        reports: ReportSender,
+        lease_duration: Duration,
+    ) -> Result<WorkServer, vault::Error> {
+        let lease_prefix = vault::generate_secret()?.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let (pages, permits) = (PendingPages::default(), Semaphore::new(WORK_REQUESTS_WAITING));
+        Ok(WorkServer { queue, vault, reports, pages, permits, lease_prefix, lease_duration })
+    }
+
+    /// Requests one page of sessions, and waits for it.
+    pub(super) async fn request_page(&self, command: QueuedCommand) -> Result<SessionPage, GatewayUnavailable> {
+        self.pages.request_page(&self.queue, command).await
+    }
+
     /// Leases at most `most` commands, as JSON. Waits up to `wait` for the first one, or until `stop`. If the request is
     /// dropped, its commands are requeued.
-    pub(crate) async fn fetch_work(
+    pub(super) async fn fetch_work(
         &self,
         wait: Duration,
         most: usize,
         stop: &CancellationToken,
     ) -> Result<Zeroizing<Vec<u8>>, WorkRequestError> {
-        let inner = &self.inner;
-        if inner.pusher.is_some() {
-            return Err(WorkRequestError::PushConfigured);
-        }
-        let _permit = inner.work_permits.try_acquire().map_err(|_| WorkRequestError::TooManyWaiters)?;
+        let _permit = self.permits.try_acquire().map_err(|_| WorkRequestError::TooManyWaiters)?;
         let give = || {
-            let leased = inner.queue.lease_commands(most, |now, _| now.plus(inner.lease_duration));
-            (!leased.is_empty()).then_some(LeasedBatch { queue: &inner.queue, commands: leased })
+            let leased = self.queue.lease_commands(most, |now, _| now.plus(self.lease_duration));
+            (!leased.is_empty()).then_some(LeasedBatch { queue: &self.queue, commands: leased })
         };
-        let waited = stop.run_until_cancelled(timeout(wait, inner.queue.wait_for(give)));
+        let waited = stop.run_until_cancelled(timeout(wait, self.queue.wait_for(give)));
         let mut batch =
-            waited.await.and_then(Result::ok).unwrap_or(LeasedBatch { queue: &inner.queue, commands: Vec::new() });
+            waited.await.and_then(Result::ok).unwrap_or(LeasedBatch { queue: &self.queue, commands: Vec::new() });
         let mut refused = Vec::new();
         let opened: Vec<_> = batch
             .commands
             .iter()
-            .filter_map(|leased| match leased.command.unseal(&inner.vault) {
+            .filter_map(|leased| match leased.command.unseal(&self.vault) {
                 Ok(opened) => Some((leased, opened)),
                 Err(error) => {
                     refused.push((leased.lease, leased.command.clone(), error.to_string()));
@@ -92,12 +125,11 @@ impl Bridge {
     }
 
     /// Processes acknowledgements.
-    pub(crate) async fn acknowledge(&self, acks: Vec<Ack>) -> AckResult {
-        let inner = &self.inner;
+    pub(super) async fn acknowledge(&self, acks: Vec<Ack>) -> AckResult {
         let mut answer = AckResult { acknowledged: 0, unknown: Vec::new() };
         for Ack { lease, outcome } in acks {
             let number = self.lease_number(&lease);
-            let leased = number.and_then(|number| Some((number, inner.queue.leased_command(number)?)));
+            let leased = number.and_then(|number| Some((number, self.queue.leased_command(number)?)));
             let Some((number, command)) = leased else {
                 answer.unknown.push(lease);
                 continue;
@@ -112,8 +144,8 @@ impl Bridge {
                             Err("the gateway acknowledged list_sessions without its sessions".to_owned())
                         }
                     };
-                    inner.queue.complete(number, BridgeCommand::Acknowledged);
-                    inner.pages.resolve(&command.id, page);
+                    self.queue.complete(number, BridgeCommand::Acknowledged);
+                    self.pages.resolve(&command.id, page);
                 }
                 (
                     AckOutcome::Accepted | AckOutcome::Sessions(_),
@@ -122,7 +154,7 @@ impl Bridge {
                     | CommandPayload::RequestCode { .. }
                     | CommandPayload::SubmitCode { .. },
                 ) => {
-                    inner.queue.complete(number, BridgeCommand::Acknowledged);
+                    self.queue.complete(number, BridgeCommand::Acknowledged);
                 }
             }
         }
@@ -131,19 +163,18 @@ impl Bridge {
 
     /// Ends a command that the gateway rejects for good.
     async fn reject_command(&self, lease: u64, command: &QueuedCommand, why: &str) {
-        let inner = &self.inner;
-        inner.pages.resolve(&command.id, Err(why.to_owned()));
-        report_rejection(&inner.reports, command, why).await;
-        inner.queue.complete(lease, BridgeCommand::Refused);
+        self.pages.resolve(&command.id, Err(why.to_owned()));
+        report_rejection(&self.reports, command, why).await;
+        self.queue.complete(lease, BridgeCommand::Refused);
     }
 
     /// The lease id as it is sent.
     fn lease_id(&self, number: u64) -> String {
-        format!("{:016x}-{number}", self.inner.lease_prefix)
+        format!("{:016x}-{number}", self.lease_prefix)
     }
 
     fn lease_number(&self, lease: &str) -> Option<u64> {
         let (prefix, number) = lease.split_once('-')?;
-        (u64::from_str_radix(prefix, 16) == Ok(self.inner.lease_prefix)).then(|| number.parse().ok())?
+        (u64::from_str_radix(prefix, 16) == Ok(self.lease_prefix)).then(|| number.parse().ok())?
     }
 }

@@ -5,21 +5,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use tokio::sync::{Semaphore, watch};
 
-use super::reports::{BatchResult, EnumName, IgnoreReason, IgnoredReport, ReceivedReport, ReportBatch, ReportContent};
+use super::reports::{BatchResult, EnumName, IgnoredReport, ReceivedReport, ReportBatch, ReportContent};
 use super::stream_offsets::{IgnoredReportRow, StreamOffset, StreamOffsets};
 use crate::actors::{self, CommandSuccess, ReportSender};
 use crate::clock::Moments;
 use crate::domain::{Command, GatewayKind};
+use crate::gateway::ignored_report::IgnoreReason;
+use crate::gateway::provider::StoreSync;
 use crate::limits::REPORT_BATCHES_IN_FLIGHT;
 use crate::metrics::{BridgeReport, Metrics};
 use crate::projections::Roster;
 use crate::store;
-
-/// Makes writes to the store's tables durable, in a commit shared with other waiters. The error is a sentence.
-pub type StoreSync = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// Ingests batches of reports.
 pub(super) struct ReportIngester {
@@ -165,8 +164,8 @@ impl ReportIngester {
         };
         match self.roster.gateway_of(account) {
             None => return Ok(Some(IgnoreReason::UnknownAccount)),
-            Some(GatewayKind::Simulator | GatewayKind::CloudApi) => return Ok(Some(IgnoreReason::OtherGateway)),
-            Some(GatewayKind::Bridge) => {}
+            Some(gateway) if gateway != GatewayKind::Bridge => return Ok(Some(IgnoreReason::OtherGateway)),
+            Some(_) => {}
         }
         match self.reports.execute(GatewayKind::Bridge, account, Command::Report(report)).await? {
             Ok(CommandSuccess::Recorded) => Ok(None),

@@ -17,6 +17,7 @@ use super::unchecked::Unchecked;
 use crate::audit::parse_time;
 use crate::client::json_text;
 use crate::domain::{AccountNumber, Reason, Report, TaskId, Timestamp};
+use crate::gateway::ignored_report::IgnoreReason;
 use crate::limits::{REPORT_BATCH_SIZE, STREAM_NAME_BYTES, UNKNOWN_WORD_BYTES};
 
 /// A batch of reports.
@@ -54,7 +55,7 @@ pub(super) enum ReportContent {
 /// The type of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ReportType {
+pub(crate) enum ReportType {
     /// A session is open.
     Connected,
     /// A session is closed, or could not be opened.
@@ -294,37 +295,6 @@ pub(crate) struct IgnoredReport {
     pub(super) sequence: u64,
     /// Why.
     pub(super) why: IgnoreReason,
-}
-
-/// Why a report changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = GatewayReportWhy)]
-pub enum IgnoreReason {
-    /// Nothing ever happened to this number.
-    UnknownAccount,
-    /// The account is served by another gateway.
-    OtherGateway,
-    /// It is late, or it holds already.
-    DoesNotFit,
-    /// Its type is not of this version of the protocol.
-    UnknownType,
-}
-
-impl IgnoreReason {
-    /// Every reason. Stored rows hold the index, so the order is fixed.
-    pub(super) const ALL: [IgnoreReason; 4] =
-        [IgnoreReason::UnknownAccount, IgnoreReason::OtherGateway, IgnoreReason::DoesNotFit, IgnoreReason::UnknownType];
-
-    /// Its name in the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            IgnoreReason::UnknownAccount => "unknown_account",
-            IgnoreReason::OtherGateway => "other_gateway",
-            IgnoreReason::DoesNotFit => "does_not_fit",
-            IgnoreReason::UnknownType => "unknown_type",
-        }
-    }
 }
 
 /// The OpenAPI schema of a batch of reports.

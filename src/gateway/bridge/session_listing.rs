@@ -12,7 +12,7 @@ use super::queued_command::{CommandPayload, QueuedCommand};
 use super::sessions::SessionPage;
 use crate::clock::Moment;
 use crate::domain::AccountNumber;
-use crate::gateway::provider::{GatewaySession, GatewayUnavailable};
+use crate::gateway::remote_gateway::{GatewaySession, GatewayUnavailable};
 use crate::limits::{SESSIONS_LISTED, SESSIONS_PAGE_SIZE, SESSIONS_PAGE_TIMEOUT, SESSIONS_PAGES};
 use crate::vault::generate_secret;
 
@@ -150,7 +150,7 @@ impl Drop for PageRequest<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::provider::GatewaySessionState;
+    use crate::gateway::remote_gateway::GatewaySessionState;
 
     #[test]
     fn a_list_is_whole_or_an_error() {

@@ -15,7 +15,7 @@ use super::json_values::{
 use super::reports::{EnumName, EnumNames};
 use super::unchecked::Unchecked;
 use crate::domain::{AccountNumber, Reason};
-use crate::gateway::provider::{GatewaySession, GatewaySessionState};
+use crate::gateway::remote_gateway::{GatewaySession, GatewaySessionState};
 use crate::limits::SESSIONS_PAGE_SIZE_MAX;
 
 /// A page of the sessions that a gateway has.

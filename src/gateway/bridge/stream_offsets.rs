@@ -12,8 +12,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::reports::{EnumName, IgnoreReason, ReportType};
-use crate::domain::{AccountNumber, Timestamp};
+use super::reports::{EnumName, ReportType};
+use crate::audit::write_time;
+use crate::domain::{AccountNumber, Timestamp, mask_digits};
+use crate::gateway::ignored_report::{IgnoreReason, IgnoredReportView};
 use crate::limits::{IGNORED_REPORTS_KEPT, REPORT_STREAMS};
 use crate::store::{self, Store, Table};
 
@@ -45,21 +47,21 @@ pub(super) struct StreamOffset {
 
 /// A report that was ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IgnoredReportRow {
+pub(super) struct IgnoredReportRow {
     /// When it was ignored.
-    pub at: Timestamp,
+    pub(super) at: Timestamp,
     /// When the gateway made it.
-    pub made_at: Timestamp,
+    pub(super) made_at: Timestamp,
     /// The account. `None` for a report of an unknown type that names no account.
-    pub account: Option<AccountNumber>,
+    pub(super) account: Option<AccountNumber>,
     /// Its place in its stream.
-    pub sequence: u64,
+    pub(super) sequence: u64,
     /// Its type.
     pub(super) kind: EnumName<ReportType>,
     /// Why it was ignored.
-    pub why: IgnoreReason,
+    pub(super) why: IgnoreReason,
     /// Its stream.
-    pub stream: String,
+    pub(super) stream: String,
 }
 
 impl StreamOffsets {
@@ -158,11 +160,20 @@ impl StreamOffset {
 }
 
 impl IgnoredReportRow {
-    /// The name of its type.
-    pub fn type_name(&self) -> &str {
-        match &self.kind {
-            EnumName::Known(kind) => kind.name(),
-            EnumName::Unknown(name) => name,
+    /// The report as operators see it.
+    pub(super) fn into_view(self) -> IgnoredReportView {
+        let IgnoredReportRow { at, made_at, account, sequence, kind, why, stream } = self;
+        IgnoredReportView {
+            at: write_time(at),
+            made_at: write_time(made_at),
+            stream,
+            sequence,
+            account: account.map(|account| mask_digits(&account.to_string())).unwrap_or_default(),
+            kind: match kind {
+                EnumName::Known(kind) => kind.name().to_owned(),
+                EnumName::Unknown(name) => name,
+            },
+            why,
         }
     }
 

@@ -13,10 +13,10 @@ use super::reports::{ReportContent, read_batch};
 use super::sessions::SessionPage;
 use crate::clock::Moment;
 use crate::domain::{
-    Account, AccountNumber, AccountType, Command, ContentField, ContentTexts, GatewayRouting, PendingEffect, Reason,
-    Report, TaskId, Timestamp, VerifyType, decide,
+    Account, AccountNumber, AccountType, Command, ContentField, ContentTexts, GatewayOffer, GatewayOffers,
+    GatewayRouting, PendingEffect, Reason, Report, TaskId, Timestamp, VerifyType, decide,
 };
-use crate::gateway::provider::GatewaySessionState;
+use crate::gateway::remote_gateway::GatewaySessionState;
 use crate::limits::{BRIDGE_TEXT_BYTES, REASON_BYTES};
 use crate::testkit::fixture::StorageFixture;
 use crate::vault::{PlaintextContent, Vault};
@@ -50,7 +50,7 @@ fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (
     let content = vault.seal_content(account, &content).unwrap();
     let code = vault.seal_code(account, "123456").unwrap().unwrap();
     let mut state = Account::initial();
-    let mut effects = Vec::new();
+    let (mut effects, offers) = (Vec::new(), GatewayOffers::new(|_| &GatewayOffer::EVERYTHING));
     for command in [
         Command::BringOnline { content: Some(content), replace: false },
         Command::Register {
@@ -64,7 +64,7 @@ fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (
         Command::SubmitCode { code },
         Command::Recycle { comes_back: false },
     ] {
-        let events = decide(&state, &command, NOW, GatewayRouting::default().choice_for(account)).unwrap();
+        let events = decide(&state, &command, NOW, GatewayRouting::default().choice_for(account), &offers).unwrap();
         events.iter().for_each(|event| state.evolve(event));
         effects.extend(state.pending_effects().into_iter().filter(|it| !effects.contains(it)).collect::<Vec<_>>());
     }

@@ -4,32 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::CloudApiInner;
 use super::code_verification::SubmitCodeError;
 use super::number_registration::{RegistrationInput, WorkError};
+use super::shared_state::CloudApiInner;
+use super::task_table::TaskKey;
 use super::throttle::WorkDeadline;
 use crate::domain::{
     Account, AccountNumber, CallingCode, Command, PendingEffect, Reason, Report, SealedBytes, TaskId, VerifyType,
 };
-
-/// The tasks of one account.
-#[derive(Default)]
-pub(super) struct AccountTasks {
-    /// Held by the task that runs.
-    lock: Arc<tokio::sync::Mutex<()>>,
-    tasks: Vec<(TaskKey, CancellationToken)>,
-}
-
-/// Identifies a pending effect, so that it is not started twice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum TaskKey {
-    Connect(u32),
-    Disconnect(u32),
-    RequestCode(TaskId),
-    SubmitCode(TaskId, u32),
-}
 
 /// The work of a task.
 enum AccountWork {
@@ -37,32 +20,6 @@ enum AccountWork {
     Disconnect { session: u32 },
     RequestCode { task: TaskId, verify_type: VerifyType, calling_code: CallingCode },
     SubmitCode { task: TaskId, attempt: u32, code: SealedBytes },
-}
-
-impl TaskKey {
-    fn for_effect(effect: &PendingEffect) -> TaskKey {
-        match effect {
-            PendingEffect::Connect { session } => TaskKey::Connect(*session),
-            PendingEffect::Disconnect { session } => TaskKey::Disconnect(*session),
-            PendingEffect::RequestCode { task, .. } => TaskKey::RequestCode(*task),
-            PendingEffect::SubmitCode { task, attempt, .. } => TaskKey::SubmitCode(*task, *attempt),
-        }
-    }
-
-    /// Whether the effect `later` makes `self` obsolete.
-    fn is_superseded_by(self, later: TaskKey) -> bool {
-        match (self, later) {
-            (TaskKey::Connect(_) | TaskKey::Disconnect(_), TaskKey::Connect(_) | TaskKey::Disconnect(_)) => true,
-            (
-                TaskKey::RequestCode(task) | TaskKey::SubmitCode(task, _),
-                TaskKey::RequestCode(later) | TaskKey::SubmitCode(later, _),
-            ) => task != later,
-            (TaskKey::Connect(_) | TaskKey::Disconnect(_), TaskKey::RequestCode(_) | TaskKey::SubmitCode(..))
-            | (TaskKey::RequestCode(_) | TaskKey::SubmitCode(..), TaskKey::Connect(_) | TaskKey::Disconnect(_)) => {
-                false
-            }
-        }
-    }
 }
 
 impl CloudApiInner {
@@ -92,17 +49,7 @@ impl CloudApiInner {
         let input =
             RegistrationInput { account, pin: state.pin.clone(), last_call: state.register_calls.last().copied() };
         let cancel = self.stop.child_token();
-        let lock = {
-            let mut all_tasks = self.account_tasks();
-            let account_tasks = all_tasks.entry(account).or_default();
-            if account_tasks.tasks.iter().any(|(known, _)| *known == key) {
-                return;
-            }
-            let superseded = account_tasks.tasks.iter().filter(|(known, _)| known.is_superseded_by(key));
-            superseded.for_each(|(_, cancel)| cancel.cancel());
-            account_tasks.tasks.push((key, cancel.clone()));
-            account_tasks.lock.clone()
-        };
+        let Some(lock) = self.account_tasks().entry(account).or_default().add(key, cancel.clone()) else { return };
         let deadline = WorkDeadline { deadline: Instant::now() + patience, cancel };
         let inner = self.clone();
         let task = async move {
@@ -123,13 +70,10 @@ impl CloudApiInner {
 
     fn finish_task(&self, account: AccountNumber, key: TaskKey) {
         let mut all_tasks = self.account_tasks();
-        if let Some(account_tasks) = all_tasks.get_mut(&account) {
-            account_tasks.tasks.retain(|(known, _)| *known != key);
-            if account_tasks.tasks.is_empty() {
-                all_tasks.remove(&account);
-                // Later tasks get the PIN from the account's state.
-                self.pins().remove(&account);
-            }
+        if all_tasks.get_mut(&account).is_some_and(|tasks| tasks.remove(key)) {
+            all_tasks.remove(&account);
+            // Later tasks get the PIN from the account's state.
+            self.pins().remove(&account);
         }
     }
 

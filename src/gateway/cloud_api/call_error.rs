@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::graph_response::GraphError;
-use super::meta_codes::{self, GraphErrorClass};
+use super::meta_codes::{self, GraphError, GraphErrorClass};
 use super::throttle::{Cancellation, WorkDeadline};
 use crate::limits::{GRAPH_ATTEMPTS_MAX, GRAPH_RETRY_WAIT, GRAPH_RETRY_WAIT_MAX};
 

@@ -2,12 +2,12 @@
 
 use zeroize::Zeroizing;
 
-use super::CloudApiInner;
 use super::call_error::GraphCallError;
 use super::graph_client::code_method;
 use super::graph_response::PhoneNumber;
 use super::meta_codes::{GraphErrorClass, VerificationStatus};
 use super::number_registration::{RegistrationGoal, RegistrationInput, WorkError};
+use super::shared_state::CloudApiInner;
 use super::throttle::WorkDeadline;
 use crate::actors::CommandSuccess;
 use crate::domain::{AccountNumber, CallingCode, Command, ProviderCall, SealedBytes, VerifyType};

@@ -49,7 +49,7 @@ pub(super) struct GraphClient {
 
 /// Why the Graph client cannot be built.
 #[derive(Debug, thiserror::Error)]
-pub enum CloudApiSetupError {
+pub(super) enum CloudApiSetupError {
     /// A setting is missing or malformed.
     #[error("gateway.cloud_api.{0} is missing, or is not what it should be")]
     Setting(&'static str),

@@ -1,31 +1,15 @@
 //! Lenient readers of the Graph's responses: Meta's two specifications disagree, and proxies respond in its place. Pure.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::meta_codes::{self, StatusMeaning, VerificationStatus};
+use super::meta_codes::{self, GraphError, StatusMeaning, VerificationStatus};
 use crate::client::json_text;
 use crate::domain::AccountNumber;
 use crate::limits::{GRAPH_ID_BYTES, GRAPH_RATE_PAUSE, GRAPH_RATE_PAUSE_MAX};
-
-/// An error from Meta, without Meta's text, which may repeat the token.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct GraphError {
-    /// The HTTP status.
-    pub(super) http_status: u16,
-    /// `code`, which decides the error class.
-    pub(super) code: Option<i64>,
-    /// `error_subcode`, if there is one.
-    pub(super) subcode: Option<i64>,
-    /// `is_transient`.
-    pub(super) is_transient: bool,
-    /// `fbtrace_id`, by which Meta's support finds the call.
-    pub(super) trace_id: Option<String>,
-}
 
 /// Why a response is not a success.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -164,17 +148,6 @@ fn read_error(status: u16, error: &Value) -> GraphError {
         subcode: number("error_subcode"),
         is_transient: error.get("is_transient").and_then(Value::as_bool).unwrap_or(false),
         trace_id: id(error.get("fbtrace_id")).filter(|trace| trace.len() <= 64),
-    }
-}
-
-/// The code, as reasons give it in brackets.
-impl fmt::Display for GraphError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.code, self.subcode) {
-            (Some(code), Some(subcode)) => write!(f, "code {code}, subcode {subcode}"),
-            (Some(code), None) => write!(f, "code {code}"),
-            (None, _) => write!(f, "HTTP {}", self.http_status),
-        }
     }
 }
 

@@ -4,9 +4,9 @@
 //! decides its class. The HTTP status counts only where the code is unknown, because the sources disagree on it too. The
 //! sentences are Muster's own: Meta's text may repeat a token.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::graph_response::GraphError;
 use crate::limits::{
     META_CODE_WAIT, META_CODE_WAIT_LONG, META_DELETED_WAIT, META_PIN_WAIT, META_PIN_WAIT_LONG, REGISTER_CALLS,
     REGISTER_CALLS_WINDOW,
@@ -109,6 +109,32 @@ pub(super) enum GraphErrorClass {
     NotFound,
     /// Meta rejects the code; another may be submitted.
     CodeRefused,
+}
+
+/// An error from Meta, without Meta's text, which may repeat the token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct GraphError {
+    /// The HTTP status.
+    pub(super) http_status: u16,
+    /// `code`, which decides the error class.
+    pub(super) code: Option<i64>,
+    /// `error_subcode`, if there is one.
+    pub(super) subcode: Option<i64>,
+    /// `is_transient`.
+    pub(super) is_transient: bool,
+    /// `fbtrace_id`, by which Meta's support finds the call.
+    pub(super) trace_id: Option<String>,
+}
+
+/// The code, as reasons give it in brackets.
+impl fmt::Display for GraphError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.subcode) {
+            (Some(code), Some(subcode)) => write!(f, "code {code}, subcode {subcode}"),
+            (Some(code), None) => write!(f, "code {code}"),
+            (None, _) => write!(f, "HTTP {}", self.http_status),
+        }
+    }
 }
 
 /// The class of an error, and its sentence without the code.

@@ -8,6 +8,8 @@
 //! | `call_error` | the errors of a call, and when to retry it |
 //! | `throttle` | stops all calls while Meta limits them or rejects the token |
 //! | `number_cache` | the id and last seen status of each number |
+//! | `task_table` | the tasks of one account that are under way |
+//! | `shared_state` | what all tasks share |
 //! | `account_tasks` | runs each pending effect as a task |
 //! | `code_verification` | has a code sent to a number, and verifies it |
 //! | `number_registration` | registers a number within Meta's budget of such calls |
@@ -30,6 +32,8 @@ mod number_cache;
 mod number_registration;
 mod number_sync;
 mod presence;
+mod shared_state;
+mod task_table;
 mod throttle;
 
 #[cfg(any(test, fuzzing))]
@@ -38,35 +42,52 @@ pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-pub use graph_client::CloudApiSetupError;
 pub use meta_webhook::MetaSignatureError;
 pub use number_sync::MetaWebhookOutcome;
 
 use super::bulkhead::Bulkhead;
-use super::provider::{GatewayProvider, GatewaySession, GatewayUnavailable};
-use crate::actors::ReportSender;
-use crate::config;
-use crate::domain::{Account, AccountNumber, GatewayKind, PendingEffect, SealedBytes};
-use crate::limits::{GRAPH_PROBE_WAIT, GRAPH_PROBE_WAIT_MAX, META_SYNCS_IN_FLIGHT};
-use crate::metrics::Metrics;
-use crate::projections::Roster;
-use crate::vault::Vault;
-use account_tasks::AccountTasks;
-use graph_client::GraphClient;
-use meta_webhook::RecentUpdates;
-use number_cache::NumberCache;
+use super::provider::{GatewayDependencies, GatewayDescription, GatewayProvider, GatewaySetupError};
+use super::remote_gateway::{GatewaySession, GatewayUnavailable, RemoteGateway};
+use crate::config::Settings;
+use crate::domain::{Account, AccountNumber, GatewayOffer, PendingEffect, VerifyType};
+use crate::limits::{GRAPH_PROBE_WAIT, GRAPH_PROBE_WAIT_MAX};
+use shared_state::CloudApiInner;
+
+/// What the Cloud API is and offers.
+pub(super) const DESCRIPTION: GatewayDescription = GatewayDescription {
+    offer: GatewayOffer {
+        title: "the Cloud API",
+        serves_personal_accounts: false,
+        verify_types: &[VerifyType::Sms, VerifyType::Voice],
+    },
+    closes_sessions: false,
+    open,
+};
+
+/// Opens the Cloud API, if the settings name a WhatsApp Business Account and a token.
+fn open(
+    settings: &Settings,
+    dependencies: &GatewayDependencies,
+) -> Result<Option<Arc<dyn GatewayProvider>>, GatewaySetupError> {
+    let settings = &settings.gateway.cloud_api;
+    if settings.waba_id.is_none() || settings.token.is_none() {
+        return Ok(None);
+    }
+    let inner = Arc::new(CloudApiInner::new(settings, dependencies).map_err(GatewaySetupError::new)?);
+    let probing = inner.clone();
+    inner.tasks.spawn(async move {
+        let stop = probing.stop.clone();
+        stop.run_until_cancelled(probing.probe_rejected_token()).await;
+    });
+    Ok(Some(Arc::new(CloudApi { inner })))
+}
 
 /// The Cloud API. Cheap to clone.
 #[derive(Clone)]
@@ -74,72 +95,7 @@ pub struct CloudApi {
     inner: Arc<CloudApiInner>,
 }
 
-/// The dependencies of the Cloud API.
-pub struct CloudApiDependencies {
-    /// Seals PINs and opens codes.
-    pub vault: Vault,
-    /// The state of all accounts.
-    pub roster: Roster,
-    /// Sends reports to the accounts.
-    pub reports: ReportSender,
-    /// The metrics to count in.
-    pub metrics: Metrics,
-    /// Ends all tasks when it is cancelled.
-    pub stop: CancellationToken,
-    /// Tracks all tasks, so that the service can wait for them.
-    pub tasks: TaskTracker,
-}
-
-struct CloudApiInner {
-    graph: GraphClient,
-    numbers: NumberCache,
-    settings: config::CloudApiSettings,
-    vault: Vault,
-    roster: Roster,
-    reports: ReportSender,
-    metrics: Metrics,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-    runtime: Handle,
-    account_tasks: Mutex<HashMap<AccountNumber, AccountTasks>>,
-    /// PINs that were stored after the current tasks of the account were dispatched.
-    pins: Mutex<HashMap<AccountNumber, SealedBytes>>,
-    recent_updates: Mutex<RecentUpdates>,
-    /// Limits the syncs that webhooks trigger.
-    sync_permits: Arc<Semaphore>,
-}
-
 impl CloudApi {
-    /// Starts the Cloud API with these settings. Its tasks run on the runtime of the caller.
-    pub fn start(
-        settings: &config::CloudApiSettings,
-        dependencies: CloudApiDependencies,
-    ) -> Result<CloudApi, CloudApiSetupError> {
-        let CloudApiDependencies { vault, roster, reports, metrics, stop, tasks } = dependencies;
-        let inner = Arc::new(CloudApiInner {
-            graph: GraphClient::new(settings)?,
-            numbers: NumberCache::default(),
-            settings: settings.clone(),
-            vault,
-            roster,
-            reports,
-            metrics,
-            stop,
-            tasks,
-            runtime: Handle::current(),
-            account_tasks: Mutex::default(),
-            pins: Mutex::default(),
-            recent_updates: Mutex::default(),
-            sync_permits: Arc::new(Semaphore::new(META_SYNCS_IN_FLIGHT)),
-        });
-        let probing = inner.clone();
-        inner.tasks.spawn(async move {
-            let stop = probing.stop.clone();
-            stop.run_until_cancelled(probing.probe_rejected_token()).await;
-        });
-        Ok(CloudApi { inner })
-    }
-
     /// Processes a webhook from Meta. `signature` is its header `X-Hub-Signature-256`.
     pub async fn handle_webhook(&self, signature: Option<&str>, body: &[u8]) -> MetaWebhookOutcome {
         self.inner.handle_webhook(signature, body).await
@@ -153,14 +109,16 @@ impl CloudApi {
 }
 
 impl GatewayProvider for CloudApi {
-    fn kind(&self) -> GatewayKind {
-        GatewayKind::CloudApi
-    }
-
     fn dispatch(&self, account: AccountNumber, state: &Account, effect: &PendingEffect, left: Duration) {
         self.inner.dispatch(account, state, effect, left);
     }
 
+    fn as_remote(self: Arc<Self>) -> Option<Arc<dyn RemoteGateway>> {
+        Some(self)
+    }
+}
+
+impl RemoteGateway for CloudApi {
     fn list_sessions(&self) -> BoxFuture<'_, Result<Vec<GatewaySession>, GatewayUnavailable>> {
         async { self.inner.list_sessions().await.map_err(|failure| GatewayUnavailable { reason: failure.to_string() }) }
             .boxed()
@@ -194,19 +152,5 @@ impl CloudApiInner {
             throttle.accept_token();
             tracing::info!("Meta takes the token again");
         }
-    }
-
-    // Each change of these maps is one step, so a panic elsewhere leaves them consistent.
-
-    fn account_tasks(&self) -> MutexGuard<'_, HashMap<AccountNumber, AccountTasks>> {
-        self.account_tasks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn pins(&self) -> MutexGuard<'_, HashMap<AccountNumber, SealedBytes>> {
-        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn recent_updates(&self) -> MutexGuard<'_, RecentUpdates> {
-        self.recent_updates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,10 +4,10 @@
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::CloudApiInner;
 use super::call_error::GraphCallError;
 use super::graph_response::PhoneNumber;
 use super::meta_codes::{self, GraphErrorClass, NumberStatus, VerificationStatus};
+use super::shared_state::CloudApiInner;
 use super::throttle::{Cancellation, WorkDeadline};
 use crate::actors::{CommandResult, CommandSuccess};
 use crate::audit::write_time;

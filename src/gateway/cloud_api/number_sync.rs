@@ -10,15 +10,15 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout};
 
-use super::CloudApiInner;
 use super::call_error::GraphCallError;
 use super::graph_response::PhoneNumber;
 use super::meta_codes::{GraphErrorClass, NumberStatus};
 use super::meta_webhook::{self, MetaSignatureError, MetaWebhookUpdate, UpdateKey, UpdateMeaning};
 use super::number_registration::describe_status;
+use super::shared_state::CloudApiInner;
 use super::throttle::WorkDeadline;
 use crate::domain::{AccountNumber, Command, GatewayKind, OnlineStatus, Reason, Report, Status};
-use crate::gateway::provider::{GatewaySession, GatewaySessionState};
+use crate::gateway::remote_gateway::{GatewaySession, GatewaySessionState};
 use crate::limits::{GRAPH_LIST_THRESHOLD, META_SYNC_ACCOUNTS_IN_FLIGHT, META_SYNC_TIMEOUT, META_WEBHOOK_TIMEOUT};
 use crate::metrics::MetaUpdate;
 use crate::projections::ServedAccount;

@@ -1,10 +1,10 @@
 //! Brings numbers online and offline. A number is online while it is connected at Meta and its callers want it online.
 //! Going offline is local by default: Meta counts registrations, and would lock a number that flaps.
 
-use super::CloudApiInner;
 use super::graph_response::PhoneNumber;
 use super::meta_codes::NumberStatus;
 use super::number_registration::{RegistrationGoal, RegistrationInput, WorkError};
+use super::shared_state::CloudApiInner;
 use super::throttle::WorkDeadline;
 
 impl CloudApiInner {

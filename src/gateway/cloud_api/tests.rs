@@ -7,8 +7,8 @@ use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use sha2::Sha256;
 
 use super::graph_client::pause_from_headers;
-use super::graph_response::{self, GraphError, GraphResponseError};
-use super::meta_codes;
+use super::graph_response::{self, GraphResponseError};
+use super::meta_codes::{self, GraphError};
 use super::meta_webhook::{self, RecentUpdates, UpdateMeaning};
 use crate::audit::encode_hex;
 use crate::domain::Timestamp;

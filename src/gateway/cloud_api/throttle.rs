@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::graph_response::GraphError;
+use super::meta_codes::GraphError;
 
 /// The throttle of all calls.
 pub(super) struct Throttle {

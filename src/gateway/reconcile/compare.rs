@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::domain::{AccountNumber, GatewayKind, OnlineStatus, Reason, Report, Status};
-use crate::gateway::provider::{GatewaySession, GatewaySessionState};
+use crate::domain::{AccountNumber, OnlineStatus, Reason, Report, Status};
+use crate::gateway::remote_gateway::{GatewaySession, GatewaySessionState};
 use crate::metrics::Difference;
 use crate::projections::ServedAccount;
 
@@ -47,8 +47,8 @@ pub(crate) enum RepairAction {
     Redispatch,
 }
 
-/// Compares the accounts that `gateway` serves with all its sessions. `shown` was read before `seen` was listed.
-pub(crate) fn compare(gateway: GatewayKind, shown: &[ServedAccount], seen: &[GatewaySession]) -> Comparison {
+/// Compares the accounts that a gateway serves with all its sessions. `shown` was read before `seen` was listed.
+pub(crate) fn compare(closes_sessions: bool, shown: &[ServedAccount], seen: &[GatewaySession]) -> Comparison {
     let mut sessions: HashMap<AccountNumber, &GatewaySession> = HashMap::with_capacity(seen.len());
     for session in seen {
         match sessions.entry(session.account) {
@@ -62,7 +62,7 @@ pub(crate) fn compare(gateway: GatewayKind, shown: &[ServedAccount], seen: &[Gat
             Entry::Occupied(_) => {}
         }
     }
-    let found = |account: &ServedAccount| find_discrepancy(gateway, account, sessions.remove(&account.account));
+    let found = |account: &ServedAccount| find_discrepancy(closes_sessions, account, sessions.remove(&account.account));
     let discrepancies = shown.iter().filter_map(found).collect();
     let mut unknown_sessions: Vec<AccountNumber> = sessions.into_keys().collect();
     unknown_sessions.sort_unstable();
@@ -78,13 +78,17 @@ fn rank(seen: &GatewaySession) -> (u8, Option<u32>) {
     (state, seen.session)
 }
 
-fn find_discrepancy(gateway: GatewayKind, shown: &ServedAccount, seen: Option<&GatewaySession>) -> Option<Discrepancy> {
-    let (difference, actions) = compare_account(gateway, shown, seen)?;
+fn find_discrepancy(
+    closes_sessions: bool,
+    shown: &ServedAccount,
+    seen: Option<&GatewaySession>,
+) -> Option<Discrepancy> {
+    let (difference, actions) = compare_account(closes_sessions, shown, seen)?;
     Some(Discrepancy { account: shown.account, as_of: shown.version, difference, actions })
 }
 
 fn compare_account(
-    gateway: GatewayKind,
+    closes_sessions: bool,
     shown: &ServedAccount,
     seen: Option<&GatewaySession>,
 ) -> Option<(Difference, Vec<RepairAction>)> {
@@ -98,7 +102,7 @@ fn compare_account(
         (Status::Banned, _, Some(GatewaySessionState::Banned { .. }) | None) => None,
         (Status::Banned, _, Some(GatewaySessionState::Connected)) => {
             let lifted = RepairAction::Report(Report::BanLifted);
-            Some((Difference::BanLifted, [lifted].into_iter().chain(close_action(gateway, session)).collect()))
+            Some((Difference::BanLifted, [lifted].into_iter().chain(close_action(closes_sessions, session)).collect()))
         }
         (Status::Normal, OnlineStatus::Online | OnlineStatus::OfflineComing, None) => {
             // The report names no session: the gateway has none, whichever one the account has.
@@ -125,7 +129,7 @@ fn compare_account(
             Some(GatewaySessionState::Connected | GatewaySessionState::Connecting),
         ) => Some((
             Difference::Unwanted,
-            close_action(gateway, session).into_iter().chain([RepairAction::Redispatch]).collect(),
+            close_action(closes_sessions, session).into_iter().chain([RepairAction::Redispatch]).collect(),
         )),
         // A recycled account stays offline. So does a dropped one, until a reconnect opens a new session.
         (
@@ -134,18 +138,15 @@ fn compare_account(
             Some(GatewaySessionState::Connected | GatewaySessionState::Connecting),
         )
         | (Status::Banned, _, Some(GatewaySessionState::Connecting)) => {
-            close_action(gateway, session).map(|close| (Difference::Unwanted, vec![close]))
+            close_action(closes_sessions, session).map(|close| (Difference::Unwanted, vec![close]))
         }
         (Status::Normal, OnlineStatus::Offline, None) => None,
     }
 }
 
-/// The action that closes a session. `None` at Meta, where a number stays connected when its account is recycled.
-fn close_action(gateway: GatewayKind, session: Option<u32>) -> Option<RepairAction> {
-    match gateway {
-        GatewayKind::Simulator | GatewayKind::Bridge => Some(RepairAction::CloseSession { session }),
-        GatewayKind::CloudApi => None,
-    }
+/// The action that closes a session; `None` at a gateway that leaves it open.
+fn close_action(closes_sessions: bool, session: Option<u32>) -> Option<RepairAction> {
+    closes_sessions.then_some(RepairAction::CloseSession { session })
 }
 
 #[cfg(test)]
@@ -155,7 +156,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{Account, Command, Event, GatewayChoice, PendingEffect, Timestamp, decide};
+    use crate::domain::{
+        Account, Command, Event, GatewayChoice, GatewayKind, GatewayOffer, GatewayOffers, PendingEffect, Timestamp,
+        decide,
+    };
     use crate::testkit::sample::{account as number, content};
 
     const SHOWN: [(Status, OnlineStatus); 5] = [
@@ -181,12 +185,12 @@ mod tests {
     fn the_whole_table() {
         let (account, version) = (number(1), 7);
         let mut text = String::new();
-        for gateway in [GatewayKind::Bridge, GatewayKind::CloudApi] {
+        for (gateway, closes_sessions) in [("bridge", true), ("cloud_api", false)] {
             for (status, online_status) in SHOWN {
                 for (state, word) in ["not listed", "connecting", "connected", "banned"].into_iter().enumerate() {
                     let shown = ServedAccount { account, status, online_status, may_reconnect: false, version };
                     let Comparison { discrepancies, unknown_sessions } =
-                        compare(gateway, &[shown], seen(account, state, Some(3)).as_slice());
+                        compare(closes_sessions, &[shown], seen(account, state, Some(3)).as_slice());
                     assert!(unknown_sessions.is_empty());
                     let found =
                         discrepancies.iter().map(|Discrepancy { account: found, as_of, difference, actions }| {
@@ -196,12 +200,12 @@ mod tests {
                     let found = found.collect::<Vec<_>>().join("; ");
                     let found = if found.is_empty() { "nothing".to_owned() } else { found };
                     let shown = format!("{} {}", status.name(), online_status.name());
-                    text += &format!("{:10} {shown:21} {word:11} {found}\n", gateway.name());
+                    text += &format!("{gateway:10} {shown:21} {word:11} {found}\n");
                 }
             }
         }
         let unknown_sessions = [number(5), number(2)].map(|account| seen(account, 2, None).unwrap());
-        text += &format!("strangers: {:?}\n", compare(GatewayKind::Bridge, &[], &unknown_sessions));
+        text += &format!("strangers: {:?}\n", compare(true, &[], &unknown_sessions));
         insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
             prepend_module_to_snapshot => false, omit_expression => true}, {
             insta::assert_snapshot!("reconcile_table", text);
@@ -209,11 +213,11 @@ mod tests {
     }
 
     /// An account in the state `SHOWN[shown]`.
-    fn account_in(shown: usize, gateway: GatewayKind) -> Account {
+    fn account_in(shown: usize) -> Account {
         let instance_code = String::new();
         let begun = [
             Event::AccountImported { content: content(1) },
-            Event::GatewayAssigned { gateway },
+            Event::GatewayAssigned { gateway: GatewayKind::Bridge },
             Event::OnlineRequested,
         ];
         let then = match shown {
@@ -241,7 +245,8 @@ mod tests {
     }
 
     fn apply_command(account: &mut Account, command: &Command) -> usize {
-        let events = decide(account, command, Timestamp(0), GatewayChoice::default()).unwrap();
+        let offers = GatewayOffers::new(|_| &GatewayOffer::EVERYTHING);
+        let events = decide(account, command, Timestamp(0), GatewayChoice::default(), &offers).unwrap();
         events.iter().for_each(|event| account.evolve(event));
         events.len()
     }
@@ -254,13 +259,12 @@ mod tests {
         fn once_is_enough(
             each in prop::collection::vec((0..5_usize, 0..4_usize, any::<bool>()), 1..20),
             unknown_sessions in 0..5_u64,
-            is_bridge in any::<bool>(),
+            closes_sessions in any::<bool>(),
         ) {
-            let gateway = if is_bridge { GatewayKind::Bridge } else { GatewayKind::CloudApi };
             let (mut accounts, mut sessions) = (BTreeMap::new(), BTreeMap::new());
             for (nth, (stands, state, names_session)) in each.into_iter().enumerate() {
                 let account = number(nth as u64);
-                accounts.insert(account, account_in(stands, gateway));
+                accounts.insert(account, account_in(stands));
                 sessions.extend(seen(account, state, names_session.then_some(1)).map(|seen| (account, seen)));
             }
             for stranger in 100..100 + unknown_sessions {
@@ -268,7 +272,7 @@ mod tests {
             }
             let listed = |sessions: &BTreeMap<_, GatewaySession>| sessions.values().cloned().collect::<Vec<_>>();
             for Discrepancy { account, mut as_of, actions, .. } in
-                compare(gateway, &served_accounts(&accounts), &listed(&sessions)).discrepancies
+                compare(closes_sessions, &served_accounts(&accounts), &listed(&sessions)).discrepancies
             {
                 let state = accounts.get_mut(&account).unwrap();
                 prop_assert!(!actions.is_empty());
@@ -297,7 +301,7 @@ mod tests {
                     }
                 }
             }
-            let again = compare(gateway, &served_accounts(&accounts), &listed(&sessions));
+            let again = compare(closes_sessions, &served_accounts(&accounts), &listed(&sessions));
             prop_assert_eq!(&again.discrepancies, &vec![]);
             prop_assert_eq!(again.unknown_sessions.len() as u64, unknown_sessions);
         }

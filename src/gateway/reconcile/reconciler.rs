@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::join;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -19,7 +20,7 @@ use super::status::{CompletedReconciliation, ReconcileStatus};
 use crate::actors::{CommandSuccess, ReportSender};
 use crate::clock;
 use crate::domain::{AccountNumber, Command, GatewayKind, Report, Timestamp, apply_jitter, escape_controls};
-use crate::gateway::provider::{GatewayProvider, GatewaySession};
+use crate::gateway::remote_gateway::{GatewaySession, RemoteGateway};
 use crate::limits::{
     RECONCILE_IN_FLIGHT, RECONCILE_INTERVAL_MIN, RECONCILE_LISTING_TIMEOUT, RECONCILE_PER_SECOND, RECONCILE_RETRY_WAIT,
 };
@@ -28,8 +29,12 @@ use crate::projections::{Roster, ServedAccount};
 
 /// Reconciles one gateway with the roster.
 pub(crate) struct Reconciler {
+    /// The kind of the gateway.
+    pub(crate) kind: GatewayKind,
+    /// Whether it closes sessions that no account needs.
+    pub(crate) closes_sessions: bool,
     /// The gateway.
-    pub(crate) provider: Arc<dyn GatewayProvider>,
+    pub(crate) remote: Arc<dyn RemoteGateway>,
     /// Receives the result of each run.
     pub(crate) status: Arc<ReconcileStatus>,
     /// Sends reports to the accounts.
@@ -45,11 +50,18 @@ pub(crate) struct Reconciler {
 impl Reconciler {
     /// Reconciles at once and then repeatedly until `stop`, which aborts a run under way.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let _stopped = stop.run_until_cancelled(self.run_loop()).await;
+        let _stopped = stop.run_until_cancelled(join(self.run_loop(), self.trigger_after_restarts())).await;
+    }
+
+    async fn trigger_after_restarts(&self) {
+        let Some(mut restarts) = self.remote.restarts() else { return };
+        while restarts.changed().await.is_ok() {
+            self.status.trigger();
+        }
     }
 
     async fn run_loop(&self) {
-        let mut availability = self.provider.bulkhead().availability();
+        let mut availability = self.remote.bulkhead().availability();
         for round in 0.. {
             let started = Instant::now();
             // This run serves all requests made so far.
@@ -62,7 +74,7 @@ impl Reconciler {
                 Err(why) => self.record_failure(&why),
             };
             tokio::select! {
-                () = sleep(apply_jitter(wait, u64::from(self.kind().code()), round)) => {}
+                () = sleep(apply_jitter(wait, u64::from(self.kind.code()), round)) => {}
                 () = self.status.wait_for_trigger() => {}
                 () = wait_until_available(&mut availability) => {}
             }
@@ -70,24 +82,21 @@ impl Reconciler {
         }
     }
 
-    fn kind(&self) -> GatewayKind {
-        self.provider.kind()
-    }
-
     /// Reads the roster first, then lists the sessions. The version reveals an account that changed in between.
     async fn list_and_compare(&self, availability: &mut watch::Receiver<bool>) -> Result<ListedSessions, String> {
         self.status.mark_started();
         let (at, started) = (clock::now(), Instant::now());
-        let (roster, kind) = (self.roster.clone(), self.kind());
+        let (roster, kind, closes_sessions) = (self.roster.clone(), self.kind, self.closes_sessions);
         let shown =
             spawn_blocking(move || roster.accounts_of_gateway(kind)).await.map_err(|error| error.to_string())?;
-        let seen = timeout(RECONCILE_LISTING_TIMEOUT, self.provider.list_sessions()).await;
+        let seen = timeout(RECONCILE_LISTING_TIMEOUT, self.remote.list_sessions()).await;
         // This listing may itself have closed the breaker; that must not start another run.
         availability.mark_unchanged();
         let late = |_| format!("its sessions were not listed within {} s", RECONCILE_LISTING_TIMEOUT.as_secs());
         let seen: Vec<GatewaySession> = seen.map_err(late)?.map_err(|away| away.reason)?;
         let sessions = seen.len() as u64;
-        let compared = spawn_blocking(move || compare(kind, &shown, &seen)).await.map_err(|error| error.to_string())?;
+        let compared =
+            spawn_blocking(move || compare(closes_sessions, &shown, &seen)).await.map_err(|error| error.to_string())?;
         let is_strange =
             |account: &&AccountNumber| self.roster.account_at_gateway(**account).is_none_or(|(by, _)| by != kind);
         let unknown_sessions = compared.unknown_sessions.iter().filter(is_strange).count() as u64;
@@ -109,7 +118,7 @@ impl Reconciler {
             tokio::select! {
                 Some(repaired) = under_way.next() => {
                     if let Some(difference) = repaired {
-                        self.metrics.differences.with((self.kind(), difference)).inc();
+                        self.metrics.differences.with((self.kind, difference)).inc();
                         counts.entry(difference.word()).or_insert((difference, 0)).1 += 1;
                     }
                 }
@@ -120,13 +129,13 @@ impl Reconciler {
             }
         }
         let differences: Vec<(Difference, u64)> = counts.into_values().collect();
-        let gateway = self.kind().name();
+        let gateway = self.kind.name();
         let accounts: u64 = differences.iter().map(|(_, accounts)| accounts).sum();
         if accounts > 0 {
             tracing::info!(gateway, sessions, accounts, "the gateway's sessions differed from what was shown");
         }
-        self.metrics.reconciliations.with((self.kind(), ReconcileOutcome::Done)).inc();
-        self.metrics.strangers.with(self.kind()).set(unknown_sessions);
+        self.metrics.reconciliations.with((self.kind, ReconcileOutcome::Done)).inc();
+        self.metrics.strangers.with(self.kind).set(unknown_sessions);
         let last = CompletedReconciliation {
             started_at: at,
             duration: started.elapsed(),
@@ -141,10 +150,10 @@ impl Reconciler {
 
     /// Records a failed run, and logs the first one in a row. Returns how long to wait before the next run.
     fn record_failure(&self, why: &str) -> Duration {
-        self.metrics.reconciliations.with((self.kind(), ReconcileOutcome::Failed)).inc();
+        self.metrics.reconciliations.with((self.kind, ReconcileOutcome::Failed)).inc();
         // The reason may contain text from the gateway.
         let why = escape_controls(why);
-        let (gateway, error) = (self.kind().name(), why.clone());
+        let (gateway, error) = (self.kind.name(), why.clone());
         let failed = self.status.mark_failed(clock::now(), why);
         if failed == 1 {
             tracing::warn!(
@@ -166,18 +175,18 @@ impl Reconciler {
                     let session = if let Report::Connected { session, .. } = &report { Some(*session) } else { None };
                     let command = Command::Reconcile { report, as_of };
                     // An error is in the log already; the next run finds the difference again.
-                    match (self.reports.execute(self.kind(), account, command).await.ok()?.ok()?, session) {
+                    match (self.reports.execute(self.kind, account, command).await.ok()?.ok()?, session) {
                         (CommandSuccess::Recorded, _) => as_of += 1,
                         // The gateway has the previous session, not the wanted one.
                         (CommandSuccess::Unchanged, Some(session)) if self.is_unchanged(account, as_of) => {
-                            self.provider.close_session(account, session);
+                            self.remote.close_session(account, session);
                             self.reports.redispatch(account).await.ok()?;
                         }
                         (CommandSuccess::Unchanged, _) => return None,
                     }
                 }
                 RepairAction::CloseSession { session } if self.is_unchanged(account, as_of) => {
-                    self.provider.close_session(account, session);
+                    self.remote.close_session(account, session);
                 }
                 RepairAction::Redispatch if self.is_unchanged(account, as_of) => {
                     self.reports.redispatch(account).await.ok()?;
@@ -190,7 +199,7 @@ impl Reconciler {
 
     /// Whether the account is still at version `as_of`.
     fn is_unchanged(&self, account: AccountNumber, as_of: u64) -> bool {
-        let is_it = |(by, now): (GatewayKind, ServedAccount)| by == self.kind() && now.version == as_of;
+        let is_it = |(by, now): (GatewayKind, ServedAccount)| by == self.kind && now.version == as_of;
         self.roster.account_at_gateway(account).is_some_and(is_it)
     }
 }

@@ -16,8 +16,9 @@ use crate::domain::{
     Account, AccountNumber, Command, GatewayKind, OnlineStatus, PendingEffect, Reason, Report, Status,
 };
 use crate::gateway::bulkhead::Bulkhead;
-use crate::gateway::provider::{GatewayProvider, GatewaySession, GatewaySessionState, GatewayUnavailable};
-use crate::gateway::{GatewayRegistry, Simulator};
+use crate::gateway::provider::GatewayProvider;
+use crate::gateway::remote_gateway::{GatewaySession, GatewaySessionState, GatewayUnavailable, RemoteGateway};
+use crate::gateway::{GatewayRegistry, describe};
 use crate::journal::Origin;
 use crate::limits::{GATEWAY_BREAKER_FAILURES, RECONCILE_INTERVAL_MIN, RECONCILE_RETRY_WAIT};
 use crate::metrics::{Difference, ReconcileOutcome};
@@ -38,14 +39,16 @@ struct FakeProvider {
 }
 
 impl GatewayProvider for FakeProvider {
-    fn kind(&self) -> GatewayKind {
-        BRIDGE
-    }
-
     fn dispatch(&self, account: AccountNumber, _: &Account, effect: &PendingEffect, _: Duration) {
         let _unread = self.dispatched.send(format!("{account} {effect:?}"));
     }
 
+    fn as_remote(self: Arc<Self>) -> Option<Arc<dyn RemoteGateway>> {
+        Some(self)
+    }
+}
+
+impl RemoteGateway for FakeProvider {
     fn list_sessions(&self) -> BoxFuture<'_, Result<Vec<GatewaySession>, GatewayUnavailable>> {
         let listing = async {
             self.list_calls.send_modify(|calls| *calls += 1);
@@ -89,8 +92,7 @@ impl ReconcileFixture {
             dispatched: sender,
             bulkhead: Bulkhead::new(BRIDGE, Duration::from_secs(10), 8, 1_000),
         });
-        let (simulator, _) = Simulator::new(&data.settings.simulator, data.vault.clone(), reports.clone(), [], |_| 1);
-        let gateways = GatewayRegistry::new(simulator, vec![fake.clone()], reports.clone());
+        let gateways = GatewayRegistry::new(describe, &[(BRIDGE, fake.clone())], reports.clone());
         let (accounts, inbox) = data.start_accounts(Arc::new(gateways.clone()), reported);
         let stop = CancellationToken::new();
         tokio::spawn(inbox.run(Vec::new(), stop.clone()));
@@ -108,7 +110,7 @@ impl ReconcileFixture {
     }
 
     fn status(&self) -> &ReconcileStatus {
-        self.gateways.provider_status(BRIDGE).unwrap().1
+        &self.gateways.entry(BRIDGE).reconciliation
     }
 
     async fn execute_command(&self, account: AccountNumber, command: Command) {

@@ -1,6 +1,5 @@
 //! Responses to a gateway on another machine, and its rate limit. The tests fake the address.
 
-use futures_util::FutureExt;
 use futures_util::stream::empty;
 
 use super::*;
@@ -8,7 +7,7 @@ use crate::access::ApiKeys;
 use crate::actors::report_channel;
 use crate::clock;
 use crate::config::SecretText;
-use crate::gateway::bridge::BridgeDependencies;
+use crate::gateway;
 use crate::testkit::fixture::StorageFixture;
 use crate::webhooks::signature::WebhookSecret;
 
@@ -20,16 +19,10 @@ fn fixture() -> StorageFixture {
 }
 
 fn bridge_state(fixture: &StorageFixture, is_tls: bool) -> BridgeState {
-    let StorageFixture { settings, store, journal, roster, vault, .. } = fixture;
-    let around = BridgeDependencies {
-        store: store.clone(),
-        sync_store: Arc::new(|| async { Ok(()) }.boxed()),
-        reports: report_channel().0,
-        roster: roster.clone(),
-        vault: vault.clone(),
-        now: clock::moment,
-    };
-    let bridge = Some(Bridge::new(&settings.gateway.bridge, around).unwrap());
+    let StorageFixture { settings, journal, .. } = fixture;
+    let gateways = gateway::open(settings, &fixture.gateway_dependencies(report_channel().0)).unwrap();
+    let bridge = gateways.find::<Bridge>().cloned();
+    assert!(bridge.is_some());
     let authenticator = Authenticator::new(ApiKeys::open(journal, None).unwrap(), 4);
     BridgeState { bridge, authenticator, memory_budget: MemoryBudget::new(), is_tls, stop: CancellationToken::new() }
 }

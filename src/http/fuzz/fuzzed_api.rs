@@ -22,7 +22,7 @@ use crate::actors::{GatewayPort, report_channel};
 use crate::audit::{Audit, TransparencyLog};
 use crate::clock;
 use crate::domain::{Account, AccountNumber, PendingEffect};
-use crate::gateway::{GatewayRegistry, Simulator};
+use crate::gateway;
 use crate::http::server::PeerAddress;
 use crate::http::{Api, ApiDependencies, contract_routes, endpoints, v1_routes};
 use crate::idempotency::IdempotencyRecords;
@@ -39,7 +39,7 @@ impl GatewayPort for Silent {
 pub(crate) fn dependencies(fixture: &StorageFixture, stop: &CancellationToken) -> ApiDependencies {
     let StorageFixture { settings, store, journal, roster, vault, .. } = fixture;
     let log = TransparencyLog::open(store, journal, vault.load_or_create_log_key().unwrap()).unwrap();
-    let (simulator, _) = Simulator::new(&settings.simulator, vault.clone(), report_channel().0, [], |_| 1);
+    let gateways = gateway::open(settings, &fixture.gateway_dependencies(report_channel().0)).unwrap();
     ApiDependencies {
         accounts: fixture.start_accounts(Arc::new(Silent), report_channel().1).0,
         roster: roster.clone(),
@@ -47,10 +47,8 @@ pub(crate) fn dependencies(fixture: &StorageFixture, stop: &CancellationToken) -
         idempotency: IdempotencyRecords::open(store, journal.clone(), clock::now),
         audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log)),
         webhooks: fixture.start_webhooks(stop),
-        bridge: None,
         keys: ApiKeys::open(journal, Some(vault.clone())).unwrap(),
-        cloud_api: None,
-        gateways: GatewayRegistry::new(simulator, Vec::new(), report_channel().0),
+        gateways,
         default_gateway: settings.gateway.routing.default,
         settings: Arc::new([]),
     }

@@ -12,27 +12,52 @@
 //! All other numbers succeed. The verification code `123456` is accepted, any other is refused. Each reply, and each
 //! step after it, takes the configured delay. The instance code of session 3 is `SIM-3`.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::actors::{GatewayPort, ReportSender};
-use crate::config;
-use crate::domain::{Account, AccountNumber, PendingEffect, Reason, Report};
+use super::provider::{GatewayDependencies, GatewayDescription, GatewayProvider, GatewaySetupError};
+use crate::actors::ReportSender;
+use crate::config::{self, Settings};
+use crate::domain::{Account, AccountNumber, GatewayKind, GatewayOffer, PendingEffect, Reason, Report};
 use crate::vault::Vault;
 
+/// What the simulator is and offers.
+pub(super) const DESCRIPTION: GatewayDescription = GatewayDescription {
+    offer: GatewayOffer { title: "the simulator", ..GatewayOffer::EVERYTHING },
+    closes_sessions: true,
+    open,
+};
+
+/// Opens the simulator, which is always set up.
+fn open(
+    settings: &Settings,
+    dependencies: &GatewayDependencies,
+) -> Result<Option<Arc<dyn GatewayProvider>>, GatewaySetupError> {
+    let GatewayDependencies { vault, roster, latest_session, reports, stop, tasks, .. } = dependencies;
+    let online = roster.online_at_gateway(GatewayKind::Simulator);
+    let (simulator, worker) =
+        Simulator::new(&settings.simulator, vault.clone(), reports.clone(), online, |account| latest_session(account));
+    tasks.spawn(worker.run(stop.clone()));
+    Ok(Some(Arc::new(simulator)))
+}
+
 /// The simulator, as the actors call it.
-pub struct Simulator {
+struct Simulator {
     worker: mpsc::UnboundedSender<SimulatorMessage>,
     vault: Vault,
     delay: Duration,
 }
 
 /// The worker of the simulator: it sends each scheduled report when it is due.
-pub struct SimulatorWorker {
+struct SimulatorWorker {
     messages: mpsc::UnboundedReceiver<SimulatorMessage>,
     /// Ordered by due time, then by arrival.
     scheduled: BTreeMap<(Instant, u64), ScheduledReport>,
@@ -78,7 +103,7 @@ impl Simulator {
     ///
     /// Sessions outlive a restart of the service. Each account in `online` is still in the session that `session_of`
     /// returns, and its follow-up is scheduled again.
-    pub fn new(
+    fn new(
         settings: &config::SimulatorSettings,
         vault: Vault,
         reports: ReportSender,
@@ -171,7 +196,7 @@ impl Simulator {
     }
 }
 
-impl GatewayPort for Simulator {
+impl GatewayProvider for Simulator {
     fn dispatch(&self, account: AccountNumber, _: &Account, effect: &PendingEffect, _: Duration) {
         let outcome = SimulatedOutcome::for_account(account);
         match *effect {
@@ -208,11 +233,11 @@ impl GatewayPort for Simulator {
 
 impl SimulatorWorker {
     /// Sends due reports until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    async fn run(mut self, stop: CancellationToken) {
         while let Some(scheduled) = stop.run_until_cancelled(self.next_due()).await.flatten() {
             let closed = self.closed_sessions.get(&scheduled.account).copied();
             if scheduled.only_session.is_none_or(|session| closed.is_none_or(|closed| closed < session)) {
-                self.reports.send(scheduled.account, scheduled.report).await;
+                self.reports.send(GatewayKind::Simulator, scheduled.account, scheduled.report).await;
             }
         }
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Simulator;
-use crate::actors::{GatewayPort, report_channel};
+use super::{GatewayProvider, Simulator};
+use crate::actors::report_channel;
 use crate::config;
 use crate::domain::{Account, AccountNumber, Command, PendingEffect, SealedBytes, TaskId, VerifyType};
 use crate::testkit::fixture::StorageFixture;
