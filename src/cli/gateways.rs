@@ -24,7 +24,7 @@ enum GatewaysVerb {
 /// Have a gateway's sessions compared with what is shown, at once
 #[derive(clap::Args)]
 struct ReconcileArgs {
-    /// bridge or cloud_api
+    /// Name of the gateway, as `muster gateways` lists it
     name: String,
     /// Why; it stands in the history
     #[arg(long, value_name = "TEXT")]

@@ -76,7 +76,7 @@ pub struct MalformedRoutingRule;
 // === impl GatewayKind ===
 
 impl GatewayKind {
-    /// All gateways.
+    /// All gateways, by code.
     pub const ALL: [GatewayKind; 3] = [GatewayKind::Simulator, GatewayKind::Bridge, GatewayKind::CloudApi];
 
     /// The gateway of an account that no event assigned to one.
@@ -236,6 +236,14 @@ mod tests {
         ] {
             let choice = routing.choice_for(account.parse().unwrap());
             assert_eq!([choice.personal.name(), choice.business.name()], [personal, business], "{account}");
+        }
+    }
+
+    /// Tables of gateways are indexed by the code.
+    #[test]
+    fn codes_are_indexes() {
+        for (index, kind) in GatewayKind::ALL.into_iter().enumerate() {
+            assert_eq!((usize::from(kind.code()), GatewayKind::from_name(kind.name())), (index, Some(kind)));
         }
     }
 
