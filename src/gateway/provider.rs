@@ -23,10 +23,13 @@ pub(crate) struct GatewayDescription {
     pub(crate) offer: GatewayOffer,
     /// Whether it closes sessions that no account needs. Where it does not, they outlive a recycled account.
     pub(crate) closes_sessions: bool,
-    /// Opens it; `None` if the settings do not set it up. A gateway that is set up runs even if no rule leads to it: it
+    /// Opens it. A gateway that is set up runs even if no rule leads to it: it
     /// keeps the accounts that it served before until they move.
-    pub(crate) open: fn(&Settings, &GatewayDependencies) -> Result<Option<Arc<dyn GatewayProvider>>, GatewaySetupError>,
+    pub(crate) open: fn(&Settings, &GatewayDependencies) -> Result<OpenedGateway, GatewaySetupError>,
 }
+
+/// A gateway that is ready; `None` if the settings do not set it up.
+pub(crate) type OpenedGateway = Option<Arc<dyn GatewayProvider>>;
 
 /// A gateway: it carries out pending effects, and reports what it sees.
 pub(crate) trait GatewayProvider: Any + Send + Sync {

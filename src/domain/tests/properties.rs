@@ -98,7 +98,7 @@ fn check_idempotency(
         | Command::GiveUpComing { .. }
         | Command::Reconnect { .. }
         | Command::GiveUpRegistration { .. } => {
-            prop_assert_eq!(decide(account, command, now, choice, &offers()), Ok(vec![]))
+            prop_assert_eq!(decide(account, command, now, choice, &offers()), Ok(vec![]));
         }
     }
     Ok(())

@@ -65,7 +65,7 @@ pub(crate) use sessions::SessionsSchema;
 
 use super::bulkhead::{Bulkhead, CallError};
 use super::ignored_report::IgnoredReportView;
-use super::provider::{GatewayDependencies, GatewayDescription, GatewayProvider, GatewaySetupError};
+use super::provider::{GatewayDependencies, GatewayDescription, GatewayProvider, GatewaySetupError, OpenedGateway};
 use super::remote_gateway::{GatewaySession, GatewayUnavailable, RemoteGateway, RemoteStats};
 use crate::actors::ReportSender;
 use crate::client::TlsSetupError;
@@ -98,10 +98,7 @@ pub(super) const DESCRIPTION: GatewayDescription = GatewayDescription {
 };
 
 /// Opens the bridge, if a gateway can sign its requests.
-fn open(
-    settings: &Settings,
-    dependencies: &GatewayDependencies,
-) -> Result<Option<Arc<dyn GatewayProvider>>, GatewaySetupError> {
+fn open(settings: &Settings, dependencies: &GatewayDependencies) -> Result<OpenedGateway, GatewaySetupError> {
     let settings = &settings.gateway.bridge;
     if settings.secret.is_none() {
         return Ok(None);

@@ -148,7 +148,7 @@ impl QueuedCommand {
         let QueuedCommand { account, payload, .. } = self;
         let secrets = match (account, payload) {
             (Some(account), CommandPayload::Connect { content, .. }) => {
-                CommandSecrets::Content(vault.open_content(*account, content)?)
+                CommandSecrets::Content(Box::new(vault.open_content(*account, content)?))
             }
             (Some(account), CommandPayload::SubmitCode { code, .. }) => {
                 CommandSecrets::Code(vault.open_code(*account, code)?)
@@ -167,7 +167,7 @@ pub(super) struct UnsealedCommand<'o> {
 
 enum CommandSecrets {
     None,
-    Content(ContentSecrets),
+    Content(Box<ContentSecrets>),
     Code(Zeroizing<String>),
 }
 

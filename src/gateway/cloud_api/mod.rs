@@ -53,7 +53,7 @@ pub use meta_webhook::MetaSignatureError;
 pub use number_sync::MetaWebhookOutcome;
 
 use super::bulkhead::Bulkhead;
-use super::provider::{GatewayDependencies, GatewayDescription, GatewayProvider, GatewaySetupError};
+use super::provider::{GatewayDependencies, GatewayDescription, GatewayProvider, GatewaySetupError, OpenedGateway};
 use super::remote_gateway::{GatewaySession, GatewayUnavailable, RemoteGateway};
 use crate::config::Settings;
 use crate::domain::{Account, AccountNumber, GatewayOffer, PendingEffect, VerifyType};
@@ -72,10 +72,7 @@ pub(super) const DESCRIPTION: GatewayDescription = GatewayDescription {
 };
 
 /// Opens the Cloud API, if the settings name a WhatsApp Business Account and a token.
-fn open(
-    settings: &Settings,
-    dependencies: &GatewayDependencies,
-) -> Result<Option<Arc<dyn GatewayProvider>>, GatewaySetupError> {
+fn open(settings: &Settings, dependencies: &GatewayDependencies) -> Result<OpenedGateway, GatewaySetupError> {
     let settings = &settings.gateway.cloud_api;
     if settings.waba_id.is_none() || settings.token.is_none() {
         return Ok(None);

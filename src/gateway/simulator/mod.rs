@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::provider::{GatewayDependencies, GatewayDescription, GatewayProvider, GatewaySetupError};
+use super::provider::{GatewayDependencies, GatewayDescription, GatewayProvider, GatewaySetupError, OpenedGateway};
 use crate::actors::ReportSender;
 use crate::config::{self, Settings};
 use crate::domain::{Account, AccountNumber, GatewayKind, GatewayOffer, PendingEffect, Reason, Report};
@@ -37,10 +37,7 @@ pub(super) const DESCRIPTION: GatewayDescription = GatewayDescription {
 };
 
 /// Opens the simulator, which is always set up.
-fn open(
-    settings: &Settings,
-    dependencies: &GatewayDependencies,
-) -> Result<Option<Arc<dyn GatewayProvider>>, GatewaySetupError> {
+fn open(settings: &Settings, dependencies: &GatewayDependencies) -> Result<OpenedGateway, GatewaySetupError> {
     let GatewayDependencies { vault, roster, latest_session, reports, stop, tasks, .. } = dependencies;
     let online = roster.online_at_gateway(GatewayKind::Simulator);
     let (simulator, worker) =
