@@ -78,7 +78,7 @@ pub enum Effect {
 pub enum TimeLimit {
     /// At most `http.request_timeout`, until the response head.
     RequestTimeout,
-    /// Without limit: the time depends on the length of the journal, or on a receiver.
+    /// Without limit: the time depends on the length of the journal, on a receiver or on a gateway.
     None,
 }
 
@@ -97,7 +97,7 @@ impl Operation {
     }
 
     const fn signed(name: &'static str, effect: Effect) -> Operation {
-        Operation { access: Access::Signature, effect, ..Operation::public(name) }
+        Operation { access: Access::Signature, effect, ..Operation::public(name).unlimited() }
     }
 
     const fn unlimited(self) -> Operation {

@@ -1,123 +1,192 @@
-//! Endpoints of the contract: path, methods, permission, and type of `data`.
+//! The six documented calls.
 
-use serde::Serialize;
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use utoipa::openapi::Required;
 use warp::http::Method;
 
-use crate::domain::Permission;
+use super::Api;
+use super::account_fields::{AccountFields, ImportKind};
+use super::contract_docs::{LIST, account_list_schema, envelope_response, with_patterns};
+use super::contract_handlers::{self, ContractCall, ContractOperation};
+use super::contract_request::ContractRequest;
+use super::endpoint::{BodyLimit, Endpoint, Handler, Tag};
+use super::envelope::{EndpointResponse, EnvelopeKind};
+use super::error::Error;
+use super::json_objects::{CodeFields, PhoneFields};
+use super::operation_doc::{response_with_id, text_header};
+use super::parameter_schemas::{account_digits, text};
+use super::revocation::abort_when_key_ends;
+use super::{idempotency_key, query_whatsapp_status};
+use crate::api::operation;
 
-/// An endpoint of the contract, or of health and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContractEndpoint {
-    /// `POST /group-dispatch-api/whatsapp/batchInsert`
-    BatchInsert,
-    /// `GET /group-dispatch-api/whatsapp/queryWhatsAppStatus`
-    QueryWhatsAppStatus,
-    /// `POST /group-dispatch-api/whatsapp/batchOnline`
-    BatchOnline,
-    /// `POST /group-dispatch-api/whatsapp/batchRecycle`
-    BatchRecycle,
-    /// `POST /group-dispatch-api/register/submitPhone`
-    SubmitPhone,
-    /// `POST /group-dispatch-api/register/submitVerifyCode`
-    SubmitVerifyCode,
-    /// `GET /healthz`: the process runs.
-    Health,
-    /// `GET /readyz`: the service accepts requests.
-    Ready,
-    /// `GET /metrics`
-    Metrics,
-    /// Any other path.
-    Unknown,
+pub(super) static ENDPOINTS: [Endpoint; 6] = [
+    Endpoint {
+        method: Method::POST,
+        path: "/group-dispatch-api/whatsapp/batchInsert",
+        operation: operation::BATCH_INSERT,
+        tag: Tag::Documented,
+        summary: "Batch import customer service accounts",
+        body: BodyLimit::MaxBodyBytes,
+        handler: Handler::Contract(EnvelopeKind::Batch, |api, request| {
+            execute(api, request, ContractOperation::Import(ImportKind::Insert)).boxed()
+        }),
+        document: |operation| {
+            let one = AccountFields::shape(ImportKind::Insert);
+            operation
+                .describe(
+                    "A new number is imported, with `status` 1 and `onlineStatus` 4. The same number with the same content \
+                     again is success, and makes no event; with other content it is refused (409): use batchOnline with \
+                     `override`.",
+                )
+                .contract_batch()
+                .json_body_schema(account_list_schema(one, true), Some(insert_example()), Required::True, LIST)
+        },
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/group-dispatch-api/whatsapp/queryWhatsAppStatus",
+        operation: operation::QUERY_WHATSAPP_STATUS,
+        tag: Tag::Documented,
+        summary: "Query all customer service account information",
+        body: BodyLimit::Unread,
+        handler: Handler::Contract(EnvelopeKind::AccountList, |api, request| query_status(api, request).boxed()),
+        document: |operation| {
+            let tag = || text_header("Of this list, to be sent as `If-None-Match`.");
+            let list = envelope_response(EnvelopeKind::AccountList, "The list.");
+            operation
+                .describe(
+                    "Every account, the oldest import first, as it is after every command that was answered before this was \
+                     asked. Compressed for `Accept-Encoding: gzip`.",
+                )
+                .query_parameter("whatsApp", account_digits(), "The one account that is asked for.")
+                .optional_header("If-None-Match", text(), "The `ETag` of a list that the caller has.")
+                .response(200, list.header("ETag", tag()))
+                .response(304, response_with_id("The caller has this list already.").header("ETag", tag()))
+                .contract_responses(EnvelopeKind::AccountList)
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/group-dispatch-api/whatsapp/batchOnline",
+        operation: operation::BATCH_ONLINE,
+        tag: Tag::Documented,
+        summary: "Batch online customer service accounts",
+        body: BodyLimit::MaxBodyBytes,
+        handler: Handler::Contract(EnvelopeKind::Batch, |api, request| {
+            execute(api, request, ContractOperation::Import(ImportKind::Online)).boxed()
+        }),
+        document: |operation| {
+            let one = AccountFields::shape(ImportKind::Online);
+            operation
+                .describe(
+                    "An unknown number is imported, then asked online. Of a known one `override` true replaces what is \
+                     stored, false keeps it. What is on its way already is success, and makes no event. A banned account \
+                     is refused (409), and so is one whose secrets were erased.",
+                )
+                .contract_batch()
+                .json_body_schema(account_list_schema(one, true), Some(online_example()), Required::True, LIST)
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/group-dispatch-api/whatsapp/batchRecycle",
+        operation: operation::BATCH_RECYCLE,
+        tag: Tag::Documented,
+        summary: "Batch recycle customer service accounts",
+        body: BodyLimit::MaxBodyBytes,
+        handler: Handler::Contract(EnvelopeKind::Batch, |api, request| {
+            execute(api, request, ContractOperation::Recycle).boxed()
+        }),
+        document: |operation| {
+            let one = account_digits().description(Some("The account number."));
+            let example = json!({"whatsAppList": ["861821726232", "861821726231"]});
+            operation
+                .describe(
+                    "Listed accounts go offline-coming (3), then offline (4). What is offline already is success, and \
+                     makes no event; an unknown number is refused (404). Without a list, or with null for it, all accounts \
+                     are meant; an empty list means none. Therefore an unknown field is a fault here.",
+                )
+                .contract_batch()
+                .json_body_schema(account_list_schema(one.build(), false), Some(example), Required::True, LIST)
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/group-dispatch-api/register/submitPhone",
+        operation: operation::SUBMIT_PHONE,
+        tag: Tag::Documented,
+        summary: "Customer service account registration (submit phone number)",
+        body: BodyLimit::MaxBodyBytes,
+        handler: Handler::Contract(EnvelopeKind::Task, |api, request| {
+            execute(api, request, ContractOperation::SubmitPhone).boxed()
+        }),
+        document: |operation| {
+            let required = ["phone", "verifyType", "accountType", "areaCode", "countryCode"];
+            let body = with_patterns(PhoneFields::shape(&required));
+            let example = json!({"phone": "182172623211", "verifyType": 1, "accountType": 2, "areaCode": "+86", "countryCode": "CN"});
+            operation
+                .describe(
+                    "Begins a registration of the number that `areaCode` and `phone` make. One of the same number that \
+                     waits for its code is superseded. The outcome comes by webhook.",
+                )
+                .contract_post(EnvelopeKind::Task)
+                .json_body_schema(body, Some(example), Required::True, "The phone number.")
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/group-dispatch-api/register/submitVerifyCode",
+        operation: operation::SUBMIT_VERIFY_CODE,
+        tag: Tag::Documented,
+        summary: "Customer service account registration (submit verification code)",
+        body: BodyLimit::MaxBodyBytes,
+        handler: Handler::Contract(EnvelopeKind::Plain, |api, request| {
+            execute(api, request, ContractOperation::SubmitVerifyCode).boxed()
+        }),
+        document: |operation| {
+            let body = with_patterns(CodeFields::shape(&["phone", "areaCode", "verifyCode"]));
+            let example = json!({"phone": "1821726232", "verifyCode": "123456", "areaCode": "+86"});
+            let none_waits = "No registration of this number waits for a code.";
+            operation
+                .describe(
+                    "Accepted where a registration of the number waits; the outcome comes by webhook. A refused code is \
+                     told as failed (0), and leaves the registration open for another, 5 in all, within \
+                     `accounts.registration_lifetime`.",
+                )
+                .contract_post(EnvelopeKind::Plain)
+                .json_body_schema(body, Some(example), Required::True, "The code.")
+                .response(404, envelope_response(EnvelopeKind::Plain, none_waits))
+        },
+    },
+];
+
+/// Executes a call that changes something, once if it has an `Idempotency-Key`.
+async fn execute(api: Api, request: ContractRequest, operation: ContractOperation) -> Result<EndpointResponse, Error> {
+    let ContractRequest { name, kind, query, idempotency_key, body, requester, .. } = request;
+    let call = ContractCall { name, kind, operation, query, body, requester };
+    match idempotency_key {
+        Some(key) => idempotency_key::handle_with_key(&api, key, call).await,
+        None => contract_handlers::execute_call(&api, call).await.map(EndpointResponse::Outcome),
+    }
 }
 
-/// The empty `data` of a response, which also gives the type of `data` on errors.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(untagged)]
-pub(super) enum EnvelopeData {
-    Text(&'static str),
-    Number(u32),
-    List([(); 0]),
+async fn query_status(api: Api, request: ContractRequest) -> Result<EndpointResponse, Error> {
+    let ContractRequest { query, headers, requester, .. } = request;
+    let list = query_whatsapp_status::handle(&api, &query, &headers, requester.authorize()?.context()).await?;
+    Ok(EndpointResponse::Raw(abort_when_key_ends(list, requester)))
 }
 
-impl ContractEndpoint {
-    /// All endpoints except `Unknown`.
-    pub(super) const ALL: [ContractEndpoint; 9] = [
-        ContractEndpoint::BatchInsert,
-        ContractEndpoint::QueryWhatsAppStatus,
-        ContractEndpoint::BatchOnline,
-        ContractEndpoint::BatchRecycle,
-        ContractEndpoint::SubmitPhone,
-        ContractEndpoint::SubmitVerifyCode,
-        ContractEndpoint::Health,
-        ContractEndpoint::Ready,
-        ContractEndpoint::Metrics,
-    ];
+/// The example of the contract's document.
+fn insert_example() -> Value {
+    json!({"whatsAppList": [{"whatsApp": "861821726232", "whatsappType": 1, "name": "lee", "avatar": "wwww.baiux.com/1.img",
+        "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "", "accountId": "", "nextKeyId": "",
+        "registrationId": "", "deviceParams": ""}]})
+}
 
-    /// The path; empty for `Unknown`.
-    pub(super) fn path(self) -> &'static str {
-        match self {
-            ContractEndpoint::BatchInsert => "/group-dispatch-api/whatsapp/batchInsert",
-            ContractEndpoint::QueryWhatsAppStatus => "/group-dispatch-api/whatsapp/queryWhatsAppStatus",
-            ContractEndpoint::BatchOnline => "/group-dispatch-api/whatsapp/batchOnline",
-            ContractEndpoint::BatchRecycle => "/group-dispatch-api/whatsapp/batchRecycle",
-            ContractEndpoint::SubmitPhone => "/group-dispatch-api/register/submitPhone",
-            ContractEndpoint::SubmitVerifyCode => "/group-dispatch-api/register/submitVerifyCode",
-            ContractEndpoint::Health => "/healthz",
-            ContractEndpoint::Ready => "/readyz",
-            ContractEndpoint::Metrics => "/metrics",
-            ContractEndpoint::Unknown => "",
-        }
-    }
-
-    /// The permission that a caller needs. It is not checked for health endpoints.
-    pub(super) fn permission(self) -> Permission {
-        match self {
-            ContractEndpoint::Health
-            | ContractEndpoint::Ready
-            | ContractEndpoint::Metrics
-            | ContractEndpoint::Unknown => Permission::Read,
-            ContractEndpoint::BatchInsert
-            | ContractEndpoint::QueryWhatsAppStatus
-            | ContractEndpoint::BatchOnline
-            | ContractEndpoint::BatchRecycle
-            | ContractEndpoint::SubmitPhone
-            | ContractEndpoint::SubmitVerifyCode => Permission::Call,
-        }
-    }
-
-    /// The methods that the endpoint accepts, as the `Allow` header lists them.
-    pub(super) fn allowed_methods(self) -> &'static str {
-        match self {
-            ContractEndpoint::BatchInsert
-            | ContractEndpoint::BatchOnline
-            | ContractEndpoint::BatchRecycle
-            | ContractEndpoint::SubmitPhone
-            | ContractEndpoint::SubmitVerifyCode => "POST",
-            ContractEndpoint::QueryWhatsAppStatus => "GET",
-            ContractEndpoint::Health
-            | ContractEndpoint::Ready
-            | ContractEndpoint::Metrics
-            | ContractEndpoint::Unknown => "GET, HEAD",
-        }
-    }
-
-    pub(super) fn accepts_method(self, method: &Method) -> bool {
-        self.allowed_methods().split(", ").any(|allowed| allowed == method.as_str())
-    }
-
-    /// The `data` of a response without content.
-    pub(super) fn empty_data(self) -> EnvelopeData {
-        match self {
-            ContractEndpoint::SubmitPhone => EnvelopeData::Number(0),
-            ContractEndpoint::QueryWhatsAppStatus => EnvelopeData::List([]),
-            ContractEndpoint::BatchInsert
-            | ContractEndpoint::BatchOnline
-            | ContractEndpoint::BatchRecycle
-            | ContractEndpoint::SubmitVerifyCode
-            | ContractEndpoint::Health
-            | ContractEndpoint::Ready
-            | ContractEndpoint::Metrics
-            | ContractEndpoint::Unknown => EnvelopeData::Text(""),
-        }
-    }
+/// The example of the contract's document.
+fn online_example() -> Value {
+    json!({"whatsAppList": [{"whatsApp": "861821726232", "whatsappType": 1, "override": false, "name": "lee",
+        "avatar": "wwww.baiux.com/1.img", "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "",
+        "accountId": "", "nextKeyId": "", "registrationId": "", "deviceParams": ""}]})
 }

@@ -8,9 +8,8 @@ use tokio::task::spawn_blocking;
 
 use super::Api;
 use super::account_fields::ImportKind;
-use super::contract_endpoints::ContractEndpoint;
 use super::contract_requests::{self, ImportItem, Query};
-use super::envelope::CallOutcome;
+use super::envelope::{CallOutcome, EnvelopeKind};
 use super::error::{BatchError, Error};
 use super::request_body::RequestBody;
 use crate::access::{AuthContext, Authorization, Requester};
@@ -21,7 +20,9 @@ use crate::limits::{INLINE_BODY_BYTES, SEALED_PER_CORE};
 
 /// A request whose body is read but not parsed.
 pub(super) struct ContractCall {
-    pub(super) endpoint: ContractEndpoint,
+    /// The name of the API's operation. Idempotency keys are stored under it.
+    pub(super) name: &'static str,
+    pub(super) kind: EnvelopeKind,
     pub(super) operation: ContractOperation,
     pub(super) query: Query,
     pub(super) body: RequestBody,
@@ -55,19 +56,6 @@ pub(super) async fn execute_call(api: &Api, call: ContractCall) -> Result<CallOu
         ContractOperation::Recycle => recycle(api, &query, &body, &caller, auth).await,
         ContractOperation::SubmitPhone => submit_phone(api, &body, &authorized).await,
         ContractOperation::SubmitVerifyCode => submit_verify_code(api, &body, &authorized).await,
-    }
-}
-
-impl ContractOperation {
-    /// A stable name. Never change it: idempotency keys are stored under it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            ContractOperation::Import(ImportKind::Insert) => "batchInsert",
-            ContractOperation::Import(ImportKind::Online) => "batchOnline",
-            ContractOperation::Recycle => "batchRecycle",
-            ContractOperation::SubmitPhone => "submitPhone",
-            ContractOperation::SubmitVerifyCode => "submitVerifyCode",
-        }
     }
 }
 

@@ -5,6 +5,13 @@ use utoipa::openapi::HttpMethod;
 use warp::http::Method;
 use warp::reply::Response;
 
+use super::Api;
+use super::bridge_request::{BridgeRequest, BridgeState};
+use super::bridge_response::BridgeApiError;
+use super::contract_request::ContractRequest;
+use super::envelope::{EndpointResponse, EnvelopeKind};
+use super::error::Error;
+use super::meta_request::{MetaAnswer, MetaRequest};
 use super::operation_doc::OperationDoc;
 use super::v1_request::V1Request;
 use crate::api::{ApiState, Operation, Problem};
@@ -33,18 +40,44 @@ pub(super) enum BodyLimit {
     Unread,
     /// At most so many bytes.
     Bytes(usize),
+    /// At most `http.max_body_bytes`.
+    MaxBodyBytes,
 }
+
+/// The handler of an endpoint of the contract, of health or metrics.
+pub(super) type ContractHandler = fn(Api, ContractRequest) -> BoxFuture<'static, Result<EndpointResponse, Error>>;
 
 /// Answers the requests of an endpoint. The variants differ in the form of their errors.
 #[derive(Clone, Copy)]
 pub(super) enum Handler {
+    /// The documented calls, health and metrics: an error is an envelope of this kind.
+    Contract(EnvelopeKind, ContractHandler),
     /// `/api/v1`: an error is a problem (RFC 9457).
     V1(fn(ApiState, V1Request) -> BoxFuture<'static, Result<Response, Problem>>),
+    /// `/gateway/v1`: an error names its code.
+    Bridge(fn(BridgeState, BridgeRequest) -> BoxFuture<'static, Result<Response, BridgeApiError>>),
+    /// Meta's webhook: every answer is a text.
+    MetaWebhook(fn(MetaRequest) -> BoxFuture<'static, MetaAnswer>),
+}
+
+impl BodyLimit {
+    /// The limit, with this value of `http.max_body_bytes`; `None` if no body is read.
+    pub(super) fn bytes(self, max_body_bytes: usize) -> Option<usize> {
+        match self {
+            BodyLimit::Unread => None,
+            BodyLimit::Bytes(limit) => Some(limit),
+            BodyLimit::MaxBodyBytes => Some(max_body_bytes),
+        }
+    }
 }
 
 /// A group of operations in the OpenAPI document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {
+    /// The documented calls.
+    Documented,
+    /// Health and metrics.
+    Health,
     /// Accounts.
     Accounts,
     /// The journal.
@@ -55,23 +88,45 @@ pub(super) enum Tag {
     Gateways,
     /// The webhooks, as operators see them.
     Webhooks,
+    /// The protocol of gateways.
+    Bridge,
     /// The master key.
     Vault,
     /// API keys.
     ApiKeys,
+    /// It is not in the document.
+    Unlisted,
 }
 
 impl Tag {
-    /// Its name in the OpenAPI document.
-    pub(super) fn name(self) -> &'static str {
+    /// The groups of the document, in its order.
+    pub(super) const LISTED: [Tag; 10] = [
+        Tag::Documented,
+        Tag::Health,
+        Tag::Accounts,
+        Tag::Journal,
+        Tag::Upkeep,
+        Tag::Gateways,
+        Tag::Webhooks,
+        Tag::Bridge,
+        Tag::Vault,
+        Tag::ApiKeys,
+    ];
+
+    /// Its name and description in the OpenAPI document.
+    pub(super) fn name_and_description(self) -> (&'static str, &'static str) {
         match self {
-            Tag::Accounts => "Accounts",
-            Tag::Journal => "Journal",
-            Tag::Upkeep => "Upkeep",
-            Tag::Gateways => "Gateways",
-            Tag::Webhooks => "Webhooks",
-            Tag::Vault => "Vault",
-            Tag::ApiKeys => "API keys",
+            Tag::Documented => ("Documented", "What callers' back-ends call."),
+            Tag::Health => ("Health", "How the service is."),
+            Tag::Accounts => ("Accounts", "Accounts, their state, their history."),
+            Tag::Journal => ("Journal", "All facts, and proofs of them."),
+            Tag::Upkeep => ("Upkeep", "Projections, verification, replay, backup."),
+            Tag::Gateways => ("Gateways", "The ways to WhatsApp."),
+            Tag::Webhooks => ("Webhooks", "Receivers, secrets, deliveries, dead letters."),
+            Tag::Bridge => ("Gateways", "Where gateways of an operator's own report to, and fetch commands."),
+            Tag::Vault => ("Vault", "The master key."),
+            Tag::ApiKeys => ("API keys", "Who may do what."),
+            Tag::Unlisted => ("", ""),
         }
     }
 }
@@ -79,6 +134,11 @@ impl Tag {
 impl Endpoint {
     /// Whether a request for `path` is for this endpoint, whatever its method.
     pub(super) fn matches(&self, path: &str) -> bool {
+        let path = match self.handler {
+            // These take a slash at the end, too.
+            Handler::Contract(..) | Handler::MetaWebhook(_) => path.strip_suffix('/').unwrap_or(path),
+            Handler::V1(_) | Handler::Bridge(_) => path,
+        };
         let (names, segments) = (self.path.split('/'), path.split('/'));
         names.clone().count() == segments.clone().count()
             && names
@@ -94,7 +154,8 @@ impl Endpoint {
 
     /// Its operation in the OpenAPI document, as far as all endpoints have it.
     pub(super) fn operation_doc(&self) -> OperationDoc {
-        OperationDoc::new(http_method(&self.method), self.path, self.operation.name, self.summary)
+        let (name, suffix) = (self.operation.name, if self.method == Method::HEAD { "Head" } else { "" });
+        OperationDoc::new(http_method(&self.method), self.path, &format!("{name}{suffix}"), self.summary)
     }
 
     /// The number of placeholders in its path.

@@ -6,16 +6,54 @@ use std::fmt::Write;
 use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
-use warp::http::{HeaderValue, StatusCode, header};
+use warp::http::{HeaderName, HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
-use super::contract_endpoints::{ContractEndpoint, EnvelopeData};
 use super::error::Error;
-use super::idempotency_key::IDEMPOTENCY_REPLAYED;
 use crate::api::ItemError;
 use crate::domain::{AccountNumber, TaskId};
 use crate::idempotency::StoredResponse;
 use crate::limits::NAMED_REJECTIONS;
+
+/// Header of a response that is sent again.
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What the envelopes of an endpoint contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EnvelopeKind {
+    /// Empty `data`.
+    Plain,
+    /// Empty `data`, and the results of the accounts if the caller wants them.
+    Batch,
+    /// The task id of a registration.
+    Task,
+    /// The account list.
+    AccountList,
+}
+
+/// The empty `data` of a response, which also gives the type of `data` on errors.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum EnvelopeData {
+    Text(&'static str),
+    Number(u32),
+    List([(); 0]),
+}
+
+impl EnvelopeKind {
+    /// All kinds.
+    pub(super) const ALL: [EnvelopeKind; 4] =
+        [EnvelopeKind::Plain, EnvelopeKind::Batch, EnvelopeKind::Task, EnvelopeKind::AccountList];
+
+    /// The `data` of a response without content.
+    pub(super) fn empty_data(self) -> EnvelopeData {
+        match self {
+            EnvelopeKind::Plain | EnvelopeKind::Batch => EnvelopeData::Text(""),
+            EnvelopeKind::Task => EnvelopeData::Number(0),
+            EnvelopeKind::AccountList => EnvelopeData::List([]),
+        }
+    }
+}
 
 /// The outcome of a request that was executed.
 pub(super) enum CallOutcome {
@@ -86,15 +124,11 @@ const SUCCESS_BODY: &str = r#"{"data":"","code":200,"message":"success"}"#;
 pub(super) const LIST_HEAD: &str = r#"{"data":"#;
 pub(super) const LIST_TAIL: &str = r#","code":200,"message":"success"}"#;
 
-/// The HTTP response of `endpoint`. With `always_200` its status is 200 for any code, except where clients must slow down.
-pub(super) fn respond(
-    endpoint: ContractEndpoint,
-    result: Result<EndpointResponse, Error>,
-    always_200: bool,
-) -> Response {
+/// The HTTP response of an endpoint. With `always_200` its status is 200 for any code, except where clients must slow down.
+pub(super) fn respond(kind: EnvelopeKind, result: Result<EndpointResponse, Error>, always_200: bool) -> Response {
     match result {
         Ok(EndpointResponse::Outcome(answer)) => {
-            let StoredResponse { code, body } = render_outcome(endpoint, &Ok(answer));
+            let StoredResponse { code, body } = render_outcome(kind, &Ok(answer));
             json_response(code, always_200, body)
         }
         Ok(EndpointResponse::Stored { response: StoredResponse { code, body }, is_repeated }) => {
@@ -105,20 +139,20 @@ pub(super) fn respond(
             response
         }
         Ok(EndpointResponse::Raw(response)) => response,
-        Err(error) => error_response(endpoint, &error, always_200),
+        Err(error) => error_response(kind, &error, always_200),
     }
 }
 
 /// Code and body for the result of a request.
-pub(super) fn render_outcome(endpoint: ContractEndpoint, result: &Result<CallOutcome, Error>) -> StoredResponse {
+pub(super) fn render_outcome(kind: EnvelopeKind, result: &Result<CallOutcome, Error>) -> StoredResponse {
     let (code, body) = match result {
         Ok(CallOutcome::Success) => (200, Cow::Borrowed(SUCCESS_BODY)),
         Ok(CallOutcome::Task(task)) => {
             let body = Envelope { data: EnvelopeData::Number(task.get()), code: 200, message: SUCCESS, results: None };
             (200, body.render())
         }
-        Ok(CallOutcome::Batch { accounts, outcomes, details }) => batch_body(endpoint, accounts, outcomes, *details),
-        Err(error) => error_body(endpoint, error),
+        Ok(CallOutcome::Batch { accounts, outcomes, details }) => batch_body(kind, accounts, outcomes, *details),
+        Err(error) => error_body(kind, error),
     };
     StoredResponse { code, body: into_bytes(body) }
 }
@@ -131,15 +165,15 @@ fn into_bytes(text: Cow<'static, str>) -> Bytes {
 }
 
 /// Code and body of an error.
-pub(super) fn error_body(endpoint: ContractEndpoint, error: &Error) -> (u16, Cow<'static, str>) {
+pub(super) fn error_body(kind: EnvelopeKind, error: &Error) -> (u16, Cow<'static, str>) {
     let (code, message) = (error.code(), error.message());
-    (code, Envelope { data: endpoint.empty_data(), code, message: &message, results: None }.render())
+    (code, Envelope { data: kind.empty_data(), code, message: &message, results: None }.render())
 }
 
 /// Code and body for a batch: 200 if all accounts were accepted, 207 if some were. If none was: the code of the first
 /// failure that is no rejection, else 409.
 pub(super) fn batch_body(
-    endpoint: ContractEndpoint,
+    kind: EnvelopeKind,
     accounts: &[AccountNumber],
     outcomes: &[Result<(), ItemError>],
     details: bool,
@@ -159,7 +193,7 @@ pub(super) fn batch_body(
     };
     let message = if refused == 0 { SUCCESS.into() } else { rejection_summary(accounts, outcomes, refused, details) };
     let results = details.then(|| accounts.iter().zip(outcomes).map(ItemResult::from_outcome).collect());
-    (code, Envelope { data: endpoint.empty_data(), code, message: &message, results }.render())
+    (code, Envelope { data: kind.empty_data(), code, message: &message, results }.render())
 }
 
 /// The number of rejected accounts, and the reasons of the first few.
@@ -188,8 +222,8 @@ fn rejection_summary(
     message
 }
 
-fn error_response(endpoint: ContractEndpoint, error: &Error, always_200: bool) -> Response {
-    let (code, body) = error_body(endpoint, error);
+fn error_response(kind: EnvelopeKind, error: &Error, always_200: bool) -> Response {
+    let (code, body) = error_body(kind, error);
     let mut response = json_response(code, always_200, into_bytes(body));
     let headers = response.headers_mut();
     if let Some(seconds) = error.retry_after() {
@@ -198,8 +232,8 @@ fn error_response(endpoint: ContractEndpoint, error: &Error, always_200: bool) -
     if http_status(code, false) == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if let Error::MethodNotAllowed(endpoint) = error {
-        headers.insert(header::ALLOW, HeaderValue::from_static(endpoint.allowed_methods()));
+    if let Error::MethodNotAllowed { allow } = error {
+        headers.extend(HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow)));
     }
     response
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::task::JoinError;
 
-use super::contract_endpoints::ContractEndpoint;
 use super::validation_error::ValidationError;
 use crate::access::AuthError;
 use crate::api::{INTERNAL_ERROR_MESSAGE, ItemError, actors_error_code, actors_error_message, rejection_code};
@@ -20,8 +19,11 @@ pub enum Error {
     #[error("no endpoint has this path; the API is under /group-dispatch-api")]
     NoSuchPath,
     /// The endpoint does not take this method.
-    #[error("this endpoint does not take this method; use {}", .0.allowed_methods())]
-    MethodNotAllowed(ContractEndpoint),
+    #[error("this endpoint does not take this method; use {allow}")]
+    MethodNotAllowed {
+        /// The methods that it takes, as the `Allow` header lists them.
+        allow: String,
+    },
     /// The body is larger than allowed.
     #[error("the body has more than {limit} bytes; send fewer accounts in one request")]
     TooLarge {
@@ -114,7 +116,7 @@ impl Error {
             Error::SlowBody | Error::IncompleteBody | Error::Malformed(_) => 400,
             Error::Auth(denied) => denied.code(),
             Error::NoSuchPath => 404,
-            Error::MethodNotAllowed(_) => 405,
+            Error::MethodNotAllowed { .. } => 405,
             Error::TooLarge { .. } => 413,
             Error::UnsupportedMediaType => 415,
             Error::Rejected { rejection, .. } => rejection_code(*rejection),
@@ -132,7 +134,7 @@ impl Error {
             Error::Idempotency(error) => (idempotency_code(error) == 500).then_some(INTERNAL_ERROR_MESSAGE),
             Error::Vault(_) | Error::TaskFailed(_) => Some(INTERNAL_ERROR_MESSAGE),
             Error::NoSuchPath
-            | Error::MethodNotAllowed(_)
+            | Error::MethodNotAllowed { .. }
             | Error::TooLarge { .. }
             | Error::UnsupportedMediaType
             | Error::MemoryBudgetExceeded

@@ -24,8 +24,6 @@ use crate::limits::{IDEMPOTENCY_KEY_BYTES, INLINE_BODY_BYTES};
 use crate::vault::RequestFingerprint;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Header of a response that is sent again.
-pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// What happens to a key after its request.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,7 +62,7 @@ pub(super) async fn handle_with_key(
 
 async fn execute_once(api: &Api, key: &HeaderValue, call: ContractCall) -> Result<EndpointResponse, Error> {
     let caller = call.requester.clone();
-    let scope = KeyScope::of(caller.initial_context().key_id(), call.operation.name(), key.as_bytes());
+    let scope = KeyScope::of(caller.initial_context().key_id(), call.name, key.as_bytes());
     let (call, print) = fingerprint_call(api, call).await?;
     let intent = RequestIntent { request: caller.request(), position: api.journal().head() };
     let in_flight = match api.idempotency().begin(scope, print, intent).await? {
@@ -75,7 +73,7 @@ async fn execute_once(api: &Api, key: &HeaderValue, call: ContractCall) -> Resul
         }
         KeyLookup::InFlight(in_flight) => in_flight,
     };
-    let (endpoint, result) = (call.endpoint, execute_or_recover(api, call, &in_flight).await);
+    let (kind, result) = (call.kind, execute_or_recover(api, call, &in_flight).await);
     match key_outcome(&result) {
         KeyOutcome::Released if !in_flight.is_resumed => {
             in_flight.cancel()?;
@@ -84,7 +82,7 @@ async fn execute_once(api: &Api, key: &HeaderValue, call: ContractCall) -> Resul
         // An earlier attempt may have had an effect, so the key stays.
         KeyOutcome::Released | KeyOutcome::Unfinished => result.map(EndpointResponse::Outcome),
         KeyOutcome::Final => {
-            let response = render_outcome(endpoint, &result);
+            let response = render_outcome(kind, &result);
             in_flight.complete(response.clone()).await?;
             Ok(EndpointResponse::Stored { response, is_repeated: false })
         }

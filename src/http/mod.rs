@@ -2,36 +2,45 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `contract_endpoints` | endpoints of the contract: path, methods, type of `data` |
-//! | `contract_routes` | routing of the contract's requests (warp): id, authentication, deadline, log line |
+//! | `endpoint` | what an endpoint is: route, operation, handler, its part of the OpenAPI document |
+//! | `endpoint_registry` | the list of all endpoints, and which of them a request is for |
+//! | `middleware` | what all requests share: id, trace, caller, deadline, log line |
+//! | `request_head` | the head of a request |
+//! | `contract_endpoints` | the documented calls |
+//! | `contract_docs` | what they share in the OpenAPI document |
+//! | `contract_dialect` | how they authenticate, and how errors become envelopes |
+//! | `contract_request` | a request of the contract's API for its handler |
+//! | `contract_requests` | parses and validates bodies and queries. Pure |
+//! | `contract_handlers` | turns requests into commands, and returns their outcomes |
+//! | `query_whatsapp_status` | queryWhatsAppStatus: entity tags, gzip |
+//! | `idempotency_key` | `Idempotency-Key`: a repeated request is executed once |
+//! | `envelope` | turns outcomes and errors into responses |
+//! | `error` | errors of the contract, with code and message |
+//! | `health_endpoints` | health, and the metrics in text format |
+//! | `v1` | the endpoints of `/api/v1`, for auditors and operators |
+//! | `v1_dialect` | how they authenticate, and how errors become problems |
+//! | `v1_request` | a request of `/api/v1` for its handler |
+//! | `bridge_endpoints` | `/gateway/v1`: reports come in, commands are fetched |
+//! | `bridge_dialect` | how gateways authenticate, and how errors are answered |
+//! | `bridge_request` | a request of a gateway for its handler |
+//! | `bridge_response` | responses to gateways |
+//! | `meta_webhook` | Meta's webhook |
+//! | `meta_dialect` | how Meta is answered |
+//! | `meta_request` | a request of Meta's for its handler |
+//! | `operation_doc` | builder of one operation of the OpenAPI document |
+//! | `parameter_schemas` | schemas of parameters, with their bounds |
+//! | `openapi` | the OpenAPI document and Swagger UI |
 //! | `request_body` | reading a body: content type, size, deadline |
 //! | `validation_error` | parsing JSON, and the sentence that names the invalid field |
 //! | `json_values` | JSON values of requests, strictly typed |
 //! | `json_objects` | JSON objects of requests, fields as sent |
 //! | `account_fields` | an account of batchInsert or batchOnline, fields as sent |
-//! | `contract_requests` | parses and validates bodies and queries. Pure |
-//! | `contract_handlers` | turns requests into commands, and returns their outcomes |
-//! | `idempotency_key` | `Idempotency-Key`: a repeated request is executed once |
-//! | `meta_webhook` | Meta's webhook |
-//! | `query_whatsapp_status` | queryWhatsAppStatus: entity tags, gzip |
-//! | `envelope` | turns outcomes and errors into responses |
-//! | `error` | errors of the contract, with code and message |
-//! | `endpoint` | what an endpoint is: route, operation, handler, its part of the OpenAPI document |
-//! | `endpoint_registry` | the list of all endpoints, and which of them a request is for |
-//! | `v1_routes` | routing of `/api/v1` |
-//! | `v1_request` | a request of `/api/v1` for its handler |
-//! | `v1` | the endpoints of `/api/v1`, for auditors and operators |
-//! | `operation_doc` | builder of one operation of the OpenAPI document |
-//! | `parameter_schemas` | schemas of parameters, with their bounds |
-//! | `openapi` | the OpenAPI document and Swagger UI |
 //! | `authentication` | authentication of a request by its headers |
 //! | `request_trace` | the trace that a request belongs to |
 //! | `request_id` | the id of a request in response, log and journal |
-//! | `metrics_endpoint` | `/metrics`, in text format |
 //! | `request_metrics` | counts and times requests |
 //! | `server` | connections: accept, time out, drain |
 //! | `server_socket` | their sockets: reset where a cut answer would look whole |
-//! | `bridge_endpoints` | `/gateway/v1`: reports come in, commands are fetched |
 //! | `revocation` | responses that break off when the key of their reader ends |
 //! | `connection_limit` | how many there may be, in all and of one address |
 //! | `tls` | the certificate that is shown, and whose clients are taken |
@@ -39,26 +48,35 @@
 
 mod account_fields;
 mod authentication;
+mod bridge_dialect;
 mod bridge_endpoints;
+mod bridge_request;
+mod bridge_response;
 mod connection_limit;
+mod contract_dialect;
+mod contract_docs;
 mod contract_endpoints;
 mod contract_handlers;
+mod contract_request;
 mod contract_requests;
-mod contract_routes;
 mod endpoint;
 mod endpoint_registry;
 mod envelope;
 mod error;
+mod health_endpoints;
 mod idempotency_key;
 mod json_objects;
 mod json_values;
+mod meta_dialect;
+mod meta_request;
 mod meta_webhook;
-mod metrics_endpoint;
+mod middleware;
 mod openapi;
 mod operation_doc;
 mod parameter_schemas;
 mod query_whatsapp_status;
 mod request_body;
+mod request_head;
 mod request_id;
 mod request_metrics;
 mod request_trace;
@@ -67,8 +85,8 @@ mod server;
 mod server_socket;
 mod tls;
 mod v1;
+mod v1_dialect;
 mod v1_request;
-mod v1_routes;
 mod validation_error;
 
 #[cfg(any(test, fuzzing))]
@@ -100,7 +118,7 @@ pub use tls::{Error as TlsError, TlsReloader};
 pub use v1::{
     CSV_LINES, JSON, JSON_LINES, LineFormat, bytes_response, event_stream_response, last_event_id, lines_response,
 };
-pub use v1_routes::v1_routes;
+pub use v1_dialect::v1_routes;
 
 use crate::access::{ApiKeys, Authenticator};
 use crate::actors::Accounts;
@@ -115,7 +133,12 @@ use crate::metrics::Metrics;
 use crate::projections::Roster;
 use crate::vault::Vault;
 use crate::webhooks::Webhooks;
+use bridge_dialect::BridgeDialect;
+use bridge_request::BridgeState;
 use connection_limit::ConnectionLimit;
+use contract_dialect::ContractDialect;
+use meta_dialect::MetaDialect;
+use middleware::serve_dialect;
 use request_body::MemoryBudget;
 use request_metrics::with_metrics;
 
@@ -154,7 +177,6 @@ struct ApiInner {
     settings: config::HttpSettings,
     rules: config::AccountSettings,
     is_ready: Arc<AtomicBool>,
-    request_ids: RequestIdGenerator,
     memory_budget: MemoryBudget,
     authenticator: Authenticator,
 }
@@ -167,22 +189,9 @@ impl Api {
         rules: config::AccountSettings,
         is_ready: Arc<AtomicBool>,
     ) -> Api {
-        let (request_ids, memory_budget, authenticator) = (
-            RequestIdGenerator::default(),
-            MemoryBudget::new(),
-            Authenticator::new(dependencies.keys.clone(), settings.requests_per_second),
-        );
-        Api {
-            inner: Arc::new(ApiInner {
-                dependencies,
-                settings,
-                rules,
-                is_ready,
-                request_ids,
-                memory_budget,
-                authenticator,
-            }),
-        }
+        let (memory_budget, authenticator) =
+            (MemoryBudget::new(), Authenticator::new(dependencies.keys.clone(), settings.requests_per_second));
+        Api { inner: Arc::new(ApiInner { dependencies, settings, rules, is_ready, memory_budget, authenticator }) }
     }
 
     /// The state of `/api/v1`. `stop` ends responses that would stream for ever.
@@ -264,10 +273,6 @@ impl Api {
     fn memory_budget(&self) -> &MemoryBudget {
         &self.inner.memory_budget
     }
-
-    fn request_ids(&self) -> &RequestIdGenerator {
-        &self.inner.request_ids
-    }
 }
 
 /// Serves the API and `pages` on `listener` until `stop`, over TLS if `tls` is given. Pages take precedence.
@@ -284,17 +289,18 @@ pub async fn serve(
     let &config::HttpSettings { max_connections, max_connections_per_address, .. } = api.settings();
     let metrics = api.metrics().clone();
     let connection_limit = ConnectionLimit::new(max_connections, max_connections_per_address).with_metrics(&metrics);
-    let bridge_state = bridge_endpoints::BridgeState {
+    let bridge = BridgeDialect(BridgeState {
         bridge: api.gateways().find::<Bridge>().cloned(),
         authenticator: api.authenticator().clone(),
         memory_budget: api.memory_budget().clone(),
         is_tls: tls.is_some(),
         stop: stop.clone(),
-    };
+    });
     let tls = tls.map(|tls| tls.watch(stop.clone()));
-    let gateways = bridge_endpoints::routes(bridge_state).or(meta_webhook::routes(api.clone())).unify();
-    let routes = v1_routes(state).or(openapi::routes()).unify().or(gateways).unify();
-    let routes = routes.or(pages).unify().or(contract_routes::routes(api)).unify();
+    let bridge = warp::path("gateway").and(warp::path("v1")).and(serve_dialect(bridge));
+    let meta = warp::path!("gateway" / "cloud-api" / "webhook").and(serve_dialect(MetaDialect(api.clone())));
+    let routes = v1_routes(state).or(openapi::routes()).unify().or(bridge).unify().or(meta).unify();
+    let routes = routes.or(pages).unify().or(serve_dialect(ContractDialect(api))).unify();
     let service = with_metrics(TowerToHyperService::new(warp::service(routes)), metrics);
     server::run(listener, service, connection_limit, tls, stop).await;
 }

@@ -2,13 +2,11 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `contract` | the endpoints of the contract, health and metrics |
 //! | `webhooks` | the webhooks sent to receivers |
-//! | `bridge` | `/gateway/v1`, and the webhook sent to gateways |
+//! | `bridge` | the webhook sent to gateways |
 //! | `swagger_ui` | `/openapi.json`, and Swagger UI at `/docs` |
 
 mod bridge;
-mod contract;
 mod swagger_ui;
 mod webhooks;
 
@@ -17,16 +15,15 @@ mod tests;
 
 use utoipa::openapi::path::PathItemBuilder;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, ComponentsBuilder, Schema};
-use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
-};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr};
 
 pub(super) use swagger_ui::routes;
 
-use super::contract_endpoints::ContractEndpoint;
-use super::endpoint::Tag;
+use super::bridge_endpoints::document_bridge;
+use super::contract_docs::{api_key_security, envelope_schemas};
+use super::endpoint::{Endpoint, Handler, Tag};
 use super::endpoint_registry::endpoints;
 use super::operation_doc::{OperationDoc, Schemas};
 use super::v1::shared_docs::{PROBLEMS, document_v1, shared_problem_response};
@@ -48,25 +45,12 @@ pub fn render_openapi() -> String {
 }
 
 fn build_openapi() -> OpenApi {
-    let health = [ContractEndpoint::Health, ContractEndpoint::Ready, ContractEndpoint::Metrics];
-    let documented = || ContractEndpoint::ALL.into_iter().filter(|endpoint| !health.contains(endpoint));
-    let groups: [(&str, &str, Vec<OperationDoc>); 10] = [
-        ("Documented", "What callers' back-ends call.", documented().flat_map(contract::operations).collect()),
-        ("Health", "How the service is.", health.into_iter().flat_map(contract::operations).collect()),
-        (Tag::Accounts.name(), "Accounts, their state, their history.", tagged(Tag::Accounts)),
-        (Tag::Journal.name(), "All facts, and proofs of them.", tagged(Tag::Journal)),
-        (Tag::Upkeep.name(), "Projections, verification, replay, backup.", tagged(Tag::Upkeep)),
-        (Tag::Gateways.name(), "The ways to WhatsApp.", tagged(Tag::Gateways)),
-        (Tag::Webhooks.name(), "Receivers, secrets, deliveries, dead letters.", tagged(Tag::Webhooks)),
-        ("Gateways", "Where gateways of an operator's own report to, and fetch commands.", bridge::operations()),
-        (Tag::Vault.name(), "The master key.", tagged(Tag::Vault)),
-        (Tag::ApiKeys.name(), "Who may do what.", tagged(Tag::ApiKeys)),
-    ];
-    let (mut paths, mut schemas, mut tags) = (Paths::new(), contract::envelope_schemas(), Vec::new());
-    for (tag, words, operations) in groups {
-        tags.push(TagBuilder::new().name(tag).description(Some(words)).build());
-        for operation in operations {
-            add_operation(&mut paths, &mut schemas, tag, operation);
+    let (mut paths, mut schemas, mut tags) = (Paths::new(), envelope_schemas(), Vec::new());
+    for tag in Tag::LISTED {
+        let (name, words) = tag.name_and_description();
+        tags.push(TagBuilder::new().name(name).description(Some(words)).build());
+        for endpoint in endpoints().filter(|endpoint| endpoint.tag == tag) {
+            add_operation(&mut paths, &mut schemas, name, document(endpoint));
         }
     }
     let (mut outgoing, tag) = (Paths::new(), "To receivers");
@@ -103,9 +87,13 @@ fn add_operation(paths: &mut Paths, schemas: &mut Schemas, tag: &str, operation:
     }
 }
 
-/// The operations of the endpoints with this tag.
-fn tagged(tag: Tag) -> Vec<OperationDoc> {
-    endpoints().filter(|endpoint| endpoint.tag == tag).map(document_v1).collect()
+/// The operation of an endpoint.
+fn document(endpoint: &Endpoint) -> OperationDoc {
+    match endpoint.handler {
+        Handler::V1(_) => document_v1(endpoint),
+        Handler::Bridge(_) => document_bridge(endpoint),
+        Handler::Contract(..) | Handler::MetaWebhook(_) => (endpoint.document)(endpoint.operation_doc()),
+    }
 }
 
 fn build_components(schemas: Schemas) -> ComponentsBuilder {
@@ -133,19 +121,6 @@ fn build_components(schemas: Schemas) -> ComponentsBuilder {
     PROBLEMS.into_iter().fold(components, |components, (status, name, words)| {
         components.response(name, shared_problem_response(status, words).build())
     })
-}
-
-/// Security for API keys. Anonymous requests are allowed while no key exists.
-fn api_key_security() -> Vec<SecurityRequirement> {
-    let alone = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
-    vec![alone("apiKey"), alone("apiKeyHeader"), SecurityRequirement::default()]
-}
-
-/// Security for API keys or tenant tokens.
-fn caller_security() -> Vec<SecurityRequirement> {
-    let none = Vec::<String>::new;
-    let token = SecurityRequirement::new("tenantId", none()).add("tenantTimestamp", none()).add("tenantToken", none());
-    api_key_security().into_iter().chain([token]).collect()
 }
 
 /// Forbids undocumented fields in every object schema that does not allow them explicitly.

@@ -1,13 +1,22 @@
 //! Responses to a gateway on another machine, and its rate limit. The tests fake the address.
 
+use std::net::SocketAddr;
+
+use futures_util::StreamExt;
 use futures_util::stream::empty;
+use tokio_util::sync::CancellationToken;
+use warp::http::{HeaderMap, Method};
 
 use super::*;
-use crate::access::ApiKeys;
+use crate::access::{ApiKeys, Authenticator};
 use crate::actors::report_channel;
 use crate::clock;
 use crate::config::SecretText;
-use crate::gateway;
+use crate::gateway::{self, Bridge};
+use crate::http::endpoint_registry::find_endpoint;
+use crate::http::middleware::answer;
+use crate::http::request_body::MemoryBudget;
+use crate::http::request_id::RequestIdGenerator;
 use crate::testkit::fixture::StorageFixture;
 use crate::webhooks::signature::WebhookSecret;
 
@@ -18,17 +27,18 @@ fn fixture() -> StorageFixture {
     StorageFixture::with_settings(|settings| settings.gateway.bridge.secret = Some(SecretText::new(SECRET)))
 }
 
-fn bridge_state(fixture: &StorageFixture, is_tls: bool) -> BridgeState {
+fn dialect(fixture: &StorageFixture, is_tls: bool) -> BridgeDialect {
     let StorageFixture { settings, journal, .. } = fixture;
     let gateways = gateway::open(settings, &fixture.gateway_dependencies(report_channel().0)).unwrap();
     let bridge = gateways.find::<Bridge>().cloned();
     assert!(bridge.is_some());
     let authenticator = Authenticator::new(ApiKeys::open(journal, None).unwrap(), 4);
-    BridgeState { bridge, authenticator, memory_budget: MemoryBudget::new(), is_tls, stop: CancellationToken::new() }
+    let (memory_budget, stop) = (MemoryBudget::new(), CancellationToken::new());
+    BridgeDialect(BridgeState { bridge, authenticator, memory_budget, is_tls, stop })
 }
 
 /// Fetches commands as from `from`. Returns the status, or the error's status and code.
-async fn fetch(state: &BridgeState, from: &str, id: &str) -> Result<StatusCode, (StatusCode, &'static str)> {
+async fn fetch(state: &BridgeDialect, from: &str, id: &str) -> Result<StatusCode, (StatusCode, &'static str)> {
     let (secret, at) = (WebhookSecret::parse(SECRET).unwrap(), clock::now());
     let mut headers = HeaderMap::new();
     for (name, value) in [
@@ -38,15 +48,17 @@ async fn fetch(state: &BridgeState, from: &str, id: &str) -> Result<StatusCode, 
     ] {
         headers.insert(name, value.parse().unwrap());
     }
-    let request = BridgeRequestHead {
-        endpoint: Some(BridgeEndpoint::Work),
-        method: &Method::GET,
-        path: BridgeEndpoint::Work.path(),
-        query: Some("wait=0".to_owned()),
-        headers: &headers,
-        from: from.parse().unwrap(),
+    let request = RequestHead {
+        endpoint: find_endpoint(&Method::GET, "/gateway/v1/work"),
+        method: Method::GET,
+        path: "/gateway/v1/work".to_owned(),
+        query: Vec::new(),
+        raw_query: Some("wait=0".to_owned()),
+        headers,
+        peer: SocketAddr::new(from.parse().unwrap(), 1),
+        id: RequestIdGenerator::default().read_or_generate(&HeaderMap::new()),
     };
-    let answered = handle(state, request, empty::<Result<Bytes, warp::Error>>()).await;
+    let answered = answer(state, &request, &mut empty().boxed()).await;
     answered.map(|response| response.status()).map_err(|error| (error.status, error.code))
 }
 
@@ -54,11 +66,11 @@ async fn fetch(state: &BridgeState, from: &str, id: &str) -> Result<StatusCode, 
 #[tokio::test]
 async fn commands_require_tls_or_loopback() {
     let fixture = fixture();
-    let open = bridge_state(&fixture, false);
+    let open = dialect(&fixture, false);
     assert_eq!(fetch(&open, "127.0.0.1", "a").await, Ok(StatusCode::OK));
     assert_eq!(fetch(&open, "::1", "b").await, Ok(StatusCode::OK));
     assert_eq!(fetch(&open, "192.0.2.7", "c").await, Err((StatusCode::FORBIDDEN, "readable")));
-    let tls = BridgeState { is_tls: true, ..open };
+    let tls = dialect(&fixture, true);
     assert_eq!(fetch(&tls, "192.0.2.7", "d").await, Ok(StatusCode::OK));
 }
 
@@ -66,7 +78,7 @@ async fn commands_require_tls_or_loopback() {
 #[tokio::test(start_paused = true)]
 async fn requests_per_address_are_limited() {
     let fixture = fixture();
-    let state = bridge_state(&fixture, true);
+    let state = dialect(&fixture, true);
     let mut answers = Vec::new();
     for id in ["a", "b", "c", "d", "e", "f"] {
         answers.push(fetch(&state, "192.0.2.7", id).await);

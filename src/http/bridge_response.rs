@@ -1,14 +1,16 @@
-//! Why a gateway's request fails, and the answer that says so.
+//! Responses to gateways: answers, and errors that say why a request failed.
 
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
+use zeroize::Zeroizing;
 
-use super::{BridgeState, json_response};
+use super::error::Error;
 use crate::access::AuthError;
+use crate::gateway::Bridge;
 use crate::gateway::bridge::{IngestError, RequestSignatureError, WorkRequestError};
-use crate::http::error::Error;
 use crate::metrics::BridgeRefusal;
 
 /// Why a request failed.
@@ -22,13 +24,13 @@ pub(super) struct BridgeApiError {
     /// Seconds until a retry makes sense.
     pub(super) retry_after: Option<u64>,
     pub(super) metric_reason: Option<BridgeRefusal>,
-    pub(super) allow: Option<&'static str>,
+    pub(super) allow: Option<String>,
 }
 
 /// The body of an error.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GatewayError)]
-pub(in crate::http) struct BridgeErrorBody<'a> {
+pub(super) struct BridgeErrorBody<'a> {
     error: BridgeErrorDetail<'a>,
 }
 
@@ -68,9 +70,10 @@ impl BridgeApiError {
         BridgeApiError { retry_after: Some(1), ..BridgeApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, words) }
     }
 
-    pub(super) fn respond(self, state: &BridgeState) -> Response {
+    /// The response. It is counted, unless the bridge is not set up.
+    pub(super) fn respond(self, bridge: Option<&Bridge>) -> Response {
         let BridgeApiError { status, code, message, expected, retry_after, metric_reason: refusal, allow } = self;
-        if let (Some(refusal), Some(bridge)) = (refusal, &state.bridge) {
+        if let (Some(refusal), Some(bridge)) = (refusal, bridge) {
             bridge.metrics().bridge_refused.with(refusal).inc();
         }
         let mut response =
@@ -78,7 +81,7 @@ impl BridgeApiError {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.extend(retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
-        headers.extend(allow.map(|allow| (header::ALLOW, HeaderValue::from_static(allow))));
+        headers.extend(allow.and_then(|allow| Some((header::ALLOW, HeaderValue::from_str(&allow).ok()?))));
         response
     }
 }
@@ -143,4 +146,22 @@ impl From<Error> for BridgeApiError {
             _ => BridgeApiError { status, ..BridgeApiError::malformed(&error.message()) },
         }
     }
+}
+
+/// An answer as JSON.
+pub(super) fn json_response(value: &impl Serialize) -> Response {
+    json_bytes_response(serde_json::to_vec(value).unwrap_or_default().into())
+}
+
+/// A JSON response whose bytes are cleared from memory after sending.
+pub(super) fn secret_json_response(body: Zeroizing<Vec<u8>>) -> Response {
+    json_bytes_response(Bytes::from_owner(body))
+}
+
+fn json_bytes_response(body: Bytes) -> Response {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

@@ -1,0 +1,92 @@
+//! `/gateway/v1`: a signature authenticates each request, and an error names its code.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::bridge_request::{BridgeRequest, BridgeState, signature_headers};
+use super::bridge_response::BridgeApiError;
+use super::endpoint::Handler;
+use super::endpoint_registry::NoEndpoint;
+use super::middleware::{Dialect, IncomingBody};
+use super::request_body::{RequestBody, read_body};
+use super::request_head::RequestHead;
+use crate::access::AuthContext;
+use crate::gateway::bridge::RequestSignatureError;
+use crate::limits::{NOT_SET_UP_AGAIN, REPORT_BATCH_BYTES};
+
+/// The dialect of the bridge.
+#[derive(Clone)]
+pub(super) struct BridgeDialect(pub(super) BridgeState);
+
+impl Dialect for BridgeDialect {
+    type Error = BridgeApiError;
+
+    /// Only counts the request: the signature may cover the body, so the handler verifies it.
+    async fn authenticate(&self, request: &RequestHead) -> Result<AuthContext, BridgeApiError> {
+        let authenticator = &self.0.authenticator;
+        authenticator.check_rate(request.peer.ip()).inspect_err(|denied| authenticator.count_error(*denied))?;
+        Ok(AuthContext::ANONYMOUS)
+    }
+
+    async fn handle(
+        &self,
+        request: &RequestHead,
+        _: AuthContext,
+        body: &mut IncomingBody,
+    ) -> Result<Response, BridgeApiError> {
+        let (BridgeDialect(state), RequestHead { path, headers, .. }) = (self, request);
+        let endpoint = request.endpoint.as_ref().map_err(BridgeApiError::from)?;
+        let Handler::Bridge(handler) = endpoint.handler else { return Err(BridgeApiError::no_such_path()) };
+        let Some(bridge) = state.bridge.clone() else {
+            // The setting may be missing only in this run, so the gateway must keep its reports and retry.
+            let words =
+                "the bridge is not set up; keep this and send it again; the operator sets gateway.bridge.secret";
+            let retry_after = Some(NOT_SET_UP_AGAIN.as_secs());
+            return Err(BridgeApiError { retry_after, ..BridgeApiError::retry_later("not_set_up", words) });
+        };
+        // The body of an unsigned request is not read.
+        let signature = signature_headers(headers);
+        if signature.id.is_none() || signature.timestamp.is_none() || signature.signature.is_none() {
+            return Err(RequestSignatureError::Missing.into());
+        }
+        let body = match endpoint.body.bytes(REPORT_BATCH_BYTES) {
+            None => RequestBody::default(),
+            Some(limit) => read_body(headers, body, limit, &state.memory_budget).await?,
+        };
+        let (path, query, headers, from) =
+            (path.clone(), request.raw_query.clone(), headers.clone(), request.peer.ip());
+        handler(state.clone(), BridgeRequest { bridge, path, query, headers, from, body }).await
+    }
+
+    fn deadline(&self) -> Option<(Duration, fn(Duration) -> BridgeApiError)> {
+        None
+    }
+
+    fn render_error(&self, _: &RequestHead, error: BridgeApiError) -> Response {
+        error.respond(self.0.bridge.as_ref())
+    }
+}
+
+impl From<&NoEndpoint> for BridgeApiError {
+    fn from(none: &NoEndpoint) -> BridgeApiError {
+        match none {
+            NoEndpoint::UnknownPath => BridgeApiError::no_such_path(),
+            NoEndpoint::MethodNotAllowed { allow, .. } => {
+                let words = format!("this path does not take this method; use {allow}");
+                let error = BridgeApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", words);
+                BridgeApiError { allow: Some(allow.clone()), ..error }
+            }
+        }
+    }
+}
+
+impl BridgeApiError {
+    fn no_such_path() -> BridgeApiError {
+        BridgeApiError::new(StatusCode::NOT_FOUND, "no_such_path", "nothing has this path under /gateway/v1")
+    }
+}

@@ -1,0 +1,56 @@
+//! A request of a gateway for its handler, and what the handlers share.
+
+use std::net::IpAddr;
+
+use tokio_util::sync::CancellationToken;
+use warp::http::HeaderMap;
+
+use super::request_body::{MemoryBudget, RequestBody};
+use crate::access::Authenticator;
+use crate::gateway::Bridge;
+use crate::gateway::bridge::SignatureHeaders;
+
+/// What the endpoints of the bridge share. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct BridgeState {
+    pub(super) bridge: Option<Bridge>,
+    pub(super) authenticator: Authenticator,
+    pub(super) memory_budget: MemoryBudget,
+    /// Whether all connections use TLS.
+    pub(super) is_tls: bool,
+    /// Ends long polls.
+    pub(super) stop: CancellationToken,
+}
+
+/// A request whose signature its handler still has to verify.
+pub(super) struct BridgeRequest {
+    pub(super) bridge: Bridge,
+    pub(super) path: String,
+    /// The query as sent; `None` without a question mark.
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) from: IpAddr,
+    /// Empty if the endpoint reads no body.
+    pub(super) body: RequestBody,
+}
+
+impl BridgeRequest {
+    /// The signed text of a request without a body: path and query as sent.
+    pub(super) fn signed_target(&self) -> String {
+        self.query.as_ref().map_or_else(|| self.path.clone(), |query| format!("{}?{query}", self.path))
+    }
+
+    pub(super) fn signature(&self) -> SignatureHeaders<'_> {
+        signature_headers(&self.headers)
+    }
+}
+
+/// The headers with the signature.
+pub(super) fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    SignatureHeaders {
+        id: text("webhook-id"),
+        timestamp: text("webhook-timestamp"),
+        signature: text("webhook-signature"),
+    }
+}

@@ -1,0 +1,96 @@
+//! The documented calls, health and metrics: how they authenticate, and how their errors become envelopes.
+
+use std::time::Duration;
+
+use warp::reply::Response;
+
+use super::contract_request::ContractRequest;
+use super::endpoint::Handler;
+use super::endpoint_registry::NoEndpoint;
+use super::envelope::{EnvelopeKind, respond};
+use super::error::Error;
+use super::middleware::{Dialect, IncomingBody};
+use super::request_body::{RequestBody, read_body};
+use super::request_head::RequestHead;
+use super::{Api, authentication, idempotency_key};
+use crate::access::{AuthContext, Requester};
+use crate::api::{Access, AccountSelection};
+use crate::domain::Permission;
+
+/// The dialect of the contract's document. Unknown paths get its 404.
+#[derive(Clone)]
+pub(super) struct ContractDialect(pub(super) Api);
+
+impl Dialect for ContractDialect {
+    type Error = Error;
+
+    async fn authenticate(&self, request: &RequestHead) -> Result<AuthContext, Error> {
+        let ContractDialect(api) = self;
+        // A wrong method on a known path is answered to authenticated callers only.
+        let Some(operation) = request.endpoint_of_path().map(|endpoint| endpoint.operation) else {
+            return Ok(AuthContext::ANONYMOUS);
+        };
+        let Access::Permission(permission) = operation.access else { return Ok(AuthContext::ANONYMOUS) };
+        let (authenticator, headers, from) = (api.authenticator(), &request.headers, request.peer.ip());
+        let auth = match permission {
+            Permission::Call => authentication::authenticate_contract(authenticator, headers, from).await?,
+            Permission::Read | Permission::Operate | Permission::Administer => {
+                authentication::authenticate(authenticator, headers, from).await?
+            }
+        };
+        operation.check_permission(&auth, &AccountSelection::All)?;
+        Ok(auth)
+    }
+
+    async fn handle(
+        &self,
+        request: &RequestHead,
+        auth: AuthContext,
+        body: &mut IncomingBody,
+    ) -> Result<Response, Error> {
+        let (ContractDialect(api), RequestHead { headers, query, .. }) = (self, request);
+        let endpoint = request.endpoint.as_ref().map_err(|none| match none {
+            NoEndpoint::UnknownPath => Error::NoSuchPath,
+            NoEndpoint::MethodNotAllowed { allow, .. } => Error::MethodNotAllowed { allow: allow.clone() },
+        })?;
+        let Handler::Contract(kind, handler) = endpoint.handler else { return Err(Error::NoSuchPath) };
+        let permission = match endpoint.operation.access {
+            Access::Permission(permission) => permission,
+            Access::Public | Access::Signature => Permission::Read,
+        };
+        let (keys, from) = (api.authenticator().keys().clone(), request.peer.to_string());
+        let requester = Requester::new(keys, auth, permission, request.id.id, from);
+        let (idempotency_key, body) = match endpoint.body.bytes(api.settings().max_body_bytes) {
+            None => (None, RequestBody::default()),
+            Some(limit) => {
+                (idempotency_key::from_headers(headers)?, read_body(headers, body, limit, api.memory_budget()).await?)
+            }
+        };
+        let (name, query, headers) = (endpoint.operation.name, query.clone(), headers.clone());
+        let request = ContractRequest { name, kind, query, headers, idempotency_key, body, requester };
+        let answered = handler(api.clone(), request).await?;
+        Ok(respond(kind, Ok(answered), api.settings().always_200))
+    }
+
+    fn deadline(&self) -> Option<(Duration, fn(Duration) -> Error)> {
+        Some((self.0.settings().request_timeout, |limit| Error::Timeout { limit }))
+    }
+
+    fn render_error(&self, request: &RequestHead, error: Error) -> Response {
+        if error.code() == 500 {
+            let cause = &error as &dyn std::error::Error;
+            let id = &request.id;
+            tracing::error!(request = %id.id, x_request_id = ?id.header, error = cause, "a request failed inside");
+        }
+        let kind = match request.endpoint_of_path().map(|endpoint| endpoint.handler) {
+            Some(Handler::Contract(kind, _)) => kind,
+            Some(Handler::V1(_) | Handler::Bridge(_) | Handler::MetaWebhook(_)) | None => EnvelopeKind::Plain,
+        };
+        respond(kind, Err(error), self.0.settings().always_200)
+    }
+
+    fn drains_body(error: &Error) -> bool {
+        // A client that was too slow gets no more time.
+        !matches!(error, Error::SlowBody)
+    }
+}

@@ -1,0 +1,177 @@
+//! What the documented calls share in the OpenAPI document: envelopes, responses, security.
+
+use serde_json::json;
+use utoipa::openapi::schema::{AdditionalProperties, Array, Object, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::envelope::{Envelope, EnvelopeKind};
+use super::operation_doc::{OperationDoc, Schemas, content, response_with_id, retry_after_header, text_header};
+use super::parameter_schemas::{account_digits, code_up_to, idempotency_key, text};
+use crate::limits::{CALLING_CODE_DIGITS_MAX, TASK_ID_MAX};
+
+/// Descriptions of the responses, by code.
+const MALFORMED: &str =
+    "The body, the query or the `Idempotency-Key` is malformed: `message` names the field. Nothing was done.";
+const UNKNOWN_CALLER: &str = "No API key, or none that is taken: `code` is 401. Or a token of a tenant that is not taken: `code` is 502 timestamp too \
+     old or yet to come, 518 missing, 519 malformed, 522 token wrong, 523 `tenant_id` missing, 525 `token` missing.";
+pub(super) const FORBIDDEN: &str = "The API key is not for this, or is bound to other accounts; or there is no API key yet, and a web page elsewhere asks.";
+const TOO_LARGE: &str = "The body has more than `http.max_body_bytes`. Nothing was done.";
+const MEDIA_TYPE: &str = "The body is no JSON in UTF-8, or compressed. Nothing was done.";
+const OTHER_REQUEST: &str = "The `Idempotency-Key` was used for another body. Nothing was done.";
+pub(super) const TOO_MANY: &str = "Too many requests of one API key, or from one address. Nothing was done.";
+pub(super) const FAILED: &str = "The service failed, and what was asked may have happened or not.";
+pub(super) const BUSY: &str = "The service is starting, stopping or overloaded, and nothing was begun; or there was no answer within \
+     `http.request_timeout`, and what was asked may have been done.";
+
+const BATCH_RULES: &str = "A batch is checked whole: one malformed entry, or a number that is listed twice, refuses it with 400, and \
+     nothing is stored. A well-formed one is decided account by account.";
+pub(super) const LIST: &str = "The accounts, at most `http.max_batch`, each once.";
+
+/// Schemas of the envelopes, one for each kind.
+pub(super) fn envelope_schemas() -> Schemas {
+    let mut schemas = Vec::new();
+    Envelope::schemas(&mut schemas);
+    schemas.extend(EnvelopeKind::ALL.map(|kind| (envelope_name(kind).to_owned(), envelope_schema(kind))));
+    schemas
+}
+
+/// Schema of an envelope, with the type of its `data`.
+fn envelope_schema(kind: EnvelopeKind) -> RefOr<Schema> {
+    let mut schema = Envelope::schema();
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        object.properties.insert("data".to_owned(), data_schema(kind));
+        if kind != EnvelopeKind::Batch {
+            object.properties.shift_remove("results");
+        }
+    }
+    schema
+}
+
+fn data_schema(kind: EnvelopeKind) -> RefOr<Schema> {
+    match kind {
+        EnvelopeKind::Plain | EnvelopeKind::Batch => {
+            text().enum_values(Some([""])).description(Some("Always empty.")).into()
+        }
+        EnvelopeKind::Task => ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(0))
+            .maximum(Some(f64::from(TASK_ID_MAX)))
+            .description(Some("The task id, from 1 and rising; 0 on errors."))
+            .into(),
+        EnvelopeKind::AccountList => {
+            let row = ObjectBuilder::new()
+                .property("whatsApp", account_digits().description(Some("The account number.")))
+                .property("status", code_up_to(2).description(Some("1 normal, 2 banned.")))
+                .property(
+                    "onlineStatus",
+                    code_up_to(4).description(Some("1 online-coming, 2 online, 3 offline-coming, 4 offline.")),
+                );
+            let row = ["whatsApp", "status", "onlineStatus"].into_iter().fold(row, ObjectBuilder::required);
+            let mut rows = Array::new(row);
+            rows.description = Some("The accounts, the oldest first; empty on errors.".to_owned());
+            RefOr::T(Schema::Array(rows))
+        }
+    }
+}
+
+fn envelope_name(kind: EnvelopeKind) -> &'static str {
+    match kind {
+        EnvelopeKind::Plain => "Answer",
+        EnvelopeKind::Batch => "BatchAnswer",
+        EnvelopeKind::Task => "TaskAnswer",
+        EnvelopeKind::AccountList => "AccountListAnswer",
+    }
+}
+
+/// A response in an envelope.
+pub(super) fn envelope_response(kind: EnvelopeKind, words: &str) -> ResponseBuilder {
+    response_with_id(words).content("application/json", content(Ref::from_schema_name(envelope_name(kind))))
+}
+
+/// A response that is stored under its `Idempotency-Key`.
+fn stored_response(kind: EnvelopeKind, words: &str) -> ResponseBuilder {
+    let replayed = text_header("`true` where it was given before, to the same request.");
+    envelope_response(kind, words).header("Idempotency-Replayed", replayed)
+}
+
+impl OperationDoc {
+    /// Adds what all POST endpoints of the contract share.
+    pub(super) fn contract_post(self, kind: EnvelopeKind) -> OperationDoc {
+        self.optional_header(
+            "Idempotency-Key",
+            idempotency_key(),
+            "Names the request, so that it can be sent again as it was, and is carried out once. A UUID will do.",
+        )
+        .response(200, stored_response(kind, "All of it was done."))
+        .contract_responses(kind)
+        .response(413, envelope_response(kind, TOO_LARGE))
+        .response(415, envelope_response(kind, MEDIA_TYPE))
+        .response(422, envelope_response(kind, OTHER_REQUEST))
+    }
+
+    /// Adds what the endpoints for batches share.
+    pub(super) fn contract_batch(self) -> OperationDoc {
+        let (kind, details) = (EnvelopeKind::Batch, ObjectBuilder::new().schema_type(Type::Boolean));
+        let partly = "Some accounts were refused: `message` says how many, and names the first.";
+        self.contract_post(kind)
+            .query_parameter(
+                "details",
+                details.default(Some(json!(false))),
+                "Whether the answer has a verdict for each account.",
+            )
+            .describe(BATCH_RULES)
+            .response(207, stored_response(kind, partly))
+            .response(409, stored_response(kind, "All accounts were refused, each as the rules say."))
+    }
+
+    /// Adds the responses and the security that all documented calls share.
+    pub(super) fn contract_responses(self, kind: EnvelopeKind) -> OperationDoc {
+        let challenge = text_header("`Bearer`.");
+        self.security(caller_security())
+            .response(400, envelope_response(kind, MALFORMED))
+            .response(401, envelope_response(kind, UNKNOWN_CALLER).header("WWW-Authenticate", challenge))
+            .response(403, envelope_response(kind, FORBIDDEN))
+            .response(429, envelope_response(kind, TOO_MANY).header("Retry-After", retry_after_header()))
+            .response(500, envelope_response(kind, FAILED))
+            .response(503, envelope_response(kind, BUSY).header("Retry-After", retry_after_header()))
+    }
+}
+
+/// Security for API keys. Anonymous requests are allowed while no key exists.
+pub(super) fn api_key_security() -> Vec<SecurityRequirement> {
+    let alone = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
+    vec![alone("apiKey"), alone("apiKeyHeader"), SecurityRequirement::default()]
+}
+
+/// Security for API keys or tenant tokens.
+fn caller_security() -> Vec<SecurityRequirement> {
+    let none = Vec::<String>::new;
+    let token = SecurityRequirement::new("tenantId", none()).add("tenantTimestamp", none()).add("tenantToken", none());
+    api_key_security().into_iter().chain([token]).collect()
+}
+
+/// `{"whatsAppList": […]}`.
+pub(super) fn account_list_schema(one: Object, is_required: bool) -> Object {
+    let mut list = Array::new(one);
+    list.description = Some(LIST.to_owned());
+    if is_required {
+        let list = ObjectBuilder::new().property("whatsAppList", list).required("whatsAppList");
+        return list.additional_properties(Some(AdditionalProperties::FreeForm(true))).build();
+    }
+    list.schema_type = SchemaType::Array(vec![Type::Array, Type::Null]);
+    ObjectBuilder::new().property("whatsAppList", list).build()
+}
+
+/// Adds the patterns of text fields.
+pub(super) fn with_patterns(mut body: Object) -> Object {
+    let area = format!("^\\+?[1-9][0-9]{{0,{}}}$", CALLING_CODE_DIGITS_MAX - 1);
+    for (name, pattern) in [("phone", "^[0-9]{1,14}$"), ("areaCode", &area), ("countryCode", "^[A-Za-z]{2}$")] {
+        if let Some(RefOr::T(Schema::Object(field))) = body.properties.get_mut(name) {
+            field.pattern = Some(pattern.to_owned());
+            field.max_length = None;
+        }
+    }
+    body
+}

@@ -1,0 +1,89 @@
+//! Meta's webhook: its signature authenticates it, and it is answered by texts.
+
+use std::time::{Duration, Instant};
+
+use warp::http::StatusCode;
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use warp::reply::Response;
+
+use super::Api;
+use super::endpoint::Handler;
+use super::meta_request::{MetaAnswer, MetaRequest};
+use super::middleware::{Dialect, IncomingBody};
+use super::request_body::{RequestBody, read_body};
+use super::request_head::RequestHead;
+use crate::access::AuthContext;
+use crate::limits::{META_WEBHOOK_BYTES, NOT_SET_UP_AGAIN};
+
+const NOT_SET_UP: &str = "the Cloud API is not set up, so this waits at Meta; the operator sets gateway.cloud_api.waba_id and \
+     gateway.cloud_api.token\n";
+
+/// The dialect of Meta's webhook.
+#[derive(Clone)]
+pub(super) struct MetaDialect(pub(super) Api);
+
+impl Dialect for MetaDialect {
+    type Error = MetaAnswer;
+
+    const IS_TRACED: bool = false;
+
+    /// The handler verifies the signature, which covers the body.
+    async fn authenticate(&self, _: &RequestHead) -> Result<AuthContext, MetaAnswer> {
+        Ok(AuthContext::ANONYMOUS)
+    }
+
+    async fn handle(
+        &self,
+        request: &RequestHead,
+        _: AuthContext,
+        body: &mut IncomingBody,
+    ) -> Result<Response, MetaAnswer> {
+        let (MetaDialect(api), RequestHead { query, headers, .. }) = (self, request);
+        // This makes Meta retry: the setting may be missing only in this run.
+        let cloud_api = api.cloud_api().ok_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, NOT_SET_UP.to_owned()))?;
+        let Ok((endpoint, Handler::MetaWebhook(handler))) =
+            request.endpoint.as_ref().map(|endpoint| (endpoint, endpoint.handler))
+        else {
+            let words = "Meta's webhooks are posted; GET is for its handshake\n";
+            return Err((StatusCode::METHOD_NOT_ALLOWED, words.to_owned()));
+        };
+        let body = match endpoint.body.bytes(META_WEBHOOK_BYTES) {
+            None => RequestBody::default(),
+            Some(limit) => read_body(headers, body, limit, api.memory_budget()).await.map_err(|error| {
+                (StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST), format!("{error}\n"))
+            })?,
+        };
+        let (cloud_api, query, headers) = (cloud_api.clone(), query.clone(), headers.clone());
+        Ok(self.respond(handler(MetaRequest { cloud_api, query, headers, body }).await))
+    }
+
+    fn deadline(&self) -> Option<(Duration, fn(Duration) -> MetaAnswer)> {
+        None
+    }
+
+    fn render_error(&self, _: &RequestHead, error: MetaAnswer) -> Response {
+        self.respond(error)
+    }
+
+    /// The query is not logged, because it holds the verification token.
+    fn log(request: &RequestHead, response: &Response, _: Instant) {
+        let (method, status) = (request.method.as_str(), response.status().as_u16());
+        tracing::info!(method, status, request = %request.id.id, "a webhook of Meta's is answered");
+    }
+}
+
+impl MetaDialect {
+    fn respond(&self, (status, words): MetaAnswer) -> Response {
+        let mut response = Response::new(words.into());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = if self.0.cloud_api().is_some() { 1 } else { NOT_SET_UP_AGAIN.as_secs() };
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,144 @@
+//! What all requests share: id, trace, caller, deadline, log line. The [`Dialect`] of an API is what differs.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, TryStreamExt};
+use tokio::time::timeout;
+use warp::http::{HeaderMap, Method};
+use warp::path::FullPath;
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use super::contract_requests::Query;
+use super::endpoint_registry::find_endpoint;
+use super::request_body::drain_unread;
+use super::request_head::RequestHead;
+use super::request_id::{RequestIdGenerator, X_REQUEST_ID};
+use super::request_trace::RequestTrace;
+use super::server::PeerAddress;
+use crate::access::AuthContext;
+use crate::api::TimeLimit;
+
+/// The body of a request, while it arrives.
+pub(super) type IncomingBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
+
+/// One of the APIs: how it authenticates, calls handlers, and words errors.
+pub(super) trait Dialect: Clone + Send + Sync + 'static {
+    /// Why a request was not carried out.
+    type Error: Send;
+
+    /// Whether its requests belong to a trace.
+    const IS_TRACED: bool = true;
+
+    /// Authenticates the requester, and counts the request against its rate.
+    fn authenticate(&self, request: &RequestHead) -> impl Future<Output = Result<AuthContext, Self::Error>> + Send;
+
+    /// Calls the handler of the request's endpoint.
+    fn handle(
+        &self,
+        request: &RequestHead,
+        auth: AuthContext,
+        body: &mut IncomingBody,
+    ) -> impl Future<Output = Result<Response, Self::Error>> + Send;
+
+    /// How long a request may take until the response head, and the error of one that takes longer. `None` without limit.
+    fn deadline(&self) -> Option<(Duration, fn(Duration) -> Self::Error)>;
+
+    /// The response to a request that was not carried out.
+    fn render_error(&self, request: &RequestHead, error: Self::Error) -> Response;
+
+    /// Whether the rest of the body is read after this error, so that the client sees the response.
+    fn drains_body(_: &Self::Error) -> bool {
+        true
+    }
+
+    /// Logs that the request was answered.
+    fn log(request: &RequestHead, response: &Response, started: Instant) {
+        tracing::info!(
+            method = request.method.as_str(),
+            path = request.path,
+            status = response.status().as_u16(),
+            micros = started.elapsed().as_micros() as u64,
+            request = %request.id.id,
+            x_request_id = ?request.id.header,
+            "answered"
+        );
+    }
+}
+
+/// Serves all requests that arrive here by one API.
+pub(super) fn serve_dialect<D: Dialect>(
+    dialect: D,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let ids = Arc::new(RequestIdGenerator::default());
+    warp::path::full()
+        .and(warp::method())
+        // Every query parses as a list of pairs, so this rejects nothing.
+        .and(warp::query::<Query>())
+        .and(warp::query::raw().map(Some).or(warp::any().map(|| None)).unify())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<PeerAddress>())
+        .map(move |path: FullPath, method: Method, query, raw_query, headers: HeaderMap, peer: Option<PeerAddress>| {
+            let path = path.as_str().to_owned();
+            // Only requests of tests come without a connection.
+            let peer = peer.map_or(SocketAddr::from(([127, 0, 0, 1], 0)), |PeerAddress(peer)| peer);
+            let (endpoint, id) = (find_endpoint(&method, &path), ids.read_or_generate(&headers));
+            RequestHead { endpoint, method, path, query, raw_query, headers, peer, id }
+        })
+        .and(warp::body::stream())
+        .then(move |request: RequestHead, body| serve(dialect.clone(), request, incoming_body(body)))
+}
+
+fn incoming_body<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static) -> IncomingBody {
+    Box::pin(body.map_ok(|mut piece: B| piece.copy_to_bytes(piece.remaining())))
+}
+
+async fn serve<D: Dialect>(dialect: D, request: RequestHead, body: IncomingBody) -> Response {
+    if !D::IS_TRACED {
+        return serve_traced(dialect, request, body).await;
+    }
+    let route = request.endpoint_of_path().map_or("", |endpoint| endpoint.path);
+    let traced = RequestTrace::start(&request.method, route, &request.headers, request.id.id);
+    traced.run(serve_traced(dialect, request, body)).await
+}
+
+async fn serve_traced<D: Dialect>(dialect: D, request: RequestHead, mut body: IncomingBody) -> Response {
+    let started = Instant::now();
+    let mut response = match answer(&dialect, &request, &mut body).await {
+        Ok(response) => response,
+        Err(error) => {
+            if D::drains_body(&error) {
+                drain_unread(&request.headers, body);
+            }
+            dialect.render_error(&request, error)
+        }
+    };
+    D::log(&request, &response, started);
+    response.headers_mut().insert(X_REQUEST_ID, request.id.header);
+    response
+}
+
+/// Authenticates, then calls the handler within the deadline.
+pub(super) async fn answer<D: Dialect>(
+    dialect: &D,
+    request: &RequestHead,
+    body: &mut IncomingBody,
+) -> Result<Response, D::Error> {
+    // No deadline here: the throttle delays a rejected key on purpose, and it still gets its own error.
+    let auth = dialect.authenticate(request).await?;
+    let handled = dialect.handle(request, auth, body);
+    match dialect.deadline().filter(|_| is_limited(request)) {
+        // A command that is already in a mailbox still completes, as when a caller disconnects.
+        Some((limit, timed_out)) => timeout(limit, handled).await.unwrap_or_else(|_| Err(timed_out(limit))),
+        None => handled.await,
+    }
+}
+
+/// Whether the deadline holds for the request. A request without endpoint is answered at once.
+fn is_limited(request: &RequestHead) -> bool {
+    request.endpoint.as_ref().is_ok_and(|endpoint| endpoint.operation.time_limit == TimeLimit::RequestTimeout)
+}

@@ -1,0 +1,35 @@
+//! The head of a request, as the middleware passes it on.
+
+use std::net::SocketAddr;
+
+use warp::http::{HeaderMap, Method};
+
+use super::contract_requests::Query;
+use super::endpoint::Endpoint;
+use super::endpoint_registry::NoEndpoint;
+use super::request_id::IncomingRequestId;
+
+/// A request without its body.
+pub(super) struct RequestHead {
+    /// The endpoint that it is for.
+    pub(super) endpoint: Result<&'static Endpoint, NoEndpoint>,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: Query,
+    /// The query as sent; `None` without a question mark.
+    pub(super) raw_query: Option<String>,
+    pub(super) headers: HeaderMap,
+    /// The remote address of the connection.
+    pub(super) peer: SocketAddr,
+    pub(super) id: IncomingRequestId,
+}
+
+impl RequestHead {
+    /// The endpoint of the path, even if it does not take the method.
+    pub(super) fn endpoint_of_path(&self) -> Option<&'static Endpoint> {
+        match &self.endpoint {
+            Ok(endpoint) | Err(NoEndpoint::MethodNotAllowed { endpoint, .. }) => Some(endpoint),
+            Err(NoEndpoint::UnknownPath) => None,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `/api/v1`: how it authenticates, and how its errors become problems (RFC 9457).
+
+use std::time::Duration;
+
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use super::authentication;
+use super::contract_requests::Query;
+use super::endpoint::Handler;
+use super::endpoint_registry::NoEndpoint;
+use super::middleware::{Dialect, IncomingBody, serve_dialect};
+use super::request_body::{MemoryBudget, RequestBody, read_body};
+use super::request_head::RequestHead;
+use super::revocation::abort_when_key_ends;
+use super::v1_request::V1Request;
+use crate::access::AuthContext;
+use crate::api::{Access, AccountScope, AccountSelection, ApiState, Call, Problem, parse_account, run_to_completion};
+use crate::limits::BODY_BYTES;
+
+/// All routes below `/api/v1`.
+pub fn v1_routes(
+    state: ApiState,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let dialect = V1Dialect { state, memory_budget: MemoryBudget::new() };
+    warp::path("api").and(warp::path("v1")).and(serve_dialect(dialect))
+}
+
+/// The dialect of `/api/v1`.
+#[derive(Clone)]
+struct V1Dialect {
+    state: ApiState,
+    memory_budget: MemoryBudget,
+}
+
+impl Dialect for V1Dialect {
+    type Error = Problem;
+
+    async fn authenticate(&self, request: &RequestHead) -> Result<AuthContext, Problem> {
+        Ok(authentication::authenticate(self.state.authenticator(), &request.headers, request.peer.ip()).await?)
+    }
+
+    async fn handle(
+        &self,
+        request: &RequestHead,
+        auth: AuthContext,
+        body: &mut IncomingBody,
+    ) -> Result<Response, Problem> {
+        let RequestHead { path, query, headers, peer, id, .. } = request;
+        let endpoint = request.endpoint.as_ref().map_err(|none| match none {
+            NoEndpoint::UnknownPath => Problem::no_such_path(),
+            NoEndpoint::MethodNotAllowed { allow, .. } => Problem::method_not_allowed(allow),
+        })?;
+        let Handler::V1(handler) = endpoint.handler else { return Err(Problem::no_such_path()) };
+        if let Access::Permission(permission) = endpoint.operation.access {
+            auth.require(permission)?;
+        }
+        let path_parameters = endpoint.path_parameters(path);
+        let selection = selected_accounts(endpoint.operation.accounts, &path_parameters, query)?;
+        let call = Call::new(&self.state, endpoint.operation, selection, auth, id.id, peer.to_string())?;
+        let requester = call.requester().clone();
+        let limit = endpoint.body.bytes(BODY_BYTES);
+        let body = match limit {
+            None => RequestBody::default(),
+            Some(limit) => read_body(headers, body, limit, &self.memory_budget).await?,
+        };
+        if limit.is_some() {
+            // A slow client's key may have ended meanwhile.
+            call.authorize()?;
+        }
+        let (query, headers) = (query.clone(), headers.clone());
+        let handled = handler(self.state.clone(), V1Request { call, path_parameters, query, headers, body });
+        let response = if limit.is_some() { run_to_completion(handled).await? } else { handled.await? };
+        Ok(abort_when_key_ends(response, requester))
+    }
+
+    fn deadline(&self) -> Option<(Duration, fn(Duration) -> Problem)> {
+        Some((self.state.request_timeout(), Problem::timed_out))
+    }
+
+    fn render_error(&self, _: &RequestHead, problem: Problem) -> Response {
+        problem.respond()
+    }
+}
+
+/// The accounts that a request selects.
+fn selected_accounts(
+    scope: AccountScope,
+    path_parameters: &[(&str, String)],
+    query: &Query,
+) -> Result<AccountSelection, Problem> {
+    match scope {
+        AccountScope::None | AccountScope::SelfChecked | AccountScope::All => Ok(AccountSelection::All),
+        AccountScope::One => {
+            let number = path_parameters.iter().find(|(name, _)| *name == "account").map_or("", |(_, number)| number);
+            Ok(AccountSelection::One(parse_account("account", number)?))
+        }
+        AccountScope::Filtered => {
+            let find = |name| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+            let account = find("account").and_then(|number| number.parse().ok()).map(AccountSelection::One);
+            let prefix = || find("prefix").map(|prefix| AccountSelection::Prefix(prefix.to_owned()));
+            Ok(account.or_else(prefix).unwrap_or(AccountSelection::All))
+        }
+    }
+}
