@@ -1,8 +1,10 @@
 //! Parses and validates the parameters of calls, which are texts: a query of HTTP, or the fields of a form.
 
 use super::problem::Problem;
-use crate::audit::{AccountFilter, AsOf, EventFilter, ExportFormat, HistoryOrder, ReplayEnd, parse_time};
-use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp, is_single_line};
+use crate::audit::{
+    AccountFilter, AsOf, EventFilter, ExportFormat, HistoryOrder, ReplayEnd, parse_event_type, parse_time,
+};
+use crate::domain::{AccountNumber, EventType, OnlineStatus, Status, Timestamp, is_single_line};
 use crate::limits::{ACCOUNT_DIGITS_MAX, OPERATOR_REASON_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
 
 /// The parameters of a call, by name.
@@ -79,12 +81,14 @@ impl<'q> Parameters<'q> {
 
     /// `type` (comma-separated), `since`, `until`, and `account` if the endpoint has it.
     pub fn event_filter(&self) -> Result<EventFilter, Problem> {
-        let types: Vec<String> =
-            self.text("type").map_or_else(Vec::new, |types| types.split(',').map(str::to_owned).collect());
-        if let Some(unknown) = types.iter().find(|written| !EventFilter::is_event_type(written)) {
-            let known = crate::journal::event_type_names().collect::<Vec<_>>().join(", ");
-            return Err(Problem::invalid_parameter("type", format_args!("must be of {known}; {unknown:?} is none")));
-        }
+        let event_type = |text| {
+            parse_event_type(text).ok_or_else(|| {
+                let known = EventType::all().map(EventType::name).collect::<Vec<_>>().join(", ");
+                Problem::invalid_parameter("type", format_args!("must be of {known}; {text:?} is none"))
+            })
+        };
+        let types = self.text("type").into_iter().flat_map(|types| types.split(',')).map(event_type);
+        let types = types.collect::<Result<_, _>>()?;
         let (since, until) = (self.time("since")?, self.time("until")?);
         if since.zip(until).is_some_and(|(since, until)| since > until) {
             return Err(Problem::invalid_parameter("until", "must not be before since"));

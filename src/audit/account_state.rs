@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use super::cloud_event;
 use super::content_view::ContentView;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{Account, AccountNumber, Event, GatewayKind, Registration};
+use crate::domain::{Account, AccountNumber, GatewayKind, Registration};
 use crate::journal::{self, JournalRecord};
 
 /// An account, with the events that caused its state. It serializes as an [`AccountStateView`].
@@ -163,27 +163,14 @@ impl AccountWithCauses {
         self.account.evolve(event);
         self.position = record.position;
         self.updated = format_rfc3339(record.at);
-        if event.resulting_status().is_some() {
+        if event.definition().resulting_status.is_some() {
             self.status_cause = Some(CausingEvent::from_record(record));
         }
-        match event {
-            Event::CameOnline { instance_code }
-            | Event::WentOffline { instance_code, .. }
-            | Event::Banned { instance_code, .. } => self.instance_code.clone_from(instance_code),
-            Event::OnlineRequested | Event::RecycleRequested | Event::RegistrationRequested { .. } => {
-                self.last_request = Some(CausingEvent::from_record(record));
-            }
-            Event::AccountImported { .. }
-            | Event::ContentReplaced { .. }
-            | Event::BanLifted
-            | Event::CodeSent
-            | Event::CodeSubmitted { .. }
-            | Event::Registered
-            | Event::RegistrationFailed { .. }
-            | Event::SecretsErased { .. }
-            | Event::GatewayAssigned { .. }
-            | Event::PinKept { .. }
-            | Event::ProviderCalled { .. } => {}
+        if event.definition().is_request {
+            self.last_request = Some(CausingEvent::from_record(record));
+        }
+        if let Some(instance_code) = event.instance_code() {
+            instance_code.clone_into(&mut self.instance_code);
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::event_data::EventData;
 use super::rfc3339::format_rfc3339;
-use crate::domain::GatewayKind;
+use crate::domain::{EventType, GatewayKind};
 use crate::journal::{JournalEvent, JournalRecord, Origin, Principal, StreamId};
 
 /// A fact of the journal as a CloudEvent 1.0; the attributes stand in this order.
@@ -36,6 +36,9 @@ pub struct CloudEvent<'a> {
     /// What happened, as in `muster.account.came_online.v1`.
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    /// What happened, as a type; `None` if this program does not know it.
+    #[serde(skip)]
+    pub(crate) event_type: Option<EventType>,
     /// The account number, or `administration`.
     pub(crate) subject: String,
     /// When, in UTC, to the microsecond.
@@ -91,6 +94,7 @@ impl<'a> CloudEvent<'a> {
             id: record.position.to_string(),
             source,
             kind: cloud_event_type(&record.event),
+            event_type: record.event.event_type(),
             subject: subject(record.stream),
             time: format_rfc3339(record.at),
             version: record.version,
@@ -112,8 +116,10 @@ pub(super) fn to_json_line(record: &JournalRecord, source: &str) -> Vec<u8> {
 /// The `type` of an event.
 pub(super) fn cloud_event_type(event: &JournalEvent) -> String {
     match event {
-        JournalEvent::Account(event) => format!("muster.account.{}.v1", event.name()),
-        JournalEvent::Administration(entry) => format!("muster.administration.{}.v1", entry.event.name()),
+        JournalEvent::Account(event) => format!("muster.account.{}.v1", event.definition().name),
+        JournalEvent::Administration(entry) => {
+            format!("muster.administration.{}.v1", entry.event.event_type().definition().name)
+        }
         JournalEvent::Unknown(unknown) => format!("muster.unknown.{}.v{}", unknown.event_type, unknown.schema),
     }
 }
@@ -123,10 +129,10 @@ pub(super) fn data_json(event: &JournalEvent) -> String {
     serde_json::to_string(&EventData::from_event(event)).unwrap_or_default()
 }
 
-/// The event name inside a `type`. A bare event name is returned unchanged, so that filters accept both.
-pub fn event_name_from_type(kind: &str) -> &str {
-    let name = kind.strip_prefix("muster.account.").or(kind.strip_prefix("muster.administration."));
-    name.and_then(|name| name.strip_suffix(".v1")).unwrap_or(kind)
+/// The event type of a `type`, or of a bare name. `None` if this program does not know it.
+pub fn parse_event_type(text: &str) -> Option<EventType> {
+    let name = text.strip_prefix("muster.account.").or(text.strip_prefix("muster.administration."));
+    EventType::from_name(name.and_then(|name| name.strip_suffix(".v1")).unwrap_or(text))
 }
 
 /// The `subject` of a stream.

@@ -55,7 +55,7 @@ pub use account_bundle::{Bundle, BundleVerification, VerificationStep, verify_bu
 pub use account_list::{AccountFilter, AccountRow};
 pub use account_state::{AccountStateView, AccountWithCauses, FieldChange};
 pub use backup::{RestoreReport, restore};
-pub use cloud_event::{CloudEvent, EventView, event_name_from_type};
+pub use cloud_event::{CloudEvent, EventView, parse_event_type};
 pub use csv::{EVENT_COLUMNS, format_csv_row};
 pub use event_filter::EventFilter;
 pub use export::{ExportFormat, ExportManifest, ExportVerification, verify_export};

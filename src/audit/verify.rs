@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Audit, Error, encode_hex, transparency_log};
-use crate::domain::{Account, AccountNumber, Content, Event};
+use crate::domain::{Account, AccountNumber, Content};
 use crate::journal::{self, Journal, JournalEvent, JournalRecord};
 use crate::store::{self, Store};
 
@@ -86,27 +86,11 @@ impl HistoryChecker {
             std::collections::hash_map::Entry::Vacant(_) => return Ok(()),
         };
         if !state.is_valid_next(event) {
-            return Err(format!("no rule allows {} for account {account} as it stands", event.name()));
+            return Err(format!("no rule allows {} for account {account} as it stands", event.definition().name));
         }
-        let content = self.content.get_or_insert_with(|| Arc::new(Content::empty())).clone();
-        match event {
-            Event::AccountImported { .. } => state.evolve(&Event::AccountImported { content }),
-            Event::ContentReplaced { .. } => state.evolve(&Event::ContentReplaced { content }),
-            Event::OnlineRequested
-            | Event::CameOnline { .. }
-            | Event::RecycleRequested
-            | Event::WentOffline { .. }
-            | Event::Banned { .. }
-            | Event::BanLifted
-            | Event::RegistrationRequested { .. }
-            | Event::CodeSent
-            | Event::CodeSubmitted { .. }
-            | Event::Registered
-            | Event::RegistrationFailed { .. }
-            | Event::SecretsErased { .. }
-            | Event::GatewayAssigned { .. }
-            | Event::PinKept { .. }
-            | Event::ProviderCalled { .. } => state.evolve(event),
+        state.evolve(event);
+        if let Some(content) = &mut state.content {
+            *content = self.content.get_or_insert_with(|| Arc::new(Content::empty())).clone();
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use warp::reply::Response;
 use super::layout::{PageResponse, set_security_headers};
 use super::page_request::ConsolePageRequest;
 use crate::api::Call;
-use crate::audit::event_name_from_type;
-use crate::domain::{AccountNumber, OnlineStatus, Permission, Status};
+use crate::audit::parse_event_type;
+use crate::domain::{AccountNumber, EventType, OnlineStatus, Permission, Status};
 use crate::http::abort_when_key_ends;
 
 /// A UTC time as the API writes it: `2026-11-28T01:39:26.061937Z`. The page shows milliseconds, and the full time on
@@ -49,9 +49,9 @@ pub(super) fn parse_account_number(text: &str) -> Option<AccountNumber> {
     text.parse().ok()
 }
 
-/// An event type as a label: `came online` for `muster.account.came_online.v1`.
-pub(super) fn event_label(name: &str) -> String {
-    event_name_from_type(name).replace('_', " ")
+/// The `type` of an event as a label: `came online` for `muster.account.came_online.v1`.
+pub(super) fn event_label(kind: &str) -> String {
+    parse_event_type(kind).map_or_else(|| kind.to_owned(), EventType::label)
 }
 
 /// A number with thousands separators.

@@ -9,8 +9,8 @@ use super::page_request::{ConsolePageRequest, PageError, with_query};
 use crate::api::events::{self, EventPage, EventQuery, ReadStart};
 use crate::api::{AccountSelection, Parameters, maintenance, operation};
 use crate::audit::EventView;
+use crate::domain::EventType;
 use crate::http::{abort_when_key_ends, event_stream_response, last_event_id};
-use crate::journal;
 
 /// Events on one page.
 const EVENTS_PER_PAGE: usize = 50;
@@ -91,8 +91,9 @@ fn filter_form(request: &ConsolePageRequest) -> Markup {
                 label for="type" { "Type" }
                 select #type name="type" {
                     option value="" { "any" }
-                    @for name in journal::event_type_names() {
-                        option value=(name) selected[request.query_value("type") == Some(name)] { (event_label(name)) }
+                    @for event_type in EventType::all() {
+                        @let name = event_type.name();
+                        option value=(name) selected[request.query_value("type") == Some(name)] { (event_type.label()) }
                     }
                 }
             }

@@ -11,8 +11,8 @@ use super::timeline::{self, TimelineEvent};
 use crate::api::accounts::{self, HistoryQuery};
 use crate::api::events::EventPage;
 use crate::api::{AccountSelection, Parameters, operation};
-use crate::audit::{AccountWithCauses, AsOf, CloudEvent, EventFilter, EventView, HistoryOrder, event_name_from_type};
-use crate::domain::{AccountNumber, OnlineStatus, Status};
+use crate::audit::{AccountWithCauses, AsOf, CloudEvent, EventFilter, EventView, HistoryOrder};
+use crate::domain::{AccountNumber, EventGroup, EventType, GroupStep, OnlineStatus, Status};
 
 /// The views of a history.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,10 +120,10 @@ async fn timeline_section(
     versions: u64,
 ) -> Markup {
     let mut moments: Vec<TimelineEvent<'_>> = Vec::with_capacity(events.len());
-    moments.extend(events.iter().map(|CloudEvent { version, time, kind, .. }| TimelineEvent {
+    moments.extend(events.iter().map(|CloudEvent { version, time, event_type, .. }| TimelineEvent {
         version: *version,
         at: time,
-        name: event_name_from_type(kind),
+        event_type: *event_type,
     }));
     if order == "desc" {
         moments.reverse();
@@ -173,39 +173,26 @@ fn truncate(text: &str) -> String {
     if letters.next().is_some() { cut + "…" } else { cut }
 }
 
-/// Related events: a time online, a registration, a ban.
+/// Events that belong together; an event that stands alone has no group.
 #[derive(Debug, PartialEq, Eq)]
-struct EventGroup {
-    title: &'static str,
+struct GroupedEvents {
+    group: Option<EventGroup>,
     /// The range of events, by index.
     from: usize,
     to: usize,
 }
 
-/// The group that an event of this name begins or continues; `None` if it stands alone.
-fn group_title(name: &str) -> Option<&'static str> {
-    match name {
-        "online requested" | "came online" | "recycle requested" | "went offline" => Some("online"),
-        "registration requested" | "code sent" | "code submitted" | "registered" | "registration failed" => {
-            Some("registration")
-        }
-        "banned" | "ban lifted" => Some("ban"),
-        _ => None,
-    }
-}
-
-/// Puts events in order into groups. A group ends with its closing event, or where another begins.
-fn group_events(names: &[String]) -> Vec<EventGroup> {
-    let mut groups: Vec<EventGroup> = Vec::new();
-    let mut is_open = false;
-    for (at, name) in names.iter().enumerate() {
-        let title = group_title(name);
-        let begins = matches!(name.as_str(), "online requested" | "registration requested" | "banned");
+/// Puts events in order into groups. A group ends with its last event, or where another begins.
+fn group_events(types: impl Iterator<Item = Option<EventType>>) -> Vec<GroupedEvents> {
+    let mut groups: Vec<GroupedEvents> = Vec::new();
+    let mut open = None;
+    for (at, event_type) in types.enumerate() {
+        let (group, step) = event_type.and_then(|event_type| event_type.definition().group).unzip();
         match groups.last_mut() {
-            Some(last) if is_open && title == Some(last.title) && !begins => last.to = at,
-            Some(_) | None => groups.push(EventGroup { title: title.unwrap_or("event"), from: at, to: at }),
+            Some(last) if open.is_some() && open == group && step != Some(GroupStep::First) => last.to = at,
+            Some(_) | None => groups.push(GroupedEvents { group, from: at, to: at }),
         }
-        is_open = title.is_some() && !matches!(name.as_str(), "went offline" | "registered" | "ban lifted");
+        open = group.filter(|_| step != Some(GroupStep::Last));
     }
     groups
 }
@@ -215,8 +202,7 @@ fn event_groups(number: &str, order: &str, events: &[CloudEvent<'_>]) -> Markup 
     if order == "desc" {
         events.reverse();
     }
-    let names: Vec<String> = events.iter().map(|event| event_label(&event.kind)).collect();
-    let mut groups = group_events(&names);
+    let mut groups = group_events(events.iter().map(|event| event.event_type));
     if order == "desc" {
         groups.reverse();
     }
@@ -225,7 +211,12 @@ fn event_groups(number: &str, order: &str, events: &[CloudEvent<'_>]) -> Markup 
             @for group in &groups {
                 @let within = &events[group.from..=group.to];
                 li {
-                    strong { @if group.from == group.to { (names[group.from]) } @else { (group.title) } }
+                    strong {
+                        @match group.group {
+                            Some(several) if group.from < group.to => (several.title()),
+                            Some(_) | None => (event_label(&within[0].kind)),
+                        }
+                    }
                     @for (at, event) in within.iter().enumerate() {
                         @if at > 0 { " → " } @else { " " }
                         a href=(format!("/accounts/{number}/events/{}", event.version)) title=(event.time) {
@@ -289,22 +280,24 @@ mod tests {
     #[test]
     fn what_belongs_together_is_a_group() {
         let names = [
-            "account imported",
-            "online requested",
-            "came online",
-            "went offline",
-            "online requested",
+            "account_imported",
+            "online_requested",
+            "came_online",
+            "went_offline",
+            "online_requested",
             "banned",
-            "ban lifted",
-            "registration requested",
-            "code sent",
-            "content replaced",
+            "ban_lifted",
+            "registration_requested",
+            "code_sent",
+            "content_replaced",
             "registered",
-            "went offline",
+            "went_offline",
         ];
-        let names = names.map(str::to_owned);
-        let shown: Vec<String> =
-            group_events(&names).iter().map(|group| format!("{} {}-{}", group.title, group.from, group.to)).collect();
+        let groups = group_events(names.into_iter().map(EventType::from_name));
+        let shown: Vec<String> = groups
+            .iter()
+            .map(|it| format!("{} {}-{}", it.group.map_or("event", EventGroup::title), it.from, it.to))
+            .collect();
         let expected = [
             "event 0-0",
             "online 1-3",

@@ -7,7 +7,7 @@ use super::{
     AccountNumber, AccountType, CallingCode, Content, Event, GatewayKind, OnlineStatus, ProviderCall, Reason,
     SealedBytes, Status, TaskId, Timestamp, VerifyType, apply_jitter,
 };
-use crate::limits::{RECONNECT_WAIT_MAX, REGISTER_CALLS_WINDOW};
+use crate::limits::{RECONNECT_WAIT_MAX, REGISTER_CALLS_WINDOW, REGISTRATION_ATTEMPTS};
 
 /// The current state of an account.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -136,26 +136,27 @@ impl Account {
     /// Applies `event` to the state. Total: an event cannot be rejected.
     pub fn evolve(&mut self, event: &Event) {
         self.version += 1;
-        self.drops = match event.resulting_status() {
+        let resulting_status = event.definition().resulting_status;
+        self.drops = match resulting_status {
             Some(_) if event.is_drop(self.online_status) => self.drops + 1,
             // A reconnect attempt does not reset the count of drops; only coming online does.
             Some((_, OnlineStatus::OnlineComing)) | None => self.drops,
             Some((_, OnlineStatus::Online | OnlineStatus::OfflineComing | OnlineStatus::Offline)) => 0,
         };
+        if let Some((status, online_status)) = resulting_status {
+            self.set_status(status, online_status, event.status_reason());
+        }
         match event {
             Event::AccountImported { content } | Event::ContentReplaced { content } => {
                 self.content = Some(content.clone());
                 self.is_erased = false;
             }
-            Event::OnlineRequested => {
-                self.latest_session += 1;
-                self.set_status(Status::Normal, OnlineStatus::OnlineComing, Reason::none());
-            }
-            Event::CameOnline { .. } => self.set_status(Status::Normal, OnlineStatus::Online, Reason::none()),
-            Event::RecycleRequested => self.set_status(Status::Normal, OnlineStatus::OfflineComing, Reason::none()),
-            Event::WentOffline { reason, .. } => self.set_status(Status::Normal, OnlineStatus::Offline, reason.clone()),
-            Event::Banned { reason, .. } => self.set_status(Status::Banned, OnlineStatus::Offline, reason.clone()),
-            Event::BanLifted => self.set_status(Status::Normal, OnlineStatus::Offline, Reason::none()),
+            Event::OnlineRequested => self.latest_session += 1,
+            Event::CameOnline { .. }
+            | Event::RecycleRequested
+            | Event::WentOffline { .. }
+            | Event::Banned { .. }
+            | Event::BanLifted => {}
             Event::RegistrationRequested {
                 task,
                 verify_type,
@@ -190,11 +191,7 @@ impl Account {
                     registration.pending_codes.push(CodeAttempt { number: registration.attempts, code: code.clone() });
                 }
             }
-            Event::Registered => {
-                self.registration = None;
-                self.set_status(Status::Normal, OnlineStatus::Offline, Reason::none());
-            }
-            Event::RegistrationFailed { still_waiting: false, .. } => self.registration = None,
+            Event::Registered | Event::RegistrationFailed { still_waiting: false, .. } => self.registration = None,
             Event::RegistrationFailed { still_waiting: true, attempt, .. } => {
                 if let Some(registration) = &mut self.registration {
                     registration.pending_codes.retain(|unjudged| unjudged.number != *attempt);
@@ -219,6 +216,41 @@ impl Account {
                 self.register_calls.retain(|earlier| at.since(*earlier) < REGISTER_CALLS_WINDOW);
                 self.register_calls.push(*at);
             }
+        }
+    }
+
+    /// Whether `event` may follow this state: the results of `decide`, described independently. The verification of a
+    /// history uses it to find events that no rule can have produced.
+    pub fn is_valid_next(&self, event: &Event) -> bool {
+        let is_normal = self.status == Status::Normal;
+        let waiting = |fits: fn(&Registration) -> bool| self.registration.as_ref().is_some_and(fits);
+        match event {
+            Event::AccountImported { .. } => self.content.is_none(),
+            Event::ContentReplaced { .. } => self.content.is_some() && is_normal,
+            Event::OnlineRequested => self.content.is_some() && is_normal && !self.online_status.is_desired_online(),
+            Event::CameOnline { .. } => self.online_status == OnlineStatus::OnlineComing,
+            Event::RecycleRequested => self.online_status.is_desired_online() || self.is_dropped(),
+            Event::WentOffline { .. } => self.online_status != OnlineStatus::Offline,
+            Event::Banned { .. } => self.is_known() && is_normal,
+            Event::BanLifted => !is_normal,
+            Event::RegistrationRequested { .. } => true,
+            Event::CodeSent => waiting(|it| !it.code_sent),
+            Event::CodeSubmitted { .. } => waiting(|it| it.attempts < REGISTRATION_ATTEMPTS),
+            Event::Registered => waiting(|_| true),
+            Event::RegistrationFailed { attempt: 0, .. } => waiting(|_| true),
+            Event::RegistrationFailed { attempt, .. } => {
+                let unjudged = self.registration.as_ref().map_or(&[][..], |it| &it.pending_codes);
+                unjudged.iter().any(|unjudged| unjudged.number == *attempt)
+            }
+            Event::SecretsErased { .. } => {
+                self.is_known() && self.registration.is_none() && !self.online_status.is_desired_online()
+            }
+            Event::GatewayAssigned { gateway } => {
+                self.online_status == OnlineStatus::Offline && self.gateway != *gateway
+            }
+            Event::PinKept { .. } => self.is_known() && self.pin.is_none(),
+            Event::ProviderCalled { call: ProviderCall::RequestCode, .. } => waiting(|it| !it.code_requested),
+            Event::ProviderCalled { call, at } => self.is_known() && self.budget_free_at(*call, *at).is_none(),
         }
     }
 
@@ -259,13 +291,13 @@ impl Account {
         self.online_status.is_coming() || self.registration.is_some()
     }
 
-    fn set_status(&mut self, status: Status, online_status: OnlineStatus, reason: Reason) {
+    fn set_status(&mut self, status: Status, online_status: OnlineStatus, reason: Option<&Reason>) {
         if self.online_status != online_status {
             self.online_status_version = self.version;
         }
         self.status = status;
         self.online_status = online_status;
-        self.reason = reason;
+        self.reason = reason.cloned().unwrap_or(Reason::none());
     }
 }
 

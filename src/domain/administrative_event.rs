@@ -1,6 +1,31 @@
 //! Administrative events: what somebody did to the service itself. Past tense and permanent, like all events.
 
-use super::{Channel, GatewayKind, Grant, Timestamp};
+use super::event_type::event_types;
+use super::{Channel, EventDefinition, GatewayKind, Grant, Timestamp};
+
+event_types! {
+    /// The type of an administrative event.
+    AdministrativeEventType {
+        ProjectionRebuilt = 1_001 "projection_rebuilt" {}
+        BackupTaken = 1_002 "backup_taken" {}
+        Restored = 1_003 "restored" {}
+        WebhookUrlSet = 1_004 "webhook_url_set" {}
+        WebhookSecretSet = 1_005 "webhook_secret_set" {}
+        WebhookPaused = 1_006 "webhook_paused" {}
+        WebhookResumed = 1_007 "webhook_resumed" {}
+        WebhookRedelivered = 1_008 "webhook_redelivered" {}
+        WebhookLettersDropped = 1_009 "webhook_letters_dropped" {}
+        ApiKeyCreated = 1_010 "api_key_created" {}
+        ApiKeyRevoked = 1_011 "api_key_revoked" {}
+        MasterKeyRotated = 1_012 "master_key_rotated" {}
+        TenantKeyCreated = 1_013 "tenant_key_created" {}
+        AccountsOrdered = 1_014 "accounts_ordered" {}
+        ReconciliationOrdered = 1_015 "reconciliation_ordered" {}
+        WebhookClosed = 1_016 "webhook_closed" {}
+        MasterKeyRotationAborted = 1_017 "master_key_rotation_aborted" {}
+        MasterKeyRotationFinished = 1_018 "master_key_rotation_finished" {}
+    }
+}
 
 /// An entry of the audit log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -173,27 +198,29 @@ impl SigningScheme {
 }
 
 impl AdministrativeEvent {
-    /// The event's name, as logs and readers show it.
-    pub fn name(&self) -> &'static str {
+    /// Its type.
+    pub fn event_type(&self) -> AdministrativeEventType {
         match self {
-            AdministrativeEvent::ProjectionRebuilt { .. } => "projection_rebuilt",
-            AdministrativeEvent::BackupTaken { .. } => "backup_taken",
-            AdministrativeEvent::Restored { .. } => "restored",
-            AdministrativeEvent::WebhookUrlSet { .. } => "webhook_url_set",
-            AdministrativeEvent::WebhookSecretSet { .. } => "webhook_secret_set",
-            AdministrativeEvent::WebhookPaused { .. } => "webhook_paused",
-            AdministrativeEvent::WebhookResumed { .. } => "webhook_resumed",
-            AdministrativeEvent::WebhookRedelivered { .. } => "webhook_redelivered",
-            AdministrativeEvent::WebhookLettersDropped { .. } => "webhook_letters_dropped",
-            AdministrativeEvent::WebhookClosed { .. } => "webhook_closed",
-            AdministrativeEvent::ApiKeyCreated(grant) if grant.tenant().is_some() => "tenant_key_created",
-            AdministrativeEvent::ApiKeyCreated(_) => "api_key_created",
-            AdministrativeEvent::ApiKeyRevoked { .. } => "api_key_revoked",
-            AdministrativeEvent::MasterKeyRotated { .. } => "master_key_rotated",
-            AdministrativeEvent::MasterKeyRotationAborted { .. } => "master_key_rotation_aborted",
-            AdministrativeEvent::MasterKeyRotationFinished { .. } => "master_key_rotation_finished",
-            AdministrativeEvent::AccountsOrdered { .. } => "accounts_ordered",
-            AdministrativeEvent::ReconciliationOrdered { .. } => "reconciliation_ordered",
+            AdministrativeEvent::ProjectionRebuilt { .. } => AdministrativeEventType::ProjectionRebuilt,
+            AdministrativeEvent::BackupTaken { .. } => AdministrativeEventType::BackupTaken,
+            AdministrativeEvent::Restored { .. } => AdministrativeEventType::Restored,
+            AdministrativeEvent::WebhookUrlSet { .. } => AdministrativeEventType::WebhookUrlSet,
+            AdministrativeEvent::WebhookSecretSet { .. } => AdministrativeEventType::WebhookSecretSet,
+            AdministrativeEvent::WebhookPaused { .. } => AdministrativeEventType::WebhookPaused,
+            AdministrativeEvent::WebhookResumed { .. } => AdministrativeEventType::WebhookResumed,
+            AdministrativeEvent::WebhookRedelivered { .. } => AdministrativeEventType::WebhookRedelivered,
+            AdministrativeEvent::WebhookLettersDropped { .. } => AdministrativeEventType::WebhookLettersDropped,
+            AdministrativeEvent::WebhookClosed { .. } => AdministrativeEventType::WebhookClosed,
+            AdministrativeEvent::ApiKeyCreated(grant) if grant.tenant().is_some() => {
+                AdministrativeEventType::TenantKeyCreated
+            }
+            AdministrativeEvent::ApiKeyCreated(_) => AdministrativeEventType::ApiKeyCreated,
+            AdministrativeEvent::ApiKeyRevoked { .. } => AdministrativeEventType::ApiKeyRevoked,
+            AdministrativeEvent::MasterKeyRotated { .. } => AdministrativeEventType::MasterKeyRotated,
+            AdministrativeEvent::MasterKeyRotationAborted { .. } => AdministrativeEventType::MasterKeyRotationAborted,
+            AdministrativeEvent::MasterKeyRotationFinished { .. } => AdministrativeEventType::MasterKeyRotationFinished,
+            AdministrativeEvent::AccountsOrdered { .. } => AdministrativeEventType::AccountsOrdered,
+            AdministrativeEvent::ReconciliationOrdered { .. } => AdministrativeEventType::ReconciliationOrdered,
         }
     }
 }

@@ -1,14 +1,77 @@
-//! The events of an account. Past tense and permanent: variants are added, never changed.
+//! The events of an account, and the table of their types. Past tense and permanent: they are added, never changed.
 //!
-//! The byte format of events is in `journal::schema`.
+//! The byte format of events is in `journal::event_codec`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::event_type::event_types;
 use super::{
-    AccountType, CallingCode, Content, GatewayKind, OnlineStatus, ProviderCall, Reason, SealedBytes, Status, TaskId,
-    Timestamp, VerifyType,
+    AccountType, CallingCode, Channel, Content, EventDefinition, EventGroup, GatewayKind, GroupStep, OnlineStatus,
+    ProviderCall, Reason, SealedBytes, Status, TaskId, Timestamp, VerifyType,
 };
+
+event_types! {
+    /// The type of an account's event.
+    AccountEventType {
+        AccountImported = 1 "account_imported" {}
+        ContentReplaced = 2 "content_replaced" {}
+        OnlineRequested = 3 "online_requested" {
+            is_request: true,
+            resulting_status: Some((Status::Normal, OnlineStatus::OnlineComing)),
+            channel: Some(Channel::SyncStatus),
+            group: Some((EventGroup::Session, GroupStep::First)),
+        }
+        CameOnline = 4 "came_online" {
+            resulting_status: Some((Status::Normal, OnlineStatus::Online)),
+            channel: Some(Channel::SyncStatus),
+            group: Some((EventGroup::Session, GroupStep::Middle)),
+        }
+        RecycleRequested = 5 "recycle_requested" {
+            is_request: true,
+            resulting_status: Some((Status::Normal, OnlineStatus::OfflineComing)),
+            channel: Some(Channel::SyncStatus),
+            group: Some((EventGroup::Session, GroupStep::Middle)),
+        }
+        WentOffline = 6 "went_offline" {
+            resulting_status: Some((Status::Normal, OnlineStatus::Offline)),
+            channel: Some(Channel::SyncStatus),
+            group: Some((EventGroup::Session, GroupStep::Last)),
+        }
+        Banned = 7 "banned" {
+            resulting_status: Some((Status::Banned, OnlineStatus::Offline)),
+            channel: Some(Channel::SyncStatus),
+            group: Some((EventGroup::Ban, GroupStep::First)),
+        }
+        BanLifted = 8 "ban_lifted" {
+            resulting_status: Some((Status::Normal, OnlineStatus::Offline)),
+            channel: Some(Channel::SyncStatus),
+            group: Some((EventGroup::Ban, GroupStep::Last)),
+        }
+        RegistrationRequested = 9 "registration_requested" {
+            is_request: true,
+            awaits_code: Some(true),
+            group: Some((EventGroup::Registration, GroupStep::First)),
+        }
+        CodeSent = 10 "code_sent" { group: Some((EventGroup::Registration, GroupStep::Middle)) }
+        CodeSubmitted = 11 "code_submitted" { group: Some((EventGroup::Registration, GroupStep::Middle)) }
+        Registered = 12 "registered" {
+            resulting_status: Some((Status::Normal, OnlineStatus::Offline)),
+            awaits_code: Some(false),
+            channel: Some(Channel::RegisterStatus),
+            group: Some((EventGroup::Registration, GroupStep::Last)),
+        }
+        RegistrationFailed = 13 "registration_failed" {
+            awaits_code: Some(false),
+            channel: Some(Channel::RegisterStatus),
+            group: Some((EventGroup::Registration, GroupStep::Middle)),
+        }
+        SecretsErased = 14 "secrets_erased" { awaits_code: Some(false) }
+        GatewayAssigned = 15 "gateway_assigned" {}
+        PinKept = 16 "pin_kept" {}
+        ProviderCalled = 17 "provider_called" {}
+    }
+}
 
 /// One state transition of one account.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -110,112 +173,72 @@ pub enum Event {
 }
 
 impl Event {
-    /// The event's name, as logs and readers show it.
-    pub fn name(&self) -> &'static str {
+    /// Its type.
+    pub fn event_type(&self) -> AccountEventType {
         match self {
-            Event::AccountImported { .. } => "account_imported",
-            Event::ContentReplaced { .. } => "content_replaced",
-            Event::OnlineRequested => "online_requested",
-            Event::CameOnline { .. } => "came_online",
-            Event::RecycleRequested => "recycle_requested",
-            Event::WentOffline { .. } => "went_offline",
-            Event::Banned { .. } => "banned",
-            Event::BanLifted => "ban_lifted",
-            Event::RegistrationRequested { .. } => "registration_requested",
-            Event::CodeSent => "code_sent",
-            Event::CodeSubmitted { .. } => "code_submitted",
-            Event::Registered => "registered",
-            Event::RegistrationFailed { .. } => "registration_failed",
-            Event::SecretsErased { .. } => "secrets_erased",
-            Event::GatewayAssigned { .. } => "gateway_assigned",
-            Event::PinKept { .. } => "pin_kept",
-            Event::ProviderCalled { .. } => "provider_called",
+            Event::AccountImported { .. } => AccountEventType::AccountImported,
+            Event::ContentReplaced { .. } => AccountEventType::ContentReplaced,
+            Event::OnlineRequested => AccountEventType::OnlineRequested,
+            Event::CameOnline { .. } => AccountEventType::CameOnline,
+            Event::RecycleRequested => AccountEventType::RecycleRequested,
+            Event::WentOffline { .. } => AccountEventType::WentOffline,
+            Event::Banned { .. } => AccountEventType::Banned,
+            Event::BanLifted => AccountEventType::BanLifted,
+            Event::RegistrationRequested { .. } => AccountEventType::RegistrationRequested,
+            Event::CodeSent => AccountEventType::CodeSent,
+            Event::CodeSubmitted { .. } => AccountEventType::CodeSubmitted,
+            Event::Registered => AccountEventType::Registered,
+            Event::RegistrationFailed { .. } => AccountEventType::RegistrationFailed,
+            Event::SecretsErased { .. } => AccountEventType::SecretsErased,
+            Event::GatewayAssigned { .. } => AccountEventType::GatewayAssigned,
+            Event::PinKept { .. } => AccountEventType::PinKept,
+            Event::ProviderCalled { .. } => AccountEventType::ProviderCalled,
         }
     }
 
-    /// The statuses after this event, independent of the state before; `None` if it leaves them unchanged.
-    ///
-    /// It states the effect of `Account::evolve` on the statuses, for readers that follow all accounts and keep no
-    /// other state.
-    pub fn resulting_status(&self) -> Option<(Status, OnlineStatus)> {
-        match self {
-            Event::OnlineRequested => Some((Status::Normal, OnlineStatus::OnlineComing)),
-            Event::CameOnline { .. } => Some((Status::Normal, OnlineStatus::Online)),
-            Event::RecycleRequested => Some((Status::Normal, OnlineStatus::OfflineComing)),
-            Event::WentOffline { .. } | Event::BanLifted | Event::Registered => {
-                Some((Status::Normal, OnlineStatus::Offline))
-            }
-            Event::Banned { .. } => Some((Status::Banned, OnlineStatus::Offline)),
-            Event::AccountImported { .. }
-            | Event::ContentReplaced { .. }
-            | Event::RegistrationRequested { .. }
-            | Event::CodeSent
-            | Event::CodeSubmitted { .. }
-            | Event::RegistrationFailed { .. }
-            | Event::SecretsErased { .. }
-            | Event::GatewayAssigned { .. }
-            | Event::PinKept { .. }
-            | Event::ProviderCalled { .. } => None,
+    /// What is fixed for its type.
+    pub fn definition(&self) -> &'static EventDefinition {
+        self.event_type().definition()
+    }
+
+    /// Why the account gets its new status, if this event changes the status and has a reason.
+    pub fn status_reason(&self) -> Option<&Reason> {
+        if let Event::WentOffline { reason, .. } | Event::Banned { reason, .. } = self { Some(reason) } else { None }
+    }
+
+    /// The gateway's scan or pairing id of the session that this event is about; `None` if it is about none.
+    pub fn instance_code(&self) -> Option<&str> {
+        if let Event::CameOnline { instance_code }
+        | Event::WentOffline { instance_code, .. }
+        | Event::Banned { instance_code, .. } = self
+        {
+            Some(instance_code)
+        } else {
+            None
         }
     }
 
     /// Whether this event drops an account that had the status `before`: it goes offline although its callers want it
     /// online, for a reason that allows a reconnect.
     pub fn is_drop(&self, before: OnlineStatus) -> bool {
-        match self {
-            Event::WentOffline { reason, .. } => before.is_desired_online() && !reason.is_pairing_failure(),
-            Event::AccountImported { .. }
-            | Event::ContentReplaced { .. }
-            | Event::OnlineRequested
-            | Event::CameOnline { .. }
-            | Event::RecycleRequested
-            | Event::Banned { .. }
-            | Event::BanLifted
-            | Event::RegistrationRequested { .. }
-            | Event::CodeSent
-            | Event::CodeSubmitted { .. }
-            | Event::Registered
-            | Event::RegistrationFailed { .. }
-            | Event::SecretsErased { .. }
-            | Event::GatewayAssigned { .. }
-            | Event::PinKept { .. }
-            | Event::ProviderCalled { .. } => false,
-        }
+        matches!(self, Event::WentOffline { reason, .. } if before.is_desired_online() && !reason.is_pairing_failure())
     }
 
     /// Whether a registration waits after this event, independent of the state before; `None` if it leaves that
     /// unchanged.
     pub fn awaits_code(&self) -> Option<bool> {
-        match self {
-            Event::RegistrationRequested { .. } => Some(true),
-            Event::Registered
-            | Event::RegistrationFailed { still_waiting: false, .. }
-            | Event::SecretsErased { .. } => Some(false),
-            Event::AccountImported { .. }
-            | Event::ContentReplaced { .. }
-            | Event::OnlineRequested
-            | Event::CameOnline { .. }
-            | Event::RecycleRequested
-            | Event::WentOffline { .. }
-            | Event::Banned { .. }
-            | Event::BanLifted
-            | Event::CodeSent
-            | Event::CodeSubmitted { .. }
-            | Event::RegistrationFailed { still_waiting: true, .. }
-            | Event::GatewayAssigned { .. }
-            | Event::PinKept { .. }
-            | Event::ProviderCalled { .. } => None,
-        }
+        let is_only_one_code = matches!(self, Event::RegistrationFailed { still_waiting: true, .. });
+        if is_only_one_code { None } else { self.definition().awaits_code }
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::super::Account;
     use super::*;
 
     /// One event of each kind that affects a status or a registration, and one that affects neither.
-    pub(crate) fn events() -> Vec<Event> {
+    fn events() -> Vec<Event> {
         let (reason, instance_code) = (Reason::none, String::new);
         let failed = |still_waiting| Event::RegistrationFailed { reason: reason(), attempt: 1, still_waiting };
         vec![
@@ -245,14 +268,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn resulting_status_agrees_with_evolve() {
+    fn definitions_agree_with_evolve() {
         for [first, second, event] in triples(&events()) {
             let mut account = Account::initial();
             account.evolve(first);
             account.evolve(second);
             let before = account.clone();
             account.evolve(event);
-            let standing = event.resulting_status().unwrap_or((before.status, before.online_status));
+            let standing = event.definition().resulting_status.unwrap_or((before.status, before.online_status));
             assert_eq!((account.status, account.online_status), standing, "{first:?}, {second:?}, {event:?}");
             let awaits = event.awaits_code().unwrap_or(before.registration.is_some());
             assert_eq!(account.registration.is_some(), awaits, "{first:?}, {second:?}, {event:?}");

@@ -14,13 +14,13 @@
 //! | `command` | the commands |
 //! | `gateway_offer` | what a gateway offers to accounts |
 //! | `gateway_routing` | which gateway serves which account |
-//! | `event` | the events, and the statuses that they lead to |
-//! | `account` | the state, folded from events: `evolve`, `pending_effects` |
+//! | `event_type` | what is fixed for each type of event |
+//! | `event` | the events of an account: the table of their types, and their data |
+//! | `account` | the state, folded from events: `evolve`, `pending_effects`; which event may follow it |
 //! | `decide` | command + state → events or a rejection |
 //! | `permissions` | who may do what with an API key |
-//! | `administrative_event` | what somebody did to the service itself |
+//! | `administrative_event` | what somebody did to the service itself: the table of types, and their data |
 //! | `single_line_text` | text on one line, as people write it into the history |
-//! | `invariants` | which events may follow which state |
 //! | `notification` | which event is sent to receivers, and in which words |
 
 mod account;
@@ -34,16 +34,18 @@ mod contract_types;
 mod decide;
 mod deterministic_random;
 mod event;
+mod event_type;
 mod gateway_offer;
 mod gateway_routing;
-mod invariants;
 mod notification;
 mod permissions;
 mod single_line_text;
 
 pub use account::{Account, CodeAttempt, PendingEffect, Registration};
 pub use account_number::{AccountNumber, MalformedAccountNumber, mask_digits};
-pub use administrative_event::{AccountOrder, AdministrativeEvent, AuditLogEntry, SigningScheme};
+pub use administrative_event::{
+    AccountOrder, AdministrativeEvent, AdministrativeEventType, AuditLogEntry, SigningScheme,
+};
 pub use calling_code::{CallingCode, MalformedCallingCode};
 pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, SealedBytes};
@@ -51,9 +53,8 @@ pub use content_field::{ContentField, ContentTexts};
 pub use contract_types::{AccountType, OnlineStatus, Reason, Status, TaskId, Timestamp, UnknownEnumValue, VerifyType};
 pub use decide::{CommandRejection, decide};
 pub use deterministic_random::{apply_jitter, deterministic_random};
-pub use event::Event;
-#[cfg(test)]
-pub(crate) use event::tests::events as sample_events;
+pub use event::{AccountEventType, Event};
+pub use event_type::{EventDefinition, EventGroup, EventType, GroupStep};
 pub use gateway_offer::{GatewayOffer, GatewayOffers};
 pub use gateway_routing::{
     GatewayChoice, GatewayKind, GatewayRouting, MalformedRoutingRule, ProviderCall, RoutingCondition, RoutingRule,

@@ -67,38 +67,17 @@ impl<'a> Notification<'a> {
     /// The notification of `event`, if it has one. The event alone decides: each leads to one state, independent of the
     /// state before.
     pub fn for_event(event: &'a Event) -> Option<Notification<'a>> {
-        let status = |status, online_status, reason: Option<&'a Reason>, instance_code: &'a str| {
-            Some(Notification::Status {
-                status,
-                online_status,
-                reason: reason.map_or("", Reason::as_str),
-                instance_code,
-            })
-        };
-        match event {
-            Event::OnlineRequested => status(Status::Normal, OnlineStatus::OnlineComing, None, ""),
-            Event::CameOnline { instance_code } => status(Status::Normal, OnlineStatus::Online, None, instance_code),
-            Event::RecycleRequested => status(Status::Normal, OnlineStatus::OfflineComing, None, ""),
-            Event::WentOffline { reason, instance_code } => {
-                status(Status::Normal, OnlineStatus::Offline, Some(reason), instance_code)
+        match event.definition().channel? {
+            Channel::SyncStatus => {
+                let (status, online_status) = event.definition().resulting_status?;
+                let reason = event.status_reason().map_or("", Reason::as_str);
+                let instance_code = event.instance_code().unwrap_or_default();
+                Some(Notification::Status { status, online_status, reason, instance_code })
             }
-            Event::Banned { reason, instance_code } => {
-                status(Status::Banned, OnlineStatus::Offline, Some(reason), instance_code)
-            }
-            Event::BanLifted => status(Status::Normal, OnlineStatus::Offline, None, ""),
-            Event::Registered => Some(Notification::Registration { successful: true, still_waiting: false }),
-            Event::RegistrationFailed { still_waiting, .. } => {
-                Some(Notification::Registration { successful: false, still_waiting: *still_waiting })
-            }
-            Event::AccountImported { .. }
-            | Event::ContentReplaced { .. }
-            | Event::RegistrationRequested { .. }
-            | Event::CodeSent
-            | Event::CodeSubmitted { .. }
-            | Event::SecretsErased { .. }
-            | Event::GatewayAssigned { .. }
-            | Event::PinKept { .. }
-            | Event::ProviderCalled { .. } => None,
+            Channel::RegisterStatus => Some(Notification::Registration {
+                successful: *event == Event::Registered,
+                still_waiting: event.awaits_code() != Some(false),
+            }),
         }
     }
 

@@ -4,28 +4,9 @@ use bincode::{BorrowDecode, Encode};
 
 use super::event_codec::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
-    AccountOrder, AdministrativeEvent, AuditLogEntry, Channel, CredentialVerifier, GatewayKind, Grant, Role,
-    SigningScheme, Timestamp,
+    AccountOrder, AdministrativeEvent, AdministrativeEventType, AuditLogEntry, Channel, CredentialVerifier,
+    GatewayKind, Grant, Role, SigningScheme, Timestamp,
 };
-
-pub(super) const PROJECTION_REBUILT: u16 = 1_001;
-pub(super) const BACKUP_TAKEN: u16 = 1_002;
-pub(super) const RESTORED: u16 = 1_003;
-pub(super) const WEBHOOK_URL_SET: u16 = 1_004;
-pub(super) const WEBHOOK_SECRET_SET: u16 = 1_005;
-pub(super) const WEBHOOK_PAUSED: u16 = 1_006;
-pub(super) const WEBHOOK_RESUMED: u16 = 1_007;
-pub(super) const WEBHOOK_REDELIVERED: u16 = 1_008;
-pub(super) const WEBHOOK_LETTERS_DROPPED: u16 = 1_009;
-pub(super) const API_KEY_CREATED: u16 = 1_010;
-pub(super) const API_KEY_REVOKED: u16 = 1_011;
-pub(super) const MASTER_KEY_ROTATED: u16 = 1_012;
-pub(super) const TENANT_KEY_CREATED: u16 = 1_013;
-pub(super) const ACCOUNTS_ORDERED: u16 = 1_014;
-pub(super) const RECONCILIATION_ORDERED: u16 = 1_015;
-pub(super) const WEBHOOK_CLOSED: u16 = 1_016;
-pub(super) const MASTER_KEY_ROTATION_ABORTED: u16 = 1_017;
-pub(super) const MASTER_KEY_ROTATION_FINISHED: u16 = 1_018;
 
 // --- Version 1 of each payload. Frozen. A channel is 1 for sync, 2 for register. ---
 
@@ -126,53 +107,35 @@ struct ReconciliationOrderedV1<'a> {
     from: &'a str,
 }
 
-/// Writes the payload of an administrative event and returns its registered type.
-pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) -> u16 {
+/// Writes the payload of an administrative event.
+pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
     let AuditLogEntry { event, source: from } = entry;
     let webhook = |channel: &Channel, text| WebhookV1 { channel: channel_code(*channel), text, from };
     match event {
-        AdministrativeEvent::ProjectionRebuilt { projection, differences } => encode_payload(
-            PROJECTION_REBUILT,
-            &ProjectionRebuiltV1 { projection, differences: *differences, from },
-            out,
-        ),
-        AdministrativeEvent::BackupTaken { position } => {
-            encode_payload(BACKUP_TAKEN, &BackupV1 { position: *position, from }, out)
+        AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
+            encode_payload(&ProjectionRebuiltV1 { projection, differences: *differences, from }, out)
         }
-        AdministrativeEvent::Restored { position } => {
-            encode_payload(RESTORED, &BackupV1 { position: *position, from }, out)
-        }
-        AdministrativeEvent::WebhookUrlSet { channel, url } => {
-            encode_payload(WEBHOOK_URL_SET, &webhook(channel, url), out)
-        }
+        AdministrativeEvent::BackupTaken { position } => encode_payload(&BackupV1 { position: *position, from }, out),
+        AdministrativeEvent::Restored { position } => encode_payload(&BackupV1 { position: *position, from }, out),
+        AdministrativeEvent::WebhookUrlSet { channel, url } => encode_payload(&webhook(channel, url), out),
         AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until } => {
             let (channel, scheme) = (channel_code(*channel), scheme_code(*scheme));
             let grace_until = grace_until.map(|until| until.0);
-            encode_payload(WEBHOOK_SECRET_SET, &WebhookSecretSetV1 { channel, scheme, name, grace_until, from }, out)
+            encode_payload(&WebhookSecretSetV1 { channel, scheme, name, grace_until, from }, out)
         }
-        AdministrativeEvent::WebhookPaused { channel, reason } => {
-            encode_payload(WEBHOOK_PAUSED, &webhook(channel, reason), out)
-        }
-        AdministrativeEvent::WebhookResumed { channel } => encode_payload(WEBHOOK_RESUMED, &webhook(channel, ""), out),
+        AdministrativeEvent::WebhookPaused { channel, reason } => encode_payload(&webhook(channel, reason), out),
+        AdministrativeEvent::WebhookResumed { channel } => encode_payload(&webhook(channel, ""), out),
         AdministrativeEvent::WebhookRedelivered { channel, what, deliveries } => {
             let (channel, deliveries) = (channel_code(*channel), *deliveries);
-            encode_payload(
-                WEBHOOK_REDELIVERED,
-                &WebhookDeliveriesV1 { channel, what, deliveries, reason: "", from },
-                out,
-            )
+            encode_payload(&WebhookDeliveriesV1 { channel, what, deliveries, reason: "", from }, out)
         }
         AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason } => {
             let (channel, deliveries) = (channel_code(*channel), *deliveries);
-            encode_payload(
-                WEBHOOK_LETTERS_DROPPED,
-                &WebhookDeliveriesV1 { channel, what, deliveries, reason, from },
-                out,
-            )
+            encode_payload(&WebhookDeliveriesV1 { channel, what, deliveries, reason, from }, out)
         }
         AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
             let (channel, deliveries) = (channel_code(*channel), *deliveries);
-            encode_payload(WEBHOOK_CLOSED, &WebhookDeliveriesV1 { channel, what: "", deliveries, reason, from }, out)
+            encode_payload(&WebhookDeliveriesV1 { channel, what: "", deliveries, reason, from }, out)
         }
         AdministrativeEvent::ApiKeyCreated(Grant {
             id,
@@ -187,71 +150,69 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) -> u16 {
             match proof {
                 CredentialVerifier::Hash(hash) => {
                     let created = ApiKeyCreatedV1 { id, name, role, accounts, expires, hash: *hash, from };
-                    encode_payload(API_KEY_CREATED, &created, out)
+                    encode_payload(&created, out)
                 }
                 CredentialVerifier::Tenant(tenant) => {
                     let created = TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from };
-                    encode_payload(TENANT_KEY_CREATED, &created, out)
+                    encode_payload(&created, out)
                 }
             }
         }
-        AdministrativeEvent::ApiKeyRevoked { id } => {
-            encode_payload(API_KEY_REVOKED, &ApiKeyRevokedV1 { id: *id, from }, out)
-        }
+        AdministrativeEvent::ApiKeyRevoked { id } => encode_payload(&ApiKeyRevokedV1 { id: *id, from }, out),
         AdministrativeEvent::MasterKeyRotated { rewrapped } => {
-            encode_payload(MASTER_KEY_ROTATED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
         }
         AdministrativeEvent::MasterKeyRotationAborted { rewrapped } => {
-            encode_payload(MASTER_KEY_ROTATION_ABORTED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
         }
         AdministrativeEvent::MasterKeyRotationFinished { rewrapped } => {
-            encode_payload(MASTER_KEY_ROTATION_FINISHED, &MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
         }
         AdministrativeEvent::AccountsOrdered { order, accounts, reason } => {
             let (order, accounts) = (order_code(*order), *accounts);
-            encode_payload(ACCOUNTS_ORDERED, &AccountsOrderedV1 { order, accounts, reason, from }, out)
+            encode_payload(&AccountsOrderedV1 { order, accounts, reason, from }, out)
         }
         AdministrativeEvent::ReconciliationOrdered { gateway, reason } => {
             let gateway = gateway.code();
-            encode_payload(RECONCILIATION_ORDERED, &ReconciliationOrderedV1 { gateway, reason, from }, out)
+            encode_payload(&ReconciliationOrderedV1 { gateway, reason, from }, out)
         }
     }
 }
 
-/// The administrative event in a payload. `None` if the type is not one.
-pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<AuditLogEntry>, PayloadError> {
+/// The administrative event of this type in a payload.
+pub(super) fn decode(event_type: AdministrativeEventType, payload: &[u8]) -> Result<AuditLogEntry, PayloadError> {
     let (event, from) = match event_type {
-        PROJECTION_REBUILT => {
+        AdministrativeEventType::ProjectionRebuilt => {
             let ProjectionRebuiltV1 { projection, differences, from } = decode_payload(payload)?;
             (AdministrativeEvent::ProjectionRebuilt { projection: projection.to_owned(), differences }, from)
         }
-        BACKUP_TAKEN => {
+        AdministrativeEventType::BackupTaken => {
             let BackupV1 { position, from } = decode_payload(payload)?;
             (AdministrativeEvent::BackupTaken { position }, from)
         }
-        RESTORED => {
+        AdministrativeEventType::Restored => {
             let BackupV1 { position, from } = decode_payload(payload)?;
             (AdministrativeEvent::Restored { position }, from)
         }
-        WEBHOOK_URL_SET => {
+        AdministrativeEventType::WebhookUrlSet => {
             let WebhookV1 { channel, text, from } = decode_payload(payload)?;
             (AdministrativeEvent::WebhookUrlSet { channel: channel_from_code(channel)?, url: text.to_owned() }, from)
         }
-        WEBHOOK_SECRET_SET => {
+        AdministrativeEventType::WebhookSecretSet => {
             let WebhookSecretSetV1 { channel, scheme, name, grace_until, from } = decode_payload(payload)?;
             let (channel, scheme) = (channel_from_code(channel)?, scheme_from_code(scheme)?);
             let grace_until = grace_until.map(Timestamp);
             (AdministrativeEvent::WebhookSecretSet { channel, scheme, name: name.to_owned(), grace_until }, from)
         }
-        WEBHOOK_PAUSED => {
+        AdministrativeEventType::WebhookPaused => {
             let WebhookV1 { channel, text, from } = decode_payload(payload)?;
             (AdministrativeEvent::WebhookPaused { channel: channel_from_code(channel)?, reason: text.to_owned() }, from)
         }
-        WEBHOOK_RESUMED => {
+        AdministrativeEventType::WebhookResumed => {
             let WebhookV1 { channel, from, .. } = decode_payload(payload)?;
             (AdministrativeEvent::WebhookResumed { channel: channel_from_code(channel)? }, from)
         }
-        WEBHOOK_REDELIVERED => {
+        AdministrativeEventType::WebhookRedelivered => {
             let WebhookDeliveriesV1 { channel, what, deliveries, from, .. } = decode_payload(payload)?;
             (
                 AdministrativeEvent::WebhookRedelivered {
@@ -262,12 +223,12 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<AuditLogE
                 from,
             )
         }
-        WEBHOOK_LETTERS_DROPPED => {
+        AdministrativeEventType::WebhookLettersDropped => {
             let WebhookDeliveriesV1 { channel, what, deliveries, reason, from } = decode_payload(payload)?;
             let (channel, what, reason) = (channel_from_code(channel)?, what.to_owned(), reason.to_owned());
             (AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason }, from)
         }
-        API_KEY_CREATED => {
+        AdministrativeEventType::ApiKeyCreated => {
             let ApiKeyCreatedV1 { id, name, role, accounts, expires, hash, from } = decode_payload(payload)?;
             let accounts = accounts.into_iter().map(str::to_owned).collect();
             let (name, role, expires) = (name.to_owned(), role_from_code(role)?, expires.map(Timestamp));
@@ -283,23 +244,23 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<AuditLogE
                 from,
             )
         }
-        API_KEY_REVOKED => {
+        AdministrativeEventType::ApiKeyRevoked => {
             let ApiKeyRevokedV1 { id, from } = decode_payload(payload)?;
             (AdministrativeEvent::ApiKeyRevoked { id }, from)
         }
-        MASTER_KEY_ROTATED => {
+        AdministrativeEventType::MasterKeyRotated => {
             let MasterKeyRotatedV1 { rewrapped, from } = decode_payload(payload)?;
             (AdministrativeEvent::MasterKeyRotated { rewrapped }, from)
         }
-        MASTER_KEY_ROTATION_ABORTED => {
+        AdministrativeEventType::MasterKeyRotationAborted => {
             let MasterKeyRotatedV1 { rewrapped, from } = decode_payload(payload)?;
             (AdministrativeEvent::MasterKeyRotationAborted { rewrapped }, from)
         }
-        MASTER_KEY_ROTATION_FINISHED => {
+        AdministrativeEventType::MasterKeyRotationFinished => {
             let MasterKeyRotatedV1 { rewrapped, from } = decode_payload(payload)?;
             (AdministrativeEvent::MasterKeyRotationFinished { rewrapped }, from)
         }
-        TENANT_KEY_CREATED => {
+        AdministrativeEventType::TenantKeyCreated => {
             let TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from } = decode_payload(payload)?;
             let accounts = accounts.into_iter().map(str::to_owned).collect();
             let (name, role, expires) = (name.to_owned(), Role::Caller, expires.map(Timestamp));
@@ -316,7 +277,7 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<AuditLogE
                 from,
             )
         }
-        ACCOUNTS_ORDERED => {
+        AdministrativeEventType::AccountsOrdered => {
             let AccountsOrderedV1 { order, accounts, reason, from } = decode_payload(payload)?;
             (
                 AdministrativeEvent::AccountsOrdered {
@@ -327,12 +288,12 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<AuditLogE
                 from,
             )
         }
-        RECONCILIATION_ORDERED => {
+        AdministrativeEventType::ReconciliationOrdered => {
             let ReconciliationOrderedV1 { gateway, reason, from } = decode_payload(payload)?;
             let gateway = GatewayKind::from_code(gateway).ok_or(PayloadError::Damaged)?;
             (AdministrativeEvent::ReconciliationOrdered { gateway, reason: reason.to_owned() }, from)
         }
-        WEBHOOK_CLOSED => {
+        AdministrativeEventType::WebhookClosed => {
             let WebhookDeliveriesV1 { channel, deliveries, reason, from, .. } = decode_payload(payload)?;
             (
                 AdministrativeEvent::WebhookClosed {
@@ -343,9 +304,8 @@ pub(super) fn decode(event_type: u16, payload: &[u8]) -> Result<Option<AuditLogE
                 from,
             )
         }
-        _ => return Ok(None),
     };
-    Ok(Some(AuditLogEntry { event, source: from.to_owned() }))
+    Ok(AuditLogEntry { event, source: from.to_owned() })
 }
 
 fn channel_code(channel: Channel) -> u8 {

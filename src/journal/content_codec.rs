@@ -60,13 +60,13 @@ impl<'a> ContentV1<'a> {
     }
 }
 
-/// Writes a content as the payload of `event_type`, and returns `event_type`.
-pub(super) fn encode_content(event_type: u16, content: &Content, out: &mut Vec<u8>) -> u16 {
+/// Writes a content as a payload.
+pub(super) fn encode_content(content: &Content, out: &mut Vec<u8>) {
     // An upper bound, so that encoding never grows the buffer: the texts and the secrets, each with its length, and some
     // small fields.
     let texts = content.texts.iter().map(|text| text.len() + 4).sum::<usize>();
     out.reserve_exact(texts + content.secrets.0.len() + content.fingerprint.0.len() + 32);
-    encode_payload(event_type, &ContentV1::from_content(content), out)
+    encode_payload(&ContentV1::from_content(content), out);
 }
 
 /// The content of a payload.

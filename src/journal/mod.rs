@@ -44,7 +44,6 @@ use std::thread;
 use tokio::sync::watch;
 
 pub use append_batch::AppendSlot;
-pub use event_codec::event_type_names;
 pub use merkle_proof::{MerkleProof, root_from_inclusion_proof, verify_consistency};
 pub use merkle_tree::Root;
 pub use record::{

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0 | 1 | record format, 1 |
 //! | 1 | 1 | principal: 0 the service itself, 1 a caller, 2 a gateway, 3 an operator |
-//! | 2 | 2 | event type, registered in `event_codec` |
+//! | 2 | 2 | event type: the number in its `EventDefinition` |
 //! | 4 | 2 | version of the payload |
 //! | 6 | 2 | reserved, 0 |
 //! | 8 | 8 | account number; 0 for administrative events |
@@ -20,8 +20,7 @@
 use std::fmt;
 
 use super::event_codec::{self, PayloadError};
-use crate::domain::{AccountNumber, AuditLogEntry, Event, GatewayKind, Timestamp};
-use crate::metrics::EventType;
+use crate::domain::{AccountNumber, AuditLogEntry, Event, EventType, GatewayKind, Timestamp};
 
 /// Size of the header in bytes.
 pub(super) const HEADER_BYTES: usize = 76;
@@ -281,20 +280,11 @@ impl StreamId {
 }
 
 impl JournalEvent {
-    /// The event's name, as shown in logs and API responses. `None` for unknown events.
-    pub fn name(&self) -> Option<&'static str> {
+    /// Its type. `None` for unknown events.
+    pub fn event_type(&self) -> Option<EventType> {
         match self {
-            JournalEvent::Account(event) => Some(event.name()),
-            JournalEvent::Administration(entry) => Some(entry.event.name()),
-            JournalEvent::Unknown(_) => None,
-        }
-    }
-
-    /// The event's label in the metrics. `None` for unknown events.
-    pub(super) fn metric_event_type(&self) -> Option<EventType> {
-        match self {
-            JournalEvent::Account(event) => Some(event.into()),
-            JournalEvent::Administration(entry) => Some((&entry.event).into()),
+            JournalEvent::Account(event) => Some(EventType::Account(event.event_type())),
+            JournalEvent::Administration(entry) => Some(EventType::Administration(entry.event.event_type())),
             JournalEvent::Unknown(_) => None,
         }
     }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use super::block::Block;
 use super::read::{damaged, decode_at};
 use super::record::{self, JournalRecord, StreamId};
-use super::{Error, Journal, event_codec};
-use crate::domain::Timestamp;
+use super::{Error, Journal};
+use crate::domain::{EventType, Timestamp};
 
 /// What is known about a record without decoding its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct RecordHeader {
     pub stream: StreamId,
     /// When it happened.
     pub at: Timestamp,
-    /// The name of its event type; `None` if this program does not know the type.
-    pub name: Option<&'static str>,
+    /// The type of its event; `None` if this program does not know the type.
+    pub event_type: Option<EventType>,
 }
 
 impl Journal {
@@ -82,5 +82,5 @@ impl Journal {
 fn read_header(record: &[u8], position: u64) -> Result<RecordHeader, Error> {
     let (header, _) = record::split_header(record).map_err(|what| damaged(position, what))?;
     let record::SequenceInfo { stream, at, .. } = header.sequence;
-    Ok(RecordHeader { position, stream, at, name: event_codec::event_type_name(header.event_type) })
+    Ok(RecordHeader { position, stream, at, event_type: EventType::from_number(header.event_type) })
 }

@@ -76,7 +76,7 @@ impl Journal {
 pub(super) fn encode(state: &Account) -> Vec<u8> {
     let content = state.content.as_deref().map(|content| {
         let mut payload = Vec::new();
-        encode_content(0, content, &mut payload);
+        encode_content(content, &mut payload);
         payload
     });
     let stored = StoredSnapshot {
@@ -112,7 +112,7 @@ pub(super) fn encode(state: &Account) -> Vec<u8> {
         register_calls: state.register_calls.iter().map(|at| at.0).collect(),
     };
     let mut bytes = Vec::new();
-    event_codec::encode_payload(0, &stored, &mut bytes);
+    event_codec::encode_payload(&stored, &mut bytes);
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
     bytes
 }

@@ -253,7 +253,7 @@ impl JournalWriter {
         // Count before answering, so that a caller sees its own events in `/metrics`.
         let metrics = self.shared.store.metrics();
         for record in self.uncommitted.iter().flat_map(|placed| &placed.records) {
-            record.event.metric_event_type().map(|event_type| metrics.events.with(event_type).inc());
+            record.event.event_type().map(|event_type| metrics.events.with(event_type).inc());
         }
         metrics.commit_seconds.observe_duration(begun.elapsed());
         for UncommittedAppend { records, result_sender: answer } in self.uncommitted.drain(..) {

@@ -15,12 +15,12 @@ use prometheus_client::registry::Registry;
 use super::histogram::Histogram;
 use super::labels::{
     AccountState, AttemptOutcome, AuthFailure, BreakerState, BridgeCommand, BridgeRefusal, BridgeReport, CommandKind,
-    CommandOutcome, CommandState, Difference, EventType, GatewayCall, GatewayReport, LabelValues, LaneState,
-    MetaUpdate, Projection, ReconcileOutcome, Route, StatusClass,
+    CommandOutcome, CommandState, Difference, GatewayCall, GatewayReport, LabelValues, LaneState, MetaUpdate,
+    Projection, ReconcileOutcome, Route, StatusClass,
 };
 use super::metric_list::{self, Metric, MetricKind};
 use super::process_stats::ProcessStats;
-use crate::domain::{Channel, GatewayKind};
+use crate::domain::{Channel, EventType, GatewayKind};
 
 /// A current number of things.
 pub type IntGauge = Gauge<u64, AtomicU64>;

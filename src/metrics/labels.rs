@@ -1,6 +1,6 @@
 //! The values of labels. All are known here, so a series is found by index rather than by name.
 
-use crate::domain::{Channel, GatewayKind};
+use crate::domain::{Channel, EventType, GatewayKind};
 
 /// The possible values of a label, or of several labels together.
 pub trait LabelValues: Copy + Send + Sync + 'static {
@@ -50,6 +50,18 @@ impl LabelValues for GatewayKind {
 
     fn label_values(index: usize) -> Vec<&'static str> {
         vec![GatewayKind::ALL[index].name()]
+    }
+}
+
+impl LabelValues for EventType {
+    const COUNT: usize = EventType::COUNT;
+
+    fn index(self) -> usize {
+        EventType::index(self)
+    }
+
+    fn label_values(index: usize) -> Vec<&'static str> {
+        EventType::all().nth(index).map(EventType::name).into_iter().collect()
     }
 }
 
@@ -160,45 +172,6 @@ words! {
         Conflict = "conflict",
         Overloaded = "overloaded",
         Failed = "failed",
-    }
-
-    /// The type of an event, as the history names it.
-    EventType {
-        AccountImported = "account_imported",
-        ContentReplaced = "content_replaced",
-        OnlineRequested = "online_requested",
-        CameOnline = "came_online",
-        RecycleRequested = "recycle_requested",
-        WentOffline = "went_offline",
-        Banned = "banned",
-        BanLifted = "ban_lifted",
-        RegistrationRequested = "registration_requested",
-        CodeSent = "code_sent",
-        CodeSubmitted = "code_submitted",
-        Registered = "registered",
-        RegistrationFailed = "registration_failed",
-        SecretsErased = "secrets_erased",
-        GatewayAssigned = "gateway_assigned",
-        PinKept = "pin_kept",
-        ProviderCalled = "provider_called",
-        ProjectionRebuilt = "projection_rebuilt",
-        BackupTaken = "backup_taken",
-        Restored = "restored",
-        WebhookUrlSet = "webhook_url_set",
-        WebhookSecretSet = "webhook_secret_set",
-        WebhookPaused = "webhook_paused",
-        WebhookResumed = "webhook_resumed",
-        WebhookRedelivered = "webhook_redelivered",
-        WebhookLettersDropped = "webhook_letters_dropped",
-        TenantKeyCreated = "tenant_key_created",
-        ApiKeyCreated = "api_key_created",
-        ApiKeyRevoked = "api_key_revoked",
-        MasterKeyRotated = "master_key_rotated",
-        AccountsOrdered = "accounts_ordered",
-        ReconciliationOrdered = "reconciliation_ordered",
-        WebhookClosed = "webhook_closed",
-        MasterKeyRotationAborted = "master_key_rotation_aborted",
-        MasterKeyRotationFinished = "master_key_rotation_finished",
     }
 
     /// Both statuses of an account in one.

@@ -39,7 +39,7 @@ pub use dashboard::dashboard_json;
 pub use instruments::Instruments;
 pub use labels::{
     AccountState, AttemptOutcome, AuthFailure, BreakerState, BridgeCommand, BridgeRefusal, BridgeReport, CommandKind,
-    CommandOutcome, CommandState, Difference, EventType, GatewayCall, GatewayReport, LaneState, MetaUpdate, Projection,
+    CommandOutcome, CommandState, Difference, GatewayCall, GatewayReport, LaneState, MetaUpdate, Projection,
     ReconcileOutcome, Route, StatusClass,
 };
 

@@ -112,7 +112,7 @@ impl RosterState {
     /// status.
     fn apply_drop(&mut self, account: AccountNumber, event: &Event) {
         // An account without its secrets is not reconnected.
-        if event.resulting_status().is_none() && !matches!(event, Event::SecretsErased { .. }) {
+        if event.definition().resulting_status.is_none() && !matches!(event, Event::SecretsErased { .. }) {
             return;
         }
         if self.rows.get(account).is_some_and(|row| event.is_drop(row.online_status)) {
@@ -125,7 +125,7 @@ impl RosterState {
     /// Adds the row at an account's first event; later events change it if they change a status. Returns whether it
     /// changed.
     fn apply_row(&mut self, account: AccountNumber, event: &Event) -> bool {
-        let (status, online_status) = match event.resulting_status() {
+        let (status, online_status) = match event.definition().resulting_status {
             Some(standing) => standing,
             None if self.rows.contains(account) => return false,
             None => (Status::Normal, OnlineStatus::Offline),

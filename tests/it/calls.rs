@@ -36,7 +36,7 @@ pub async fn code(muster: &ServiceProcess, number: &str, code: &str) {
 pub async fn history(muster: &ServiceProcess, number: &str) -> Vec<String> {
     let page = muster.get(&format!("/api/v1/accounts/{number}/events?limit=1000")).await.json();
     let words = |event: &Value| {
-        let name = muster::audit::event_name_from_type(event["type"].as_str().unwrap()).to_owned();
+        let name = muster::audit::parse_event_type(event["type"].as_str().unwrap()).unwrap().name().to_owned();
         match event["data"]["reason"].as_str() {
             None | Some("") => name,
             Some(reason) => format!("{name}: {reason}"),

@@ -1,7 +1,7 @@
 //! Pages, filters, orders.
 
 use super::*;
-use crate::domain::{OnlineStatus, Status};
+use crate::domain::{EventType, OnlineStatus, Status};
 
 /// The event ids on a page.
 fn ids(page: &QueryPage<EventView>) -> Vec<u64> {
@@ -34,26 +34,28 @@ async fn filters_and_pages_of_all() {
     check(EventFilter::default(), &(1..=16).collect::<Vec<_>>());
     let first = Some(FIRST.parse().unwrap());
     check(EventFilter { account: first, ..EventFilter::default() }, &[1, 2, 5, 8, 9, 10]);
-    let types = vec!["came_online".to_owned(), "muster.account.banned.v1".to_owned()];
+    let types = event_types(&["came_online", "muster.account.banned.v1"]);
     check(EventFilter { types: types.clone(), ..EventFilter::default() }, &[5, 6, 7]);
     check(EventFilter { account: first, types, ..EventFilter::default() }, &[5]);
     check(EventFilter { since: Some(at(13)), ..EventFilter::default() }, &[14, 15, 16]);
     check(EventFilter { since: Some(at(2)), until: Some(at(4)), ..EventFilter::default() }, &[3, 4]);
-    check(EventFilter { types: vec!["backup_taken".to_owned()], ..EventFilter::default() }, &[16]);
+    check(EventFilter { types: event_types(&["backup_taken"]), ..EventFilter::default() }, &[16]);
     check(EventFilter { account: Some("861821729999".parse().unwrap()), ..EventFilter::default() }, &[]);
-    assert!(EventFilter::is_event_type("banned") && EventFilter::is_event_type("muster.administration.restored.v1"));
-    assert!(
-        !EventFilter::is_event_type("bannned")
-            && !EventFilter::is_event_type("muster.account.banned.v2")
-            && !EventFilter::is_event_type("")
-    );
+    assert_eq!(parse_event_type("muster.administration.restored.v1"), EventType::from_name("restored"));
+    for unknown in ["bannned", "muster.account.banned.v2", ""] {
+        assert_eq!(parse_event_type(unknown), None, "{unknown}");
+    }
+}
+
+fn event_types(names: &[&str]) -> Vec<EventType> {
+    names.iter().map(|name| parse_event_type(name).unwrap()).collect()
 }
 
 #[tokio::test]
 async fn one_history_in_both_orders() {
     let fixture = AuditFixture::with_history().await;
     let check = |order, types: &[&str], expected: &[u64]| {
-        let filter = EventFilter { types: types.iter().map(|it| (*it).to_owned()).collect(), ..EventFilter::default() };
+        let filter = EventFilter { types: event_types(types), ..EventFilter::default() };
         for limit in [1, 2, 3, 100] {
             let (mut found, mut from) = (Vec::new(), None);
             loop {

@@ -120,7 +120,10 @@ async fn an_altered_export_is_rejected() {
     assert!(fault(&lines[..16]).contains("line 17: the file ends here"));
     assert!(fault(&[&lines[..], &lines[..1]].concat()).contains("something follows"));
     // Filtered events are no gap; a missing line is one.
-    let filter = EventFilter { types: vec!["banned".to_owned(), "registered".to_owned()], ..EventFilter::default() };
+    let filter = EventFilter {
+        types: ["banned", "registered"].map(|name| parse_event_type(name).unwrap()).to_vec(),
+        ..EventFilter::default()
+    };
     let verified = verify_export(&export_bytes(&fixture, &filter)[..], Some(signer)).unwrap();
     assert_eq!((verified.events, verified.is_complete), (2, false));
     let of_one = EventFilter { account: Some(SECOND.parse().unwrap()), ..EventFilter::default() };

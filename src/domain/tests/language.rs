@@ -116,7 +116,7 @@ pub(super) fn command(words: &str) -> Command {
 
 /// An event in the words that [`event`] reads.
 pub(super) fn show(event: &Event) -> String {
-    let name = event.name().replace('_', " ");
+    let name = EventType::Account(event.event_type()).label();
     let because = |reason: &Reason| match reason.as_str() {
         "" => String::new(),
         reason => format!(": {reason}"),

@@ -1,6 +1,6 @@
 //! Rotations that broke off: the next start finishes them, or they are undone.
 
-use crate::journal::{Journal, JournalEvent, JournalRecord, Origin, RequesterIdentity};
+use crate::journal::{Journal, Origin, RequesterIdentity};
 use crate::vault::master_key_ring::mark_rotation_recorded;
 
 use super::*;
@@ -139,10 +139,8 @@ fn a_rotation_on_a_full_disk() {
             let (is_undone, head) = (writes % 2 == 1 && rotation.begin_undo().is_ok(), journal.head());
             rotation.run_at_start(&journal, handle).unwrap();
             let records = journal.read_after(head, 10).unwrap();
-            let name = |record: &JournalRecord| {
-                if let JournalEvent::Administration(entry) = &record.event { entry.event.name() } else { "" }
-            };
-            let names: Vec<&str> = records.iter().map(name).collect();
+            let names: Vec<&str> =
+                records.iter().filter_map(|record| Some(record.event.event_type()?.name())).collect();
             let kind = if is_undone { "master_key_rotation_aborted" } else { "master_key_rotated" };
             let is_told = names == [kind, "master_key_rotation_finished"];
             assert!(is_told || (!is_undone && names == ["master_key_rotation_finished"]), "{names:?}");

@@ -66,8 +66,13 @@ fn payloads_are_as_the_contract_defines_them() {
             let payloads = PayloadBuilder { channel, store: StoreId(0x7f3a), status_as_string, with_still_waiting };
             if let Some(delivery) = payloads.build_delivery(&record) {
                 let body = str::from_utf8(&delivery.body).unwrap();
-                writeln!(text, "{}: {}\n  {body}", record.event.name().unwrap(), payloads.webhook_id(&delivery))
-                    .unwrap();
+                writeln!(
+                    text,
+                    "{}: {}\n  {body}",
+                    record.event.event_type().unwrap().name(),
+                    payloads.webhook_id(&delivery)
+                )
+                .unwrap();
             }
         }
     }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use muster::journal::event_type_names;
+use muster::domain::EventType;
 use muster::limits::SNAPSHOT_EVERY;
 use muster::store::Table;
 use reqwest::Method;
@@ -275,7 +275,7 @@ fn assert_complete(frozen: &Path) {
     let empty: Vec<_> = tables.filter(|table| store.scan_from(*table, b"").next().is_none()).collect();
     assert!(empty.is_empty(), "{empty:?} have no row");
     let export = fs::read_to_string(frozen.join("export.jsonl")).unwrap();
-    let names = event_type_names().filter(|name| !YOUNGER.contains(name));
+    let names = EventType::all().map(EventType::name).filter(|name| !YOUNGER.contains(name));
     let missing: Vec<_> = names.filter(|name| !export.contains(&format!(".{name}.v1\""))).collect();
     assert!(missing.is_empty(), "{missing:?} did not happen");
 }
