@@ -27,7 +27,7 @@ pub struct Overview {
     pub(crate) checkpoint: Option<CheckpointView>,
     pub(crate) projections: ProjectionLagView,
     /// Both webhooks.
-    pub(crate) webhooks: [ChannelView; 2],
+    pub(crate) webhooks: Vec<ChannelView>,
     pub(crate) vault: MasterKeyStatus,
 }
 
@@ -111,7 +111,7 @@ pub async fn list_settings(api: &ApiState, call: &Call) -> Result<SettingsView, 
 
 impl Overview {
     /// Collects the figures. Blocking: reads the disk.
-    fn read(api: &ApiState, webhooks: [ChannelView; 2], vault: MasterKeyStatus) -> Result<Overview, Problem> {
+    fn read(api: &ApiState, webhooks: Vec<ChannelView>, vault: MasterKeyStatus) -> Result<Overview, Problem> {
         let (audit, journal, roster) = (api.audit(), api.audit().journal(), api.audit().roster());
         let (registering, dropped) = roster.pending_counts();
         let (position, head) = (roster.position(), journal.head());

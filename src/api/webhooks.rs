@@ -29,7 +29,7 @@ pub const DEAD_LETTERS_EXAMPLE: &str =
 #[schema(as = Webhooks)]
 pub struct ChannelList {
     /// `sync`, then `register`.
-    pub channels: [ChannelView; 2],
+    pub channels: Vec<ChannelView>,
 }
 
 /// The secret that signs from now on.
@@ -62,15 +62,18 @@ pub struct DeadLetterPage {
     pub next: Option<String>,
 }
 
-/// Shows both channels.
+/// Shows all channels.
 pub async fn show_webhooks(api: &ApiState, call: &Call) -> Result<ChannelList, Problem> {
     call.read(async { Ok(ChannelList { channels: channel_views(api.webhooks()?).await? }) }).await
 }
 
-/// The state of both channels.
-pub(super) async fn channel_views(webhooks: &Webhooks) -> Result<[ChannelView; 2], Problem> {
-    let [sync, register] = Channel::ALL;
-    Ok([webhooks.channel_view(sync).await?, webhooks.channel_view(register).await?])
+/// The state of all channels.
+pub(super) async fn channel_views(webhooks: &Webhooks) -> Result<Vec<ChannelView>, Problem> {
+    let mut views = Vec::new();
+    for channel in Channel::ALL {
+        views.push(webhooks.channel_view(channel).await?);
+    }
+    Ok(views)
 }
 
 /// Shows a channel.
@@ -292,8 +295,10 @@ pub fn parse_delivery_filter(parameters: &Parameters<'_>) -> Result<DeliveryFilt
 
 /// Parses a channel's short name or configuration id.
 pub fn parse_channel(name: &str) -> Result<Channel, Problem> {
-    let channel = Channel::ALL.into_iter().find(|it| it.short_name() == name || it.configuration_id() == name);
-    channel.ok_or_else(|| Problem::not_found(format!("there is no webhook {name:?}; there are: sync, register")))
+    Channel::from_name(name).ok_or_else(|| {
+        let known = Channel::ALL.map(Channel::short_name).join(", ");
+        Problem::not_found(format!("there is no webhook {name:?}; there are: {known}"))
+    })
 }
 
 fn parse_state(name: &str) -> Result<DeliveryState, Problem> {

@@ -15,6 +15,7 @@ use super::sources::{
     FlagValue, SettingsFile, SourcedValue, collect_from_environment, collect_from_file, collect_from_flags,
 };
 use super::text_parsing::parse_receiver_url;
+use crate::domain::Channel;
 use crate::files::read_text;
 use crate::limits::NAMED_FILE_BYTES;
 
@@ -131,17 +132,16 @@ fn merge_and_check(values: Vec<SourcedValue>, mut faults: Vec<SettingError>) -> 
 /// Checks the addresses of receivers as far as their URLs show them; names are checked when they are resolved.
 fn check_receiver_urls(settings: &Settings, rows: &[SettingRow]) -> Vec<SettingError> {
     let webhooks = &settings.webhooks;
-    let urls = [
-        ("webhooks.base_url", &webhooks.base_url),
-        ("webhooks.channel_sync_status.url", &webhooks.channel_sync_status.url),
-        ("webhooks.channel_register_status.url", &webhooks.channel_register_status.url),
-    ];
-    let fault = |(name, url): (&str, &Option<String>)| {
+    let of_channel = |channel: Channel| {
+        (format!("webhooks.{}.url", channel.configuration_id().to_ascii_lowercase()), &webhooks.channel(channel).url)
+    };
+    let urls = [("webhooks.base_url".to_owned(), &webhooks.base_url)];
+    let fault = |(name, url): (String, &Option<String>)| {
         let forbidden = settings.address_guard().check_url(&parse_receiver_url(url.as_ref()?)?).err()?;
         let source = rows.iter().find(|row| row.name == name).map(|row| row.source.clone()).unwrap_or_default();
-        Some(SettingError { setting: name.to_owned(), source, problem: format!("must be elsewhere: {forbidden}") })
+        Some(SettingError { setting: name, source, problem: format!("must be elsewhere: {forbidden}") })
     };
-    urls.into_iter().filter_map(fault).collect()
+    urls.into_iter().chain(Channel::ALL.map(of_channel)).filter_map(fault).collect()
 }
 
 /// Only one setting may say where the master key comes from.

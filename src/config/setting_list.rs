@@ -7,6 +7,7 @@ use super::gateway_settings::{
     is_graph_id, is_graph_version, is_language, is_pin, is_region, is_signing_secret, is_token, is_verified_name,
 };
 use super::setting_kind::SettingKind;
+use crate::domain::Channel;
 use crate::limits::{
     SETTABLE_ACTORS, SETTABLE_BATCH_ACCOUNTS, SETTABLE_BODY_BYTES, SETTABLE_CACHE_BYTES, SETTABLE_CALLS_IN_FLIGHT,
     SETTABLE_CALLS_PER_SECOND, SETTABLE_CHECKPOINT, SETTABLE_COMMANDS, SETTABLE_CONNECTIONS, SETTABLE_REDELIVERIES,
@@ -50,18 +51,21 @@ pub(super) static SETTINGS: [SettingDefinition; 72] = [
     define("vault.master_key_command", SettingKind::Command(|it| &mut it.vault.master_key_command)),
     define("vault.master_key", SettingKind::MasterKey(|it| &mut it.vault.master_key)),
     define("webhooks.base_url", SettingKind::BaseUrl(|it| &mut it.webhooks.base_url)),
-    define("webhooks.channel_sync_status.url", SettingKind::ReceiverUrl(|it| &mut it.webhooks.channel_sync_status.url)),
+    define(
+        "webhooks.channel_sync_status.url",
+        SettingKind::ReceiverUrl(|it| &mut it.webhooks.channel_mut(Channel::SyncStatus).url),
+    ),
     define(
         "webhooks.channel_sync_status.deliver",
-        SettingKind::Enum(|it| &mut it.webhooks.channel_sync_status.deliver),
+        SettingKind::Enum(|it| &mut it.webhooks.channel_mut(Channel::SyncStatus).deliver),
     ),
     define(
         "webhooks.channel_register_status.url",
-        SettingKind::ReceiverUrl(|it| &mut it.webhooks.channel_register_status.url),
+        SettingKind::ReceiverUrl(|it| &mut it.webhooks.channel_mut(Channel::RegisterStatus).url),
     ),
     define(
         "webhooks.channel_register_status.deliver",
-        SettingKind::Enum(|it| &mut it.webhooks.channel_register_status.deliver),
+        SettingKind::Enum(|it| &mut it.webhooks.channel_mut(Channel::RegisterStatus).deliver),
     ),
     define("webhooks.allow_networks", SettingKind::Networks(|it| &mut it.webhooks.allow_networks)),
     define("webhooks.retry_waits", SettingKind::Durations(|it| &mut it.webhooks.retry_waits)),

@@ -121,10 +121,8 @@ pub struct VaultSettings {
 pub struct WebhookSettings {
     /// The base URL of receivers; each channel's path is appended.
     pub base_url: Option<String>,
-    /// `webhooks.channel_sync_status.*`
-    pub channel_sync_status: ChannelSettings,
-    /// `webhooks.channel_register_status.*`
-    pub channel_register_status: ChannelSettings,
+    /// `webhooks.channel_sync_status.*` and so on, in the order of [`Channel::ALL`].
+    pub channels: [ChannelSettings; Channel::ALL.len()],
     /// Private networks where receivers may be; `None` means that the listen address decides.
     pub allow_networks: Option<Vec<Network>>,
     /// Waits between the attempts of one delivery; each is shortened or lengthened by up to a fifth.
@@ -159,10 +157,12 @@ impl WebhookSettings {
 
     /// The settings of one channel.
     pub fn channel(&self, channel: Channel) -> &ChannelSettings {
-        match channel {
-            Channel::SyncStatus => &self.channel_sync_status,
-            Channel::RegisterStatus => &self.channel_register_status,
-        }
+        &self.channels[channel as usize]
+    }
+
+    /// The settings of one channel, to change them.
+    pub fn channel_mut(&mut self, channel: Channel) -> &mut ChannelSettings {
+        &mut self.channels[channel as usize]
     }
 }
 
@@ -326,8 +326,7 @@ impl Default for Settings {
             vault: VaultSettings::default(),
             webhooks: WebhookSettings {
                 base_url: None,
-                channel_sync_status: ChannelSettings::default(),
-                channel_register_status: ChannelSettings::default(),
+                channels: Channel::ALL.map(|_| ChannelSettings::default()),
                 allow_networks: None,
                 retry_waits: limits::RETRY_WAITS.to_vec(),
                 after_last_try: DeadLetterPolicy::Continue,

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::setting_list::SETTINGS;
 use super::{EffectiveSettings, Error, FlagValue, Settings, SettingsFile, load};
+use crate::domain::Channel;
 
 const FLAGS: [(&str, &str); 3] =
     [("--listen", "http.listen"), ("--data-dir", "data_dir"), ("--webhook-base-url", "webhooks.base_url")];
@@ -304,10 +305,15 @@ fn every_default_can_be_given() {
 #[test]
 fn the_table_is_complete() {
     let mut fields = BTreeMap::new();
-    let mut groups: Vec<String> = Vec::new();
+    let (mut groups, mut channels): (Vec<String>, _) = (Vec::new(), Channel::ALL.into_iter());
     let debug = format!("{:#?}", Settings::default());
     for line in debug.lines().skip(1).map(str::trim) {
         match line.split_once(": ") {
+            // The settings of a channel stand under its name.
+            Some(("channels", _)) => {}
+            None if line == "ChannelSettings {" => {
+                groups.push(format!("{}.", channels.next().unwrap().configuration_id().to_ascii_lowercase()));
+            }
             Some((name, value)) if value.ends_with('{') => groups.push(format!("{name}.")),
             Some((name, value)) => drop(fields.insert(format!("{}{name}", groups.concat()), value.to_owned())),
             None if line.starts_with('}') => drop(groups.pop()),

@@ -282,6 +282,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_channel_is_listed() {
+        for channel in AccountEventType::ALL.iter().filter_map(|it| it.definition().channel) {
+            assert_eq!(Channel::ALL.get(channel as usize), Some(&channel));
+        }
+    }
+
     fn triples(events: &[Event]) -> impl Iterator<Item = [&Event; 3]> {
         let pairs = events.iter().flat_map(|first| events.iter().map(move |second| (first, second)));
         pairs.flat_map(|(first, second)| events.iter().map(move |third| [first, second, third]))

@@ -21,12 +21,13 @@
 //! | `permissions` | who may do what with an API key |
 //! | `administrative_event` | what somebody did to the service itself: the table of types, and their data |
 //! | `single_line_text` | text on one line, as people write it into the history |
-//! | `notification` | which event is sent to receivers, and in which words |
+//! | `channel` | the webhook channels, and what each tells receivers |
 
 mod account;
 mod account_number;
 mod administrative_event;
 mod calling_code;
+mod channel;
 mod command;
 mod content;
 mod content_field;
@@ -37,7 +38,6 @@ mod event;
 mod event_type;
 mod gateway_offer;
 mod gateway_routing;
-mod notification;
 mod permissions;
 mod single_line_text;
 
@@ -47,6 +47,7 @@ pub use administrative_event::{
     AccountOrder, AdministrativeEvent, AdministrativeEventType, AuditLogEntry, SigningScheme,
 };
 pub use calling_code::{CallingCode, MalformedCallingCode};
+pub use channel::{Channel, ChannelDefinition, Notification};
 pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, SealedBytes};
 pub use content_field::{ContentField, ContentTexts};
@@ -59,7 +60,6 @@ pub use gateway_offer::{GatewayOffer, GatewayOffers};
 pub use gateway_routing::{
     GatewayChoice, GatewayKind, GatewayRouting, MalformedRoutingRule, ProviderCall, RoutingCondition, RoutingRule,
 };
-pub use notification::{Channel, Notification};
 pub use permissions::{CredentialVerifier, Grant, Permission, Role};
 pub use single_line_text::{escape_controls, is_single_line};
 

@@ -133,6 +133,12 @@ impl OperationDoc {
         self
     }
 
+    /// Adds named schemas that the operation refers to.
+    pub(super) fn register_schemas(mut self, schemas: Vec<(String, RefOr<Schema>)>) -> OperationDoc {
+        self.schemas.extend(schemas);
+        self
+    }
+
     /// Overrides the default security requirements.
     pub(super) fn security(mut self, securities: Vec<SecurityRequirement>) -> OperationDoc {
         self.operation = self.operation.securities(Some(securities));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use crate::domain::AccountNumber;
+use crate::domain::{AccountNumber, Channel};
 use crate::http::json_values;
 use crate::limits::{ACCOUNT_DIGITS_MAX, IDEMPOTENCY_KEY_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
 
@@ -49,7 +49,8 @@ pub(super) fn prefix() -> ObjectBuilder {
 
 /// A webhook channel.
 pub(super) fn channel() -> ObjectBuilder {
-    one_of(["sync", "register", "CHANNEL_SYNC_STATUS", "CHANNEL_REGISTER_STATUS"])
+    let names = [Channel::short_name, Channel::configuration_id].map(|name| Channel::ALL.map(name));
+    text().enum_values(Some(names.into_iter().flatten()))
 }
 
 /// An `Idempotency-Key`.

@@ -110,7 +110,7 @@ struct ReconciliationOrderedV1<'a> {
 /// Writes the payload of an administrative event.
 pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
     let AuditLogEntry { event, source: from } = entry;
-    let webhook = |channel: &Channel, text| WebhookV1 { channel: channel_code(*channel), text, from };
+    let webhook = |channel: &Channel, text| WebhookV1 { channel: channel.definition().number, text, from };
     match event {
         AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
             encode_payload(&ProjectionRebuiltV1 { projection, differences: *differences, from }, out)
@@ -119,22 +119,22 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
         AdministrativeEvent::Restored { position } => encode_payload(&BackupV1 { position: *position, from }, out),
         AdministrativeEvent::WebhookUrlSet { channel, url } => encode_payload(&webhook(channel, url), out),
         AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until } => {
-            let (channel, scheme) = (channel_code(*channel), scheme_code(*scheme));
+            let (channel, scheme) = (channel.definition().number, scheme_code(*scheme));
             let grace_until = grace_until.map(|until| until.0);
             encode_payload(&WebhookSecretSetV1 { channel, scheme, name, grace_until, from }, out)
         }
         AdministrativeEvent::WebhookPaused { channel, reason } => encode_payload(&webhook(channel, reason), out),
         AdministrativeEvent::WebhookResumed { channel } => encode_payload(&webhook(channel, ""), out),
         AdministrativeEvent::WebhookRedelivered { channel, what, deliveries } => {
-            let (channel, deliveries) = (channel_code(*channel), *deliveries);
+            let (channel, deliveries) = (channel.definition().number, *deliveries);
             encode_payload(&WebhookDeliveriesV1 { channel, what, deliveries, reason: "", from }, out)
         }
         AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason } => {
-            let (channel, deliveries) = (channel_code(*channel), *deliveries);
+            let (channel, deliveries) = (channel.definition().number, *deliveries);
             encode_payload(&WebhookDeliveriesV1 { channel, what, deliveries, reason, from }, out)
         }
         AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
-            let (channel, deliveries) = (channel_code(*channel), *deliveries);
+            let (channel, deliveries) = (channel.definition().number, *deliveries);
             encode_payload(&WebhookDeliveriesV1 { channel, what: "", deliveries, reason, from }, out)
         }
         AdministrativeEvent::ApiKeyCreated(Grant {
@@ -196,27 +196,30 @@ pub(super) fn decode(event_type: AdministrativeEventType, payload: &[u8]) -> Res
         }
         AdministrativeEventType::WebhookUrlSet => {
             let WebhookV1 { channel, text, from } = decode_payload(payload)?;
-            (AdministrativeEvent::WebhookUrlSet { channel: channel_from_code(channel)?, url: text.to_owned() }, from)
+            (AdministrativeEvent::WebhookUrlSet { channel: channel_from_number(channel)?, url: text.to_owned() }, from)
         }
         AdministrativeEventType::WebhookSecretSet => {
             let WebhookSecretSetV1 { channel, scheme, name, grace_until, from } = decode_payload(payload)?;
-            let (channel, scheme) = (channel_from_code(channel)?, scheme_from_code(scheme)?);
+            let (channel, scheme) = (channel_from_number(channel)?, scheme_from_code(scheme)?);
             let grace_until = grace_until.map(Timestamp);
             (AdministrativeEvent::WebhookSecretSet { channel, scheme, name: name.to_owned(), grace_until }, from)
         }
         AdministrativeEventType::WebhookPaused => {
             let WebhookV1 { channel, text, from } = decode_payload(payload)?;
-            (AdministrativeEvent::WebhookPaused { channel: channel_from_code(channel)?, reason: text.to_owned() }, from)
+            (
+                AdministrativeEvent::WebhookPaused { channel: channel_from_number(channel)?, reason: text.to_owned() },
+                from,
+            )
         }
         AdministrativeEventType::WebhookResumed => {
             let WebhookV1 { channel, from, .. } = decode_payload(payload)?;
-            (AdministrativeEvent::WebhookResumed { channel: channel_from_code(channel)? }, from)
+            (AdministrativeEvent::WebhookResumed { channel: channel_from_number(channel)? }, from)
         }
         AdministrativeEventType::WebhookRedelivered => {
             let WebhookDeliveriesV1 { channel, what, deliveries, from, .. } = decode_payload(payload)?;
             (
                 AdministrativeEvent::WebhookRedelivered {
-                    channel: channel_from_code(channel)?,
+                    channel: channel_from_number(channel)?,
                     what: what.to_owned(),
                     deliveries,
                 },
@@ -225,7 +228,7 @@ pub(super) fn decode(event_type: AdministrativeEventType, payload: &[u8]) -> Res
         }
         AdministrativeEventType::WebhookLettersDropped => {
             let WebhookDeliveriesV1 { channel, what, deliveries, reason, from } = decode_payload(payload)?;
-            let (channel, what, reason) = (channel_from_code(channel)?, what.to_owned(), reason.to_owned());
+            let (channel, what, reason) = (channel_from_number(channel)?, what.to_owned(), reason.to_owned());
             (AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason }, from)
         }
         AdministrativeEventType::ApiKeyCreated => {
@@ -297,7 +300,7 @@ pub(super) fn decode(event_type: AdministrativeEventType, payload: &[u8]) -> Res
             let WebhookDeliveriesV1 { channel, deliveries, reason, from, .. } = decode_payload(payload)?;
             (
                 AdministrativeEvent::WebhookClosed {
-                    channel: channel_from_code(channel)?,
+                    channel: channel_from_number(channel)?,
                     deliveries,
                     reason: reason.to_owned(),
                 },
@@ -308,15 +311,8 @@ pub(super) fn decode(event_type: AdministrativeEventType, payload: &[u8]) -> Res
     Ok(AuditLogEntry { event, source: from.to_owned() })
 }
 
-fn channel_code(channel: Channel) -> u8 {
-    match channel {
-        Channel::SyncStatus => 1,
-        Channel::RegisterStatus => 2,
-    }
-}
-
-fn channel_from_code(code: u8) -> Result<Channel, PayloadError> {
-    Channel::ALL.into_iter().find(|channel| channel_code(*channel) == code).ok_or(PayloadError::Damaged)
+fn channel_from_number(number: u8) -> Result<Channel, PayloadError> {
+    Channel::from_number(number).ok_or(PayloadError::Damaged)
 }
 
 fn order_code(order: AccountOrder) -> u8 {

@@ -30,10 +30,7 @@ impl LabelValues for Channel {
     const COUNT: usize = Channel::ALL.len();
 
     fn index(self) -> usize {
-        match self {
-            Channel::SyncStatus => 0,
-            Channel::RegisterStatus => 1,
-        }
+        self as usize
     }
 
     fn label_values(index: usize) -> Vec<&'static str> {

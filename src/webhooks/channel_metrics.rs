@@ -9,7 +9,7 @@ use crate::domain::Channel;
 use crate::metrics::{BreakerState, LaneState};
 
 impl Webhooks {
-    /// Updates the metrics of both channels.
+    /// Updates the metrics of all channels.
     pub async fn update_metrics(&self) -> Result<(), ManagementError> {
         for channel in Channel::ALL {
             let live = self.channel_status(channel).await?;

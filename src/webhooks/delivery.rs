@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 use crate::domain::{AccountNumber, Channel, Notification, Timestamp};
 use crate::journal::{JournalRecord, RequestId};
@@ -56,7 +57,7 @@ pub(super) struct PayloadBuilder {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AccountStatus, example = json!({"whatsApp": "8218132718231", "status": 1, "onlineStatus": 1, "reason": "", "instanceCode": ""}))]
-pub struct AccountStatusPayload<'a> {
+pub(super) struct AccountStatusPayload<'a> {
     /// The account number.
     whats_app: &'a str,
     /// 1 normal, 2 banned.
@@ -75,7 +76,7 @@ pub struct AccountStatusPayload<'a> {
 /// The body of `CHANNEL_REGISTER_STATUS`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RegistrationStatus, example = json!({"phone": "861821726232", "status": 1}))]
-pub struct RegistrationStatusPayload<'a> {
+pub(super) struct RegistrationStatusPayload<'a> {
     /// The account number.
     phone: &'a str,
     status: RegistrationOutcome,
@@ -93,6 +94,30 @@ pub struct RegistrationStatusPayload<'a> {
 pub(super) enum WebhookPayload<'a> {
     Status(AccountStatusPayload<'a>),
     Registration(RegistrationStatusPayload<'a>),
+}
+
+/// The schema of a channel's body, with the schemas that it refers to.
+pub fn payload_schema(channel: Channel) -> PayloadSchema {
+    match channel {
+        Channel::SyncStatus => PayloadSchema::of::<AccountStatusPayload<'_>>(),
+        Channel::RegisterStatus => PayloadSchema::of::<RegistrationStatusPayload<'_>>(),
+    }
+}
+
+/// The schema of a body.
+pub struct PayloadSchema {
+    /// Its name among `schemas`.
+    pub name: String,
+    /// Named schemas: its own, and those that it refers to.
+    pub schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl PayloadSchema {
+    fn of<T: ToSchema>() -> PayloadSchema {
+        let mut schemas = vec![(T::name().into_owned(), T::schema())];
+        T::schemas(&mut schemas);
+        PayloadSchema { name: T::name().into_owned(), schemas }
+    }
 }
 
 /// How a registration ended: 1 registered, 0 failed; as a text with `webhooks.register_status_as_string`.

@@ -80,7 +80,7 @@ use tokio_util::task::TaskTracker;
 pub use crate::domain::deterministic_random;
 pub use attempt_log::DeliveryState;
 pub use closing::CloseSummary;
-pub use delivery::{AccountStatusPayload, RegistrationStatusPayload};
+pub use delivery::{PayloadSchema, payload_schema};
 pub use delivery_queries::{DeliveryFilter, DeliveryView, ResultsPage};
 pub use management::ManagementError;
 pub use redelivery::{DeadLetterAction, DeadLetterScope, RedeliverySummary};
@@ -102,7 +102,7 @@ use lane::DeliveryPolicy;
 use receiver_client::{Receiver, ReceiverClient};
 use receiver_endpoint::ReceiverEndpoint;
 
-/// The running webhooks of both channels. Cheap to clone.
+/// The running webhooks of all channels. Cheap to clone.
 #[derive(Clone)]
 pub struct Webhooks {
     inner: Arc<WebhooksInner>,
@@ -116,7 +116,7 @@ struct WebhooksInner {
     guard: AddressGuard,
     settings: config::WebhookSettings,
     /// In the order of [`Channel::ALL`].
-    channels: [ChannelHandle; 2],
+    channels: Vec<ChannelHandle>,
 }
 
 /// One channel, as the rest of the module uses it.
@@ -156,7 +156,7 @@ pub enum Error {
 }
 
 impl Webhooks {
-    /// Starts both channels from their stored cursors. A channel without a receiver waits for one. Call it within a tokio
+    /// Starts all channels from their stored cursors. A channel without a receiver waits for one. Call it within a tokio
     /// runtime.
     pub fn start(
         store: &Store,
@@ -211,8 +211,7 @@ impl Webhooks {
             let (endpoint, endpoint_lock) = (RwLock::new(Arc::new(endpoint)), Mutex::new(()));
             Ok(ChannelHandle { payloads, store: delivery_store, commands, endpoint, endpoint_lock })
         };
-        let [sync, register] = Channel::ALL;
-        let channels = [open(sync)?, open(register)?];
+        let channels = Channel::ALL.into_iter().map(&mut open).collect::<Result<_, _>>()?;
         let (journal, vault, settings) = (journal.clone(), vault.clone(), settings.clone());
         let inner = Arc::new(WebhooksInner { journal, vault, guard, settings, channels });
         let webhooks = Webhooks { inner, tasks, failure };
@@ -244,11 +243,7 @@ impl Webhooks {
     }
 
     fn channel(&self, channel: Channel) -> &ChannelHandle {
-        let [sync, register] = &self.inner.channels;
-        match channel {
-            Channel::SyncStatus => sync,
-            Channel::RegisterStatus => register,
-        }
+        &self.inner.channels[channel as usize]
     }
 }
 

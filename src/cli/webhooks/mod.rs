@@ -22,11 +22,12 @@ use serde_json::Value;
 use super::Error;
 use super::api_client::{ApiRequest, JSON, RequestArgs, query_string};
 use super::listing_output;
+use crate::domain::Channel;
 use crate::limits::PAGE_EVENTS;
 
 /// See and change what a running service tells receivers
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = examples())]
 pub(super) struct WebhooksArgs {
     #[command(subcommand)]
     verb: WebhooksVerb,
@@ -51,7 +52,10 @@ enum WebhooksVerb {
     Drop(dead_letters::DropDeadLettersArgs),
 }
 
-const EXAMPLES: &str = "\
+fn examples() -> String {
+    let channels = Channel::ALL.map(|channel| format!("{} ({})", channel.short_name(), channel.configuration_id()));
+    format!(
+        "\
 Examples:
   muster webhooks show
   muster webhooks url sync https://example.com/status
@@ -60,9 +64,12 @@ Examples:
   muster webhooks redeliver sync --since 2026-11-25 --dry-run
   muster webhooks replay sync --all
 
-The channels are sync (CHANNEL_SYNC_STATUS) and register (CHANNEL_REGISTER_STATUS).
+The channels are {}.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such channel, delivery or dead letter.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such channel, delivery or dead letter.",
+        channels.join(" and ")
+    )
+}
 
 impl WebhooksArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
@@ -89,10 +96,15 @@ impl WebhooksArgs {
 /// A channel, the service that has it, and the form of the answer.
 #[derive(clap::Args)]
 struct ChannelArgs {
-    /// sync or register
+    #[arg(help = channel_names())]
     channel: String,
     #[command(flatten)]
     request: RequestArgs,
+}
+
+/// The names of the channels, for help.
+fn channel_names() -> String {
+    Channel::ALL.map(Channel::short_name).join(" or ")
 }
 
 impl ChannelArgs {

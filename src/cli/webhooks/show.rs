@@ -1,13 +1,13 @@
 //! `muster webhooks show`.
 
-use super::RequestArgs;
+use super::{RequestArgs, channel_names};
 use crate::cli::api_client::{ApiRequest, JSON};
 use crate::cli::{Error, listing_output};
 
 /// Show how the channels are: receiver, state, lag, what waits, what is dead
 #[derive(clap::Args)]
 pub(super) struct ShowWebhooksArgs {
-    /// sync or register; both if it is left out
+    #[arg(help = format!("{}; all if it is left out", channel_names()))]
     channel: Option<String>,
     #[command(flatten)]
     request: RequestArgs,

@@ -3,22 +3,20 @@
 use serde_json::json;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{HttpMethod, Required, ResponseBuilder};
+use utoipa::openapi::{HttpMethod, Ref, Required, ResponseBuilder};
 
-use crate::domain::Channel;
+use crate::domain::{Channel, ChannelDefinition};
 use crate::http::operation_doc::{OperationDoc, content};
 use crate::http::parameter_schemas::{number, text};
-use crate::webhooks::{AccountStatusPayload, RegistrationStatusPayload};
+use crate::webhooks::{PayloadSchema, payload_schema};
 
 /// The webhook that is sent to receivers of a channel.
 pub(super) fn receiver_webhook(channel: Channel) -> OperationDoc {
-    let described = |id, summary| OperationDoc::new(HttpMethod::Post, channel.configuration_id(), id, summary);
-    let operation_doc = match channel {
-        Channel::SyncStatus => described("syncWhatsAppStatus", "Sync WhatsApp account status")
-            .json_body::<AccountStatusPayload<'_>>(Required::True, "How the account stands."),
-        Channel::RegisterStatus => described("syncRegisterStatus", "Sync customer service account registration status")
-            .json_body::<RegistrationStatusPayload<'_>>(Required::True, "How the registration ended."),
-    };
+    let ChannelDefinition { configuration_id, operation_id, summary, body, .. } = channel.definition();
+    let PayloadSchema { name, schemas } = payload_schema(channel);
+    let operation_doc = OperationDoc::new(HttpMethod::Post, *configuration_id, operation_id, summary)
+        .register_schemas(schemas)
+        .json_body_schema(Ref::from_schema_name(name), None, Required::True, body);
     let answer = ObjectBuilder::new()
         .property(
             "code",
