@@ -66,7 +66,10 @@ pub fn lines_response<T: Send + 'static>(
     produce_response(content_type, move |write| {
         let mut piece = head.to_vec();
         for page in pages {
-            piece.extend(page?.iter().flat_map(|item| [to_line(item), end.to_vec()]).flatten());
+            for item in page? {
+                piece.extend(to_line(&item));
+                piece.extend(end);
+            }
             let written = std::mem::take(&mut piece);
             if !written.is_empty() && write(written).is_break() {
                 break;

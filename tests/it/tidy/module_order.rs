@@ -206,10 +206,26 @@ fn the_clock_is_read_in_one_place() {
 fn requesters_are_authorized_right_before_acting() {
     let mut faults = TidyFaults::default();
     let names: [&[&str]; 3] = [&["Principal"], &["Origin", "::"], &["Origin", "{"]];
-    for source in sources(&["src"]).iter().filter(|source| matches!(source.module(), "http" | "console")) {
+    for source in sources(&["src"]).iter().filter(|source| matches!(source.module(), "api" | "http" | "console")) {
         for line in names.iter().flat_map(|name| source.lines_with(name)).filter(|_| !source.is_test()) {
             let path = &source.path;
             fault!(faults, "{path}:{line}: a request does not say itself whose it is; call `Requester::authorize`");
+        }
+    }
+    faults.assert_none();
+}
+
+/// Pages render the API's typed answers. What a page reads itself is a form, whose fields are texts.
+#[test]
+fn the_console_parses_no_answers() {
+    let mut faults = TidyFaults::default();
+    for source in sources(&["src"]).iter().filter(|source| source.module() == "console") {
+        for line in source.lines_with(&["Deserialize"]) {
+            fault!(
+                faults,
+                "{}:{line}: a page does not parse an answer; call `api`, and read the answer's fields",
+                source.path
+            );
         }
     }
     faults.assert_none();
