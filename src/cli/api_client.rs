@@ -1,7 +1,6 @@
 //! The source that a verb reads: a running service, or a data directory without one. A service gets HTTP requests; on a
 //! directory the verb calls the API itself. Both give the same answers, byte for byte.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
@@ -9,15 +8,13 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Identity};
-use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::{self, Runtime};
 use zeroize::Zeroizing;
 
 use super::listing_output::ListingFormat;
+use super::offline_source::OfflineSource;
 use super::{Error, secret_file};
-use crate::api::{ApiState, ByteSource, Call, Operation, PageReader, Problem};
-use crate::audit::{Audit, EventView};
 use crate::client::{self, FailureClass, redact_url};
 use crate::config::{
     API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, FlagValue, SERVER_VARIABLE, load_from_process,
@@ -74,12 +71,6 @@ pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 /// The default URL of a service.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
-
-/// A data directory without a service.
-pub(super) struct OfflineSource<'c> {
-    directory: &'c OfflineDirectory,
-    runtime: &'c Runtime,
-}
 
 /// An open source.
 pub(super) struct ApiClient {
@@ -162,7 +153,7 @@ impl ApiClient {
     /// The open data directory, if the source is one.
     pub(super) fn offline(&self) -> Option<OfflineSource<'_>> {
         match &self.backend {
-            ApiBackend::Directory(directory) => Some(OfflineSource { directory, runtime: &self.runtime }),
+            ApiBackend::Directory(directory) => Some(OfflineSource::new(directory, &self.runtime)),
             ApiBackend::Server { .. } => None,
         }
     }
@@ -170,7 +161,7 @@ impl ApiClient {
     /// Undoes a rotation of the master key in a data directory without a running service; `None` if the source is a
     /// service.
     pub(super) fn abort_rotation(&self) -> Option<Result<RotationReport, Error>> {
-        let directory = self.offline()?.directory;
+        let ApiBackend::Directory(directory) = &self.backend else { return None };
         Some(match directory.missing_key() {
             Some(why) => Err(Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false }),
             None => directory.abort_rotation(self.runtime.handle()).map_err(Error::from),
@@ -245,76 +236,6 @@ impl ApiClient {
         })?;
         Ok(serde_json::from_slice(&body).unwrap_or_default())
     }
-}
-
-impl OfflineSource<'_> {
-    /// The audit of the directory's journal.
-    pub(super) fn audit(&self) -> &Audit {
-        self.directory.audit()
-    }
-
-    /// Calls an operation.
-    pub(super) fn call<T>(
-        &self,
-        operation: Operation,
-        run: impl AsyncFnOnce(&ApiState, &Call) -> Result<T, Problem>,
-    ) -> Result<T, Error> {
-        let answer = self.runtime.block_on(async {
-            let call = self.directory.call(operation)?;
-            run(self.directory.api(), &call).await
-        });
-        answer.map_err(|problem| match (problem.status, self.directory.missing_key()) {
-            // The master key is missing, and only this side knows why.
-            (503, Some(why)) => Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false },
-            (_, _) => problem.into(),
-        })
-    }
-
-    /// Calls an operation whose answer is one JSON value.
-    pub(super) fn call_json<T: Serialize>(
-        &self,
-        operation: Operation,
-        run: impl AsyncFnOnce(&ApiState, &Call) -> Result<T, Problem>,
-    ) -> Result<Value, Error> {
-        Ok(serde_json::to_value(self.call(operation, run)?).unwrap_or_default())
-    }
-}
-
-/// Passes a long answer of a data directory to `take`, piece by piece.
-pub(super) fn take_bytes(source: ByteSource, mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
-    let mut failure = None;
-    let produced = source.write_to(&mut |piece| match take(&piece) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            failure = Some(error);
-            ControlFlow::Break(())
-        }
-    });
-    match failure {
-        Some(error) => Err(error),
-        None => produced.map_err(|problem| unreadable_directory_error(&problem)),
-    }
-}
-
-/// Passes events of a data directory to `take`, as lines of JSON.
-pub(super) fn take_events(
-    pages: PageReader<EventView>,
-    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
-    for page in pages {
-        for event in page.map_err(|problem| unreadable_directory_error(&problem))? {
-            let mut line = event.to_json();
-            line.push(b'\n');
-            take(&line)?;
-        }
-    }
-    Ok(())
-}
-
-/// The error for a long answer that came to no end.
-fn unreadable_directory_error(problem: &Problem) -> Error {
-    let mend = "what came is not the whole answer; see with `muster verify` whether the journal is whole";
-    Error::Unreachable { server: "the data directory".to_owned(), why: problem.detail.clone(), mend }
 }
 
 /// The value of an environment variable, if it is set and not empty.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::api_client::{ApiRequest, JSON, SourceArgs, take_bytes};
+use super::api_client::{ApiRequest, JSON, SourceArgs};
+use super::offline_source::take_bytes;
 use super::progress::ProgressDisplay;
 use super::signals::InterruptFlag;
 use super::{Error, output};

@@ -1,8 +1,9 @@
 //! `muster events`.
 
 use super::Error;
-use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string, take_events};
+use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
 use super::listing_output::EventPrinter as Printed;
+use super::offline_source::take_events;
 use crate::api::events::{self as journal_events, EventQuery, ReadStart};
 use crate::api::{Parameters, operation};
 

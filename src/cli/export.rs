@@ -1,6 +1,7 @@
 //! `muster export`.
 
-use super::api_client::{ApiRequest, NDJSON, SourceArgs, query_string, take_bytes};
+use super::api_client::{ApiRequest, NDJSON, SourceArgs, query_string};
+use super::offline_source::take_bytes;
 use super::progress::ProgressDisplay;
 use super::{Error, output};
 use crate::api::{Parameters, maintenance, operation};

@@ -1,8 +1,9 @@
 //! `muster history`.
 
 use super::Error;
-use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string, take_events};
+use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
 use super::listing_output::EventPrinter;
+use super::offline_source::take_events;
 use crate::api::accounts::{self, HistoryQuery};
 use crate::api::{Parameters, operation, parse_account};
 use crate::audit::HistoryOrder;

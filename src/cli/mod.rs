@@ -32,6 +32,7 @@
 //! | `completions` | the verb: completions for shells |
 //! | `man` | the verb: a page of the manual |
 //! | `api_client` | the source that a verb reads: a running service, or a data directory without one |
+//! | `offline_source` | a data directory without a running service, on which a verb calls the API |
 //! | `listing_output` | printing events and values in the requested format |
 //! | `progress` | progress of long tasks |
 //! | `setting_flags` | the flags that set settings, for every verb that needs them |
@@ -70,6 +71,7 @@ mod log_writer;
 mod logging;
 mod man;
 mod number_masking;
+mod offline_source;
 mod openapi;
 mod output;
 mod progress;

@@ -1,0 +1,93 @@
+//! A data directory without a running service: a verb calls the API on it.
+
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::Error;
+use crate::api::{ApiState, ByteSource, Call, Operation, PageReader, Problem};
+use crate::audit::{Audit, EventView};
+use crate::service::OfflineDirectory;
+
+/// A data directory without a service.
+pub(super) struct OfflineSource<'c> {
+    directory: &'c OfflineDirectory,
+    runtime: &'c Runtime,
+}
+
+impl<'c> OfflineSource<'c> {
+    pub(super) fn new(directory: &'c OfflineDirectory, runtime: &'c Runtime) -> OfflineSource<'c> {
+        OfflineSource { directory, runtime }
+    }
+
+    /// The audit of the directory's journal.
+    pub(super) fn audit(&self) -> &Audit {
+        self.directory.audit()
+    }
+
+    /// Calls an operation.
+    pub(super) fn call<T>(
+        &self,
+        operation: Operation,
+        run: impl AsyncFnOnce(&ApiState, &Call) -> Result<T, Problem>,
+    ) -> Result<T, Error> {
+        let answer = self.runtime.block_on(async {
+            let call = self.directory.call(operation)?;
+            run(self.directory.api(), &call).await
+        });
+        answer.map_err(|problem| match (problem.status, self.directory.missing_key()) {
+            // The master key is missing, and only this side knows why.
+            (503, Some(why)) => Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false },
+            (_, _) => problem.into(),
+        })
+    }
+
+    /// Calls an operation whose answer is one JSON value.
+    pub(super) fn call_json<T: Serialize>(
+        &self,
+        operation: Operation,
+        run: impl AsyncFnOnce(&ApiState, &Call) -> Result<T, Problem>,
+    ) -> Result<Value, Error> {
+        Ok(serde_json::to_value(self.call(operation, run)?).unwrap_or_default())
+    }
+}
+
+/// Passes a long answer of a data directory to `take`, piece by piece.
+pub(super) fn take_bytes(source: ByteSource, mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    let mut failure = None;
+    let produced = source.write_to(&mut |piece| match take(&piece) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    });
+    match failure {
+        Some(error) => Err(error),
+        None => produced.map_err(|problem| unreadable_directory_error(&problem)),
+    }
+}
+
+/// Passes events of a data directory to `take`, as lines of JSON.
+pub(super) fn take_events(
+    pages: PageReader<EventView>,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for page in pages {
+        let mut lines = Vec::new();
+        for event in page.map_err(|problem| unreadable_directory_error(&problem))? {
+            lines.extend(event.to_json());
+            lines.push(b'\n');
+        }
+        take(&lines)?;
+    }
+    Ok(())
+}
+
+/// The error for a long answer that came to no end.
+fn unreadable_directory_error(problem: &Problem) -> Error {
+    let mend = "what came is not the whole answer; see with `muster verify` whether the journal is whole";
+    Error::Unreachable { server: "the data directory".to_owned(), why: problem.detail.clone(), mend }
+}
