@@ -56,7 +56,7 @@ pub(super) async fn show_account(
     account: AccountNumber,
     as_of: AsOf,
 ) -> Result<AccountWithCauses, PageError> {
-    let call = request.call(operation::SHOW_ACCOUNT, AccountSelection::One(account))?;
+    let call = request.call_on(operation::SHOW_ACCOUNT, AccountSelection::One(account))?;
     Ok(accounts::show_account(request.api(), &call, account, as_of).await?)
 }
 
@@ -201,7 +201,7 @@ async fn diff(
 ) -> Result<AccountDiff, PageError> {
     let parameters = Parameters::from_fields([("from", Some(from)), ("to", Some(to))]);
     let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
-    let call = request.call(operation::DIFF_ACCOUNT, AccountSelection::One(account))?;
+    let call = request.call_on(operation::DIFF_ACCOUNT, AccountSelection::One(account))?;
     Ok(accounts::diff_account(request.api(), &call, account, from, to).await?)
 }
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::components::{account_link, action_button, format_count, permission_note};
 use super::page_request::{ConsolePageRequest, PageError};
 use crate::api::account_orders::{self, AccountOrderRequest};
-use crate::api::{AccountSelection, operation};
+use crate::api::operation;
 use crate::domain::{AccountOrder, Permission};
 use crate::limits::OPERATOR_REASON_BYTES;
 
@@ -39,7 +39,7 @@ pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<Markup,
     }
     let accounts = accounts.into_iter().map(str::to_owned).collect();
     let reason = request.form_value("reason").unwrap_or_default().to_owned();
-    let call = request.call(operation, AccountSelection::All)?;
+    let call = request.call(operation)?;
     let wanted = AccountOrderRequest { accounts, reason };
     let ordered = account_orders::order_accounts(request.api(), &call, order, wanted).await?;
     Ok(html! {

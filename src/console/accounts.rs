@@ -69,7 +69,7 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
         return Ok(PageResponse::Redirect(path));
     }
     let cursor = request.query_value("cursor");
-    let call = request.call(operation::LIST_ACCOUNTS, filter.selection())?;
+    let call = request.call_on(operation::LIST_ACCOUNTS, filter.selection())?;
     let (query, limit) = filter.parse(cursor)?;
     let found = accounts::list_accounts(request.api(), &call, query, limit).await?;
     let content = html! {
@@ -182,7 +182,7 @@ pub(super) fn export(request: &ConsolePageRequest) -> Result<PageResponse, PageE
         Some("csv") => (CSV_LINES, AccountRow::to_csv, "csv"),
         _ => (JSON_LINES, AccountRow::to_json, "jsonl"),
     };
-    let call = request.call(operation::LIST_ACCOUNTS, filter.selection())?;
+    let call = request.call_on(operation::LIST_ACCOUNTS, filter.selection())?;
     let (query, _) = filter.parse(None)?;
     let rows = accounts::read_accounts(request.api(), &call, query, u64::MAX)?;
     Ok(download_response(lines_response(rows, format, to_line), &format!("muster-accounts.{ending}"), &call))

@@ -8,7 +8,7 @@ use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError, with_query};
 use crate::access::KeyView;
 use crate::api::api_keys::{self, ApiKeyList, CreateApiKeyRequest};
-use crate::api::{AccountSelection, Parameters, events, operation, overview};
+use crate::api::{Parameters, events, operation, overview};
 use crate::domain::{Permission, Role};
 use crate::limits::API_KEY_NAME_BYTES;
 
@@ -32,7 +32,7 @@ pub(super) async fn keys_page(request: &ConsolePageRequest) -> Result<PageRespon
 }
 
 async fn list_keys(request: &ConsolePageRequest) -> Result<ApiKeyList, PageError> {
-    let call = request.call(operation::LIST_API_KEYS, AccountSelection::All)?;
+    let call = request.call(operation::LIST_API_KEYS)?;
     Ok(api_keys::list_keys(request.api(), &call).await?)
 }
 
@@ -105,7 +105,7 @@ pub(super) async fn submit_key_form(request: &ConsolePageRequest) -> Result<Page
                 .form_value("key")
                 .and_then(|key| key.parse().ok())
                 .ok_or_else(|| PageError::bad_request("Say which key."))?;
-            let call = request.call(operation::REVOKE_API_KEY, AccountSelection::All)?;
+            let call = request.call(operation::REVOKE_API_KEY)?;
             api_keys::revoke_key(request.api(), &call, key).await?;
             Ok(PageResponse::Redirect("/keys".to_owned()))
         }
@@ -124,7 +124,7 @@ async fn create_key(request: &ConsolePageRequest) -> Result<PageResponse, PageEr
         tenant: None,
         secret: None,
     };
-    let call = request.call(operation::CREATE_API_KEY, AccountSelection::All)?;
+    let call = request.call(operation::CREATE_API_KEY)?;
     let made = api_keys::create_key(request.api(), &call, wanted).await?;
     let key = made.key.as_ref().map_or("", |key| key.as_str());
     let content = html! {
@@ -138,7 +138,7 @@ async fn create_key(request: &ConsolePageRequest) -> Result<PageResponse, PageEr
 
 /// `/settings`
 pub(super) async fn settings_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let call = request.call(operation::LIST_SETTINGS, AccountSelection::All)?;
+    let call = request.call(operation::LIST_SETTINGS)?;
     let settings = overview::list_settings(request.api(), &call).await?.settings;
     let content = html! {
         h1 { "Settings" }
@@ -164,7 +164,7 @@ pub(super) async fn settings_page(request: &ConsolePageRequest) -> Result<PageRe
 /// `/acts`
 pub(super) async fn audit_log_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
     let cursor = request.query_value("cursor");
-    let call = request.call(operation::LIST_ACTS, AccountSelection::All)?;
+    let call = request.call(operation::LIST_ACTS)?;
     let from = Parameters::from_fields([("cursor", cursor)]).number("cursor")?;
     let found = events::list_acts(request.api(), &call, from, ACTS_PER_PAGE).await?;
     let content = html! {

@@ -66,7 +66,7 @@ async fn list_deliveries(
     limit: usize,
 ) -> Result<DeliveryPage, PageError> {
     let (filter, cursor) = (webhooks::parse_delivery_filter(parameters)?, parameters.number("cursor")?);
-    let call = request.call(operation::LIST_DELIVERIES, AccountSelection::of(filter.account))?;
+    let call = request.call_on(operation::LIST_DELIVERIES, AccountSelection::of(filter.account))?;
     Ok(webhooks::list_deliveries(request.api(), &call, channel, filter, cursor, limit).await?)
 }
 
@@ -151,7 +151,7 @@ fn attempt_outcome(attempt: &AttemptView) -> Markup {
 /// `/webhooks/{channel}/deliveries/{position}`
 pub(super) async fn page(request: &ConsolePageRequest, name: &str, position: &str) -> Result<PageResponse, PageError> {
     let (channel, position) = (parse_channel(name)?, parse_position(position)?);
-    let call = request.call(operation::SHOW_DELIVERY, AccountSelection::All)?;
+    let call = request.call(operation::SHOW_DELIVERY)?;
     let delivery = webhooks::show_delivery(request.api(), &call, channel, position).await?;
     let page_url = format!("/webhooks/{name}/deliveries/{position}");
     // As a value, its fields have the order of the alphabet.
@@ -219,7 +219,7 @@ pub(super) async fn resend(
     position: &str,
 ) -> Result<PageResponse, PageError> {
     let (channel, position) = (parse_channel(name)?, parse_position(position)?);
-    let call = request.call(operation::RESEND_DELIVERY, AccountSelection::All)?;
+    let call = request.call(operation::RESEND_DELIVERY)?;
     webhooks::resend_delivery(request.api(), &call, channel, position).await?;
     Ok(PageResponse::Redirect(format!("/webhooks/{name}/deliveries/{position}")))
 }

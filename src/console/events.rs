@@ -62,7 +62,7 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
 
 /// The position of the newest event.
 async fn journal_head(request: &ConsolePageRequest) -> Result<String, PageError> {
-    let call = request.call(operation::SHOW_PROJECTIONS, AccountSelection::All)?;
+    let call = request.call(operation::SHOW_PROJECTIONS)?;
     Ok(maintenance::show_projections(request.api(), &call).await?.head.position)
 }
 
@@ -75,7 +75,7 @@ async fn list_events(request: &ConsolePageRequest) -> Result<EventPage, PageErro
         (None, before) => ReadStart::Before(before.unwrap_or(u64::MAX)),
     };
     let filter = parameters.event_filter()?;
-    let call = request.call(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
+    let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
     Ok(events::list_events(request.api(), &call, EventQuery { start, filter }, EVENTS_PER_PAGE).await?)
 }
 
@@ -126,7 +126,7 @@ pub(super) fn live_stream(request: &ConsolePageRequest) -> Result<PageResponse, 
     let fields = ["after"].into_iter().chain(FILTERS).map(|name| (name, request.query_value(name)));
     let parameters = Parameters::from_fields(fields);
     let (after, filter) = (parameters.number("after")?, parameters.event_filter()?);
-    let call = request.call(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
+    let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
     let after = last_event_id(&request.headers)?.or(after);
     let tail = events::follow_events(request.api(), &call, after, filter)?;
     let mut response = abort_when_key_ends(event_stream_response(tail), call.requester().clone());

@@ -6,7 +6,7 @@ use super::components::{action_button, format_count, permission_note, time_eleme
 use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError};
 use crate::api::gateways::{self, GatewayList, ReconcileRequest};
-use crate::api::{AccountSelection, operation};
+use crate::api::operation;
 use crate::domain::Permission;
 use crate::gateway::{
     AccountsServed, CallsView, DifferenceCounts, GatewayView, IgnoredReportView, LastReconciliationView,
@@ -16,7 +16,7 @@ use crate::limits::OPERATOR_REASON_BYTES;
 
 /// `/gateways`
 pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let call = request.call(operation::LIST_GATEWAYS, AccountSelection::All)?;
+    let call = request.call(operation::LIST_GATEWAYS)?;
     let GatewayList { gateways } = gateways::list_gateways(request.api(), &call).await?;
     let compared = || gateways.iter().filter(|gateway| gateway.reconciliation.is_some());
     let content = html! {
@@ -145,7 +145,7 @@ fn reconciliation_summary(
 pub(super) async fn submit_reconcile(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
     let name = request.form_value("gateway").ok_or_else(|| PageError::bad_request("Say which gateway."))?;
     let wanted = ReconcileRequest { reason: request.form_value("reason").unwrap_or_default().to_owned() };
-    let call = request.call(operation::RECONCILE_GATEWAY, AccountSelection::All)?;
+    let call = request.call(operation::RECONCILE_GATEWAY)?;
     gateways::reconcile_gateway(request.api(), &call, gateways::parse_gateway(name)?, wanted).await?;
     Ok(PageResponse::Redirect("/gateways".to_owned()))
 }

@@ -107,7 +107,7 @@ async fn read_history(
     cursor: Option<u64>,
     limit: usize,
 ) -> Result<EventPage, PageError> {
-    let call = request.call(operation::SHOW_HISTORY, AccountSelection::One(account))?;
+    let call = request.call_on(operation::SHOW_HISTORY, AccountSelection::One(account))?;
     let query = HistoryQuery { account, order, filter: EventFilter::default(), cursor };
     Ok(accounts::show_history(request.api(), &call, query, limit).await?)
 }

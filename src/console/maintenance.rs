@@ -8,14 +8,14 @@ use super::components::{action_button, format_count, permission_note, time_eleme
 use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError};
 use crate::api::maintenance::{self, ProjectionView, RebuildProgress};
-use crate::api::{AccountSelection, Parameters, log_proofs, operation};
+use crate::api::{Parameters, log_proofs, operation};
 use crate::audit::ConsistencyProof;
 use crate::domain::Permission;
 use crate::journal::{Root, verify_consistency};
 
 /// `/projections`
 pub(super) async fn projections_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let call = request.call(operation::SHOW_PROJECTIONS, AccountSelection::All)?;
+    let call = request.call(operation::SHOW_PROJECTIONS)?;
     let found = maintenance::show_projections(request.api(), &call).await?;
     let content = html! {
         h1 { "Projections" }
@@ -70,14 +70,14 @@ fn projection_section(projection: &ProjectionView) -> Markup {
 pub(super) async fn submit_rebuild(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
     let name = request.form_value("projection");
     let name = name.ok_or_else(|| PageError::bad_request("Say which projection."))?;
-    let call = request.call(operation::REBUILD_PROJECTION, AccountSelection::All)?;
+    let call = request.call(operation::REBUILD_PROJECTION)?;
     maintenance::rebuild_projection(request.api(), &call, name).await?;
     Ok(PageResponse::Redirect("/projections".to_owned()))
 }
 
 /// `/log`
 pub(super) async fn log_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let (api, call) = (request.api(), |operation| request.call(operation, AccountSelection::All));
+    let (api, call) = (request.api(), |operation| request.call(operation));
     let checkpoint = log_proofs::show_checkpoint(api, &call(operation::SHOW_CHECKPOINT)?).await?;
     let key = log_proofs::show_public_key(api, &call(operation::SHOW_PUBLIC_KEY)?).await?;
     let size = checkpoint.lines().nth(1).unwrap_or_default();
@@ -118,7 +118,7 @@ async fn prove_consistency(
     parameters: Parameters<'_>,
 ) -> Result<ConsistencyProof, PageError> {
     let (from, to) = (parameters.required_number("from")?, parameters.number("to")?);
-    let call = request.call(operation::PROVE_CONSISTENCY, AccountSelection::All)?;
+    let call = request.call(operation::PROVE_CONSISTENCY)?;
     Ok(log_proofs::prove_consistency(request.api(), &call, from, to).await?)
 }
 

@@ -7,8 +7,8 @@ use super::components::{empty_note, format_bytes, format_count, online_status_ba
 use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError, with_query};
 use super::webhooks::{events_without_receiver, webhook_table};
+use crate::api::operation;
 use crate::api::overview::{self, CheckpointView, Overview, StateCountView};
-use crate::api::{AccountSelection, operation};
 use crate::domain::{OnlineStatus, Status};
 
 /// Something that an operator should look at.
@@ -23,7 +23,7 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
     if let Some(path) = request.bound_accounts_path() {
         return Ok(PageResponse::Redirect(path));
     }
-    let call = request.call(operation::SHOW_OVERVIEW, AccountSelection::All)?;
+    let call = request.call(operation::SHOW_OVERVIEW)?;
     let overview = overview::show_overview(request.api(), &call).await?;
     let content = html! {
         h1 { "Overview" }

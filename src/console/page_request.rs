@@ -74,7 +74,12 @@ impl ConsolePageRequest {
     }
 
     /// A call of the API, as the requester of this page.
-    pub(super) fn call(&self, operation: Operation, selection: AccountSelection) -> Result<Call, Problem> {
+    pub(super) fn call(&self, operation: Operation) -> Result<Call, Problem> {
+        self.call_on(operation, AccountSelection::All)
+    }
+
+    /// A call of an operation on these accounts. A key that is bound to some accounts may call it on them.
+    pub(super) fn call_on(&self, operation: Operation, selection: AccountSelection) -> Result<Call, Problem> {
         Call::new(self.api(), operation, selection, self.auth.clone(), self.id, self.peer.to_string())
     }
 }

@@ -18,7 +18,7 @@ use crate::limits::PAGE_BUNDLE_BYTES;
 /// `/accounts/{n}/verify`
 pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
     let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
-    let call = request.call(operation::SHOW_PUBLIC_KEY, AccountSelection::All)?;
+    let call = request.call(operation::SHOW_PUBLIC_KEY)?;
     let key = log_proofs::show_public_key(request.api(), &call).await?;
     let (bundle, _) = prove_account(request, account).await?;
     let bytes = bundle.len();
@@ -36,7 +36,7 @@ pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<P
 }
 
 async fn prove_account(request: &ConsolePageRequest, account: AccountNumber) -> Result<(Vec<u8>, Call), PageError> {
-    let call = request.call(operation::PROVE_ACCOUNT, AccountSelection::One(account))?;
+    let call = request.call_on(operation::PROVE_ACCOUNT, AccountSelection::One(account))?;
     Ok((log_proofs::prove_account(request.api(), &call, account).await?, call))
 }
 

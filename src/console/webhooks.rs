@@ -11,14 +11,14 @@ use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError};
 use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, PauseRequest, Position, RedeliverRequest};
 use crate::api::webhooks::{self, ChannelList};
-use crate::api::{AccountSelection, Parameters, operation};
+use crate::api::{Parameters, operation};
 use crate::domain::{Channel, Permission};
 use crate::limits::OPERATOR_REASON_BYTES;
 use crate::webhooks::{ChannelView, LagView, PausedView};
 
 /// `/webhooks`
 pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let call = request.call(operation::SHOW_WEBHOOKS, AccountSelection::All)?;
+    let call = request.call(operation::SHOW_WEBHOOKS)?;
     let ChannelList { channels } = webhooks::show_webhooks(request.api(), &call).await?;
     let content = html! {
         h1 { "Webhooks" }
@@ -80,7 +80,7 @@ fn lag_text(channel: &ChannelView) -> String {
 /// `/webhooks/{channel}`
 pub(super) async fn channel_page(request: &ConsolePageRequest, name: &str) -> Result<PageResponse, PageError> {
     let kind = parse_channel(name)?;
-    let call = request.call(operation::SHOW_WEBHOOK, AccountSelection::All)?;
+    let call = request.call(operation::SHOW_WEBHOOK)?;
     let channel = webhooks::show_webhook(request.api(), &call, kind).await?;
     let page_url = format!("/webhooks/{name}");
     let content = html! {
@@ -223,7 +223,7 @@ async fn dead_letters_section(
     channel: Channel,
 ) -> Result<Markup, PageError> {
     let cursor = Parameters::from_fields([("cursor", request.query_value("letters"))]).number("cursor")?;
-    let call = request.call(operation::LIST_DEAD_LETTERS, AccountSelection::All)?;
+    let call = request.call(operation::LIST_DEAD_LETTERS)?;
     let found = webhooks::list_dead_letters(request.api(), &call, channel, cursor, DELIVERIES_PER_PAGE).await?;
     Ok(html! {
         section aria-labelledby="dead" {
@@ -272,7 +272,7 @@ async fn dead_letters_section(
 /// Carries out the action of a channel's form.
 pub(super) async fn submit_action(request: &ConsolePageRequest, name: &str) -> Result<PageResponse, PageError> {
     let (channel, back) = (parse_channel(name)?, format!("/webhooks/{name}"));
-    let call = |operation| request.call(operation, AccountSelection::All);
+    let call = |operation| request.call(operation);
     let (api, reason) = (request.api(), request.form_value("reason").unwrap_or_default().to_owned());
     let page = match request.form_value("do") {
         Some("pause") => {
