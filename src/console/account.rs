@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::components::{self, empty_note, online_status_badge, status_badge, time_element, value_text};
 use super::layout::{PageContent, PageResponse};
@@ -122,10 +122,6 @@ async fn past_state_section(
 }
 
 fn state_fields(standing: &AccountStateView<'_>) -> Markup {
-    let fields = |value: &Map<String, Value>| -> Vec<(String, String)> {
-        let fields = value.into_iter();
-        fields.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value_text(value))).collect()
-    };
     html! {
             dl.facts {
                 div { dt { "Status" } dd { (status_badge(standing.status)) } }
@@ -136,18 +132,21 @@ fn state_fields(standing: &AccountStateView<'_>) -> Markup {
     dd { @if standing.instance_code.is_empty() { "none" } @else { code { (standing.instance_code) } } }
                 }
                 div { dt { "Gateway" } dd { (standing.gateway.replace('_', " ")) } }
-                @for (group, value) in [("registration", to_value(&standing.registration)), ("content", to_value(&standing.content))] {
-                    @match value {
-                        Value::Object(value) => @for (name, text) in fields(&value) { div { dt { (group) " · " (name) } dd { code { (text) } } } },
-                        _ => div { dt { (group) } dd { "none" } },
+                @for (group, fields) in [("registration", fields(&standing.registration)), ("content", fields(&standing.content))] {
+                    @match fields {
+                        Some(fields) => @for (name, text) in fields { div { dt { (group) " · " (name) } dd { code { (text) } } } },
+                        None => div { dt { (group) } dd { "none" } },
                     }
                 }
             }
         }
 }
 
-fn to_value(part: &impl Serialize) -> Value {
-    serde_json::to_value(part).unwrap_or_default()
+/// The names and texts of the fields of a part that have a value; `None` if there is no such part.
+fn fields(part: &Option<impl Serialize>) -> Option<Vec<(String, String)>> {
+    let value = serde_json::to_value(part.as_ref()?).unwrap_or_default();
+    let fields = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    Some(fields.map(|(name, value)| (name.clone(), value_text(value))).collect())
 }
 
 /// The difference between two versions.
