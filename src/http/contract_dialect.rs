@@ -1,7 +1,5 @@
 //! The documented calls, health and metrics: how they authenticate, and how their errors become envelopes.
 
-use std::time::Duration;
-
 use warp::reply::Response;
 
 use super::contract_request::ContractRequest;
@@ -9,7 +7,7 @@ use super::endpoint::Handler;
 use super::endpoint_registry::NoEndpoint;
 use super::envelope::{EnvelopeKind, respond};
 use super::error::Error;
-use super::middleware::{Dialect, IncomingBody};
+use super::middleware::{Deadline, Dialect, IncomingBody};
 use super::request_body::{RequestBody, read_body};
 use super::request_head::RequestHead;
 use super::{Api, authentication, idempotency_key};
@@ -72,7 +70,7 @@ impl Dialect for ContractDialect {
         Ok(respond(kind, Ok(answered), api.settings().always_200))
     }
 
-    fn deadline(&self) -> Option<(Duration, fn(Duration) -> Error)> {
+    fn deadline(&self) -> Option<Deadline<Error>> {
         Some((self.0.settings().request_timeout, |limit| Error::Timeout { limit }))
     }
 

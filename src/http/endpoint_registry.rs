@@ -60,8 +60,8 @@ mod tests {
     use super::*;
 
     /// The documented path, or the methods that it takes.
-    fn find(method: Method, path: &str) -> Result<&'static str, String> {
-        match find_endpoint(&method, path) {
+    fn find(method: &Method, path: &str) -> Result<&'static str, String> {
+        match find_endpoint(method, path) {
             Ok(endpoint) => Ok(endpoint.path),
             Err(NoEndpoint::MethodNotAllowed { allow, .. }) => Err(allow),
             Err(NoEndpoint::UnknownPath) => Err("unknown".to_owned()),
@@ -70,11 +70,11 @@ mod tests {
 
     #[test]
     fn literal_segments_take_precedence() {
-        assert_eq!(find(Method::POST, "/api/v1/accounts/online"), Ok("/api/v1/accounts/online"));
-        assert_eq!(find(Method::GET, "/api/v1/accounts/861821726232"), Ok("/api/v1/accounts/{account}"));
-        assert_eq!(find(Method::GET, "/api/v1/accounts/online"), Err("POST".to_owned()));
-        assert_eq!(find(Method::PUT, "/healthz/"), Err("GET, HEAD".to_owned()));
-        assert_eq!(find(Method::GET, "/api/v1/accounts/"), Err("unknown".to_owned()));
+        assert_eq!(find(&Method::POST, "/api/v1/accounts/online"), Ok("/api/v1/accounts/online"));
+        assert_eq!(find(&Method::GET, "/api/v1/accounts/861821726232"), Ok("/api/v1/accounts/{account}"));
+        assert_eq!(find(&Method::GET, "/api/v1/accounts/online"), Err("POST".to_owned()));
+        assert_eq!(find(&Method::PUT, "/healthz/"), Err("GET, HEAD".to_owned()));
+        assert_eq!(find(&Method::GET, "/api/v1/accounts/"), Err("unknown".to_owned()));
     }
 
     /// Two operations with one name could not be told apart by an idempotency key or a generated client.

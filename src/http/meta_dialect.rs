@@ -1,6 +1,6 @@
 //! Meta's webhook: its signature authenticates it, and it is answered by texts.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use warp::http::StatusCode;
 use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
@@ -9,7 +9,7 @@ use warp::reply::Response;
 use super::Api;
 use super::endpoint::Handler;
 use super::meta_request::{MetaAnswer, MetaRequest};
-use super::middleware::{Dialect, IncomingBody};
+use super::middleware::{Deadline, Dialect, IncomingBody};
 use super::request_body::{RequestBody, read_body};
 use super::request_head::RequestHead;
 use crate::access::AuthContext;
@@ -57,7 +57,7 @@ impl Dialect for MetaDialect {
         Ok(self.respond(handler(MetaRequest { cloud_api, query, headers, body }).await))
     }
 
-    fn deadline(&self) -> Option<(Duration, fn(Duration) -> MetaAnswer)> {
+    fn deadline(&self) -> Option<Deadline<MetaAnswer>> {
         None
     }
 

@@ -26,6 +26,9 @@ use crate::api::TimeLimit;
 /// The body of a request, while it arrives.
 pub(super) type IncomingBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
+/// How long a request may take, and the error of one that takes longer.
+pub(super) type Deadline<Error> = (Duration, fn(Duration) -> Error);
+
 /// One of the APIs: how it authenticates, calls handlers, and words errors.
 pub(super) trait Dialect: Clone + Send + Sync + 'static {
     /// Why a request was not carried out.
@@ -45,8 +48,8 @@ pub(super) trait Dialect: Clone + Send + Sync + 'static {
         body: &mut IncomingBody,
     ) -> impl Future<Output = Result<Response, Self::Error>> + Send;
 
-    /// How long a request may take until the response head, and the error of one that takes longer. `None` without limit.
-    fn deadline(&self) -> Option<(Duration, fn(Duration) -> Self::Error)>;
+    /// The deadline of the response head; `None` without limit.
+    fn deadline(&self) -> Option<Deadline<Self::Error>>;
 
     /// The response to a request that was not carried out.
     fn render_error(&self, request: &RequestHead, error: Self::Error) -> Response;

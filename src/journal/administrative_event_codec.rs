@@ -113,7 +113,7 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
     let webhook = |channel: &Channel, text| WebhookV1 { channel: channel.definition().number, text, from };
     match event {
         AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
-            encode_payload(&ProjectionRebuiltV1 { projection, differences: *differences, from }, out)
+            encode_payload(&ProjectionRebuiltV1 { projection, differences: *differences, from }, out);
         }
         AdministrativeEvent::BackupTaken { position } => encode_payload(&BackupV1 { position: *position, from }, out),
         AdministrativeEvent::Restored { position } => encode_payload(&BackupV1 { position: *position, from }, out),
@@ -121,21 +121,21 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
         AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until } => {
             let (channel, scheme) = (channel.definition().number, scheme_code(*scheme));
             let grace_until = grace_until.map(|until| until.0);
-            encode_payload(&WebhookSecretSetV1 { channel, scheme, name, grace_until, from }, out)
+            encode_payload(&WebhookSecretSetV1 { channel, scheme, name, grace_until, from }, out);
         }
         AdministrativeEvent::WebhookPaused { channel, reason } => encode_payload(&webhook(channel, reason), out),
         AdministrativeEvent::WebhookResumed { channel } => encode_payload(&webhook(channel, ""), out),
         AdministrativeEvent::WebhookRedelivered { channel, what, deliveries } => {
             let (channel, deliveries) = (channel.definition().number, *deliveries);
-            encode_payload(&WebhookDeliveriesV1 { channel, what, deliveries, reason: "", from }, out)
+            encode_payload(&WebhookDeliveriesV1 { channel, what, deliveries, reason: "", from }, out);
         }
         AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason } => {
             let (channel, deliveries) = (channel.definition().number, *deliveries);
-            encode_payload(&WebhookDeliveriesV1 { channel, what, deliveries, reason, from }, out)
+            encode_payload(&WebhookDeliveriesV1 { channel, what, deliveries, reason, from }, out);
         }
         AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
             let (channel, deliveries) = (channel.definition().number, *deliveries);
-            encode_payload(&WebhookDeliveriesV1 { channel, what: "", deliveries, reason, from }, out)
+            encode_payload(&WebhookDeliveriesV1 { channel, what: "", deliveries, reason, from }, out);
         }
         AdministrativeEvent::ApiKeyCreated(Grant {
             id,
@@ -150,31 +150,31 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
             match proof {
                 CredentialVerifier::Hash(hash) => {
                     let created = ApiKeyCreatedV1 { id, name, role, accounts, expires, hash: *hash, from };
-                    encode_payload(&created, out)
+                    encode_payload(&created, out);
                 }
                 CredentialVerifier::Tenant(tenant) => {
                     let created = TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from };
-                    encode_payload(&created, out)
+                    encode_payload(&created, out);
                 }
             }
         }
         AdministrativeEvent::ApiKeyRevoked { id } => encode_payload(&ApiKeyRevokedV1 { id: *id, from }, out),
         AdministrativeEvent::MasterKeyRotated { rewrapped } => {
-            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out);
         }
         AdministrativeEvent::MasterKeyRotationAborted { rewrapped } => {
-            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out);
         }
         AdministrativeEvent::MasterKeyRotationFinished { rewrapped } => {
-            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out)
+            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out);
         }
         AdministrativeEvent::AccountsOrdered { order, accounts, reason } => {
             let (order, accounts) = (order_code(*order), *accounts);
-            encode_payload(&AccountsOrderedV1 { order, accounts, reason, from }, out)
+            encode_payload(&AccountsOrderedV1 { order, accounts, reason, from }, out);
         }
         AdministrativeEvent::ReconciliationOrdered { gateway, reason } => {
             let gateway = gateway.code();
-            encode_payload(&ReconciliationOrderedV1 { gateway, reason, from }, out)
+            encode_payload(&ReconciliationOrderedV1 { gateway, reason, from }, out);
         }
     }
 }
