@@ -57,7 +57,7 @@ pub enum GroupStep {
 }
 
 impl EventDefinition {
-    /// The facts of a type that changes no status, and of which receivers are not told.
+    /// The facts of a type that changes no status and that no channel sends.
     pub(super) const DEFAULT: EventDefinition = EventDefinition {
         number: 0,
         name: "",
