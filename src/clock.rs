@@ -183,16 +183,16 @@ impl Change {
                 LEAPS.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(
                     seconds = rounded(by),
-                    "the wall clock leapt by this many seconds, which elapsed time does not explain; nothing ends by it that \
-                     was not due. Look what has set the clock of this machine (timedatectl, chronyc tracking). If it stays \
-                     so for {} min, API keys end by the new time",
+                    "the wall clock jumped by this many seconds; nothing expires early because of it. Find what set \
+                     the clock of this machine (timedatectl, chronyc tracking). If it stays, API keys expire by the \
+                     new time after {} min",
                     CLOCK_TRUSTED_AFTER.as_secs() / 60
                 );
             }
             Change::Trusted { by } => tracing::warn!(
                 seconds = rounded(by),
-                "the wall clock has stayed this many seconds away for {} min and is trusted again; API keys and idempotency keys \
-                 end by it from now on",
+                "the wall clock has kept this offset in seconds for {} min and is trusted again; API keys and \
+                 idempotency keys now expire by it",
                 CLOCK_TRUSTED_AFTER.as_secs() / 60
             ),
         }

@@ -61,7 +61,7 @@ fn read_bounded(from: impl Read, expected: usize, bytes: usize) -> io::Result<Ze
     let mut read = Zeroizing::new(Vec::with_capacity(expected.min(bytes) + 1));
     from.take(bytes as u64 + 1).read_to_end(&mut read)?;
     if read.len() > bytes {
-        let words = format!("it has more than {bytes} bytes, which such a file never has");
+        let words = format!("it has more than {bytes} bytes, which is too long for such a file");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, words));
     }
     Ok(read)

@@ -69,7 +69,7 @@ impl ApiKeys {
         acts.reverse();
         acts.iter().for_each(|record| keys.apply(record));
         if let Some(Err(error)) = keys.vault.as_ref().map(|vault| keys.erase_unused_secrets(vault)) {
-            tracing::error!(%error, "secrets of tenants whose keys were revoked are left in the store");
+            tracing::error!(%error, "secrets of tenants with revoked keys are still in the store");
         }
         Ok(keys)
     }
@@ -158,12 +158,12 @@ impl ApiKeys {
     async fn create_key(&self, request: KeyRequest, requester: RequesterIdentity) -> Result<CreatedKey, KeyError> {
         let KeyRequest { name, role, accounts, expires, tenant, secret } = request;
         if self.keys.is_empty() && (role != Role::Admin || !accounts.is_empty() || expires.is_some()) {
-            let words = "must be admin, bound to no accounts and without end, for the first key: with it nobody is let in \
-                         any more without one, and only an admin gives further ones";
+            let words = "must be admin for the first key, without accounts and expiry: from then on every request \
+                needs a key, and only an admin creates more";
             return Err(KeyError::InvalidField { field: "role", words: words.to_owned() });
         }
         if self.keys.len() >= API_KEYS {
-            return Err(KeyError::Conflict(format!("there are {API_KEYS} API keys already, revoked ones included")));
+            return Err(KeyError::Conflict(format!("there are already {API_KEYS} API keys, revoked ones included")));
         }
         let id = self.keys.iter().map(|key| *key.key()).max().unwrap_or(0) + 1;
         let generated = vault::generate_secret()?;
@@ -198,10 +198,10 @@ impl ApiKeys {
         let is_valid =
             |last: &ApiKey| last.revoked.is_none() && !self.expiry.has_expired(&last.grant, clock::trusted());
         if let Some(last) = last.filter(|last| is_valid(last)) {
-            let words = format!("the tenant {tenant} has the API key {} already; revoke that one first", last.grant.id);
+            let words = format!("the tenant {tenant} already has the API key {}; revoke that one first", last.grant.id);
             return Err(KeyError::Conflict(words));
         }
-        let locked = "a tenant's secret is sealed with the master key, which is not there; say where it is (--config)";
+        let locked = "a tenant's secret is sealed with the master key, which was not found; say where it is (--config)";
         let vault = self.vault.as_ref().ok_or_else(|| KeyError::Conflict(locked.to_owned()))?;
         Ok(vault.put_tenant_secret(id, secret)?)
     }
@@ -230,7 +230,7 @@ impl ApiKeys {
     async fn revoke_key(&self, id: u64, requester: RequesterIdentity) -> Result<(), KeyError> {
         let key = self.keys.get(&id).map(|key| key.revoked).ok_or(KeyError::NoSuchKey(id))?;
         if key.is_some() {
-            return Err(KeyError::Conflict(format!("the API key {id} is revoked already")));
+            return Err(KeyError::Conflict(format!("the API key {id} is already revoked")));
         }
         // Before the event, whose commit makes this durable too.
         self.vault.as_ref().map_or(Ok(()), |vault| vault.remove_tenant_secret(id))?;
@@ -282,7 +282,7 @@ impl ApiKeys {
     /// The tenant secret of a key, if one is stored. One that cannot be opened is logged, so that other keys still work.
     fn get_tenant_secret(&self, id: u64) -> Option<Arc<Zeroizing<String>>> {
         let secret = self.vault.as_ref()?.get_tenant_secret(id).unwrap_or_else(|error| {
-            tracing::error!(%error, "a tenant's tokens are not let in");
+            tracing::error!(%error, "a tenant's tokens are not accepted");
             None
         });
         secret.map(Arc::new)

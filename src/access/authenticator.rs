@@ -97,10 +97,10 @@ impl Authenticator {
             }
             Err(denied) if denied.is_guess() => {
                 let (count, wait) = self.record_failure(client_address(from));
-                tracing::warn!(%from, count, %denied, "an API key or a token was refused");
+                tracing::warn!(%from, count, %denied, "an API key or a token was rejected");
                 sleep(wait).await;
             }
-            Err(denied) => tracing::debug!(%from, %denied, "somebody was not let in"),
+            Err(denied) => tracing::debug!(%from, %denied, "a request was rejected"),
             Ok(_) => {}
         }
         context

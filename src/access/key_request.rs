@@ -37,7 +37,7 @@ pub enum KeyError {
         words: String,
     },
     /// There is no such key.
-    #[error("there is no API key {0}; `muster keys list` shows them")]
+    #[error("there is no API key {0}; `muster keys list` shows all keys")]
     NoSuchKey(u64),
     /// The key is revoked already, the tenant has one, or there are too many.
     #[error("{0}")]
@@ -64,10 +64,8 @@ fn validate_tenant(role: Role, tenant: Option<&str>, secret: Option<&str>) -> Re
         (Some(id), _) if !is_tenant(id) => {
             ("tenant", format!("must be 1 to {TENANT_ID_BYTES} letters, digits, dots, dashes or underscores"))
         }
-        (Some(_), _) if role != Role::Caller => ("role", "must be caller, for a tenant".to_owned()),
-        (None, Some(_)) => {
-            ("secret", "is what a tenant makes tokens with; say which (tenant), or leave it out".to_owned())
-        }
+        (Some(_), _) if role != Role::Caller => ("role", "must be caller for a tenant's key".to_owned()),
+        (None, Some(_)) => ("secret", "needs a tenant; name the tenant, or leave the secret out".to_owned()),
         (_, Some(text)) if !is_secret(text) => {
             ("secret", format!("must be {least} to {most} visible ASCII characters"))
         }
@@ -90,7 +88,9 @@ impl KeyRequest {
         if accounts.len() > API_KEY_PREFIXES || !accounts.iter().all(is_prefix) {
             return field(
                 "accounts",
-                format!("must be at most {API_KEY_PREFIXES} beginnings of numbers, each by itself, as in 8618"),
+                format!(
+                    "must be at most {API_KEY_PREFIXES} prefixes of account numbers, given one by one, such as 8618"
+                ),
             );
         }
         if expires.is_some_and(|end| end <= clock::trusted()) {

@@ -4,49 +4,49 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-/// A key that was given. It has no `Debug`.
+/// A new key. It has no `Debug`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NewApiKey)]
 pub struct CreatedKey {
     /// The key's number.
     pub id: u64,
-    /// The key, which is nowhere else; left out for a tenant's.
+    /// The key's text, which is not stored anywhere; left out for a tenant's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub key: Option<Zeroizing<String>>,
-    /// The tenant that it is for instead.
+    /// The tenant, for a tenant's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub tenant: Option<String>,
-    /// What the tenant makes its tokens with, if it was drawn.
+    /// The tenant's secret for its tokens, if it was generated.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub secret: Option<Zeroizing<String>>,
 }
 
-/// A key as it is shown.
+/// An API key, without its text.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 pub struct KeyView {
-    /// Its number, which is in the `origin` of events.
+    /// The key's number, which is in the `origin` of events.
     pub(crate) id: u64,
-    /// What people call it.
+    /// The key's name.
     pub(crate) name: String,
     /// `caller`, `auditor`, `operator` or `admin`.
     pub(crate) role: &'static str,
-    /// The tenant that shows it by tokens; null for a key that is shown itself.
+    /// The tenant that uses the key through tokens; null for a key that is sent itself.
     #[schema(required)]
     pub(crate) tenant: Option<String>,
-    /// The first digits of the accounts that it is bound to; none if it is for all.
+    /// Prefixes of the account numbers that the key is limited to; empty if it is for all.
     pub(crate) accounts: Vec<String>,
     /// `valid`, `expired` or `revoked`.
     pub(crate) state: &'static str,
     #[schema(format = DateTime)]
     pub(crate) created: String,
-    /// When it ends; null if it does not.
+    /// The expiry; null if there is none.
     #[schema(required, format = DateTime)]
     pub(crate) expires: Option<String>,
-    /// When it was taken away; null if it was not.
+    /// The time of the revocation; null if there was none.
     #[schema(required, format = DateTime)]
     pub(crate) revoked: Option<String>,
 }

@@ -78,15 +78,15 @@ enum AuthIdentity {
 pub enum AuthError {
     /// No key exists yet, and the request comes from a foreign web page.
     #[error(
-        "this comes from a web page elsewhere, or is for another host; use the console's own pages, or ask as a program: with an \
-         API key, or, as long as there is none, on localhost; `muster keys create` makes one"
+        "the request comes from another site's web page, or is for another host; use the console's own pages, or send \
+         an API key. While there are no keys, programs can use localhost; `muster keys create` creates one"
     )]
     ForeignOrigin,
     /// The request has no key.
     #[error("an API key is missing; send it as Authorization: Bearer muster_…, or as X-API-Key")]
     MissingKey,
     /// No such key was ever created.
-    #[error("this is no API key of this service; ask its administrator for one")]
+    #[error("this API key is unknown here; ask the administrator for one")]
     UnknownKey,
     /// The key was revoked.
     #[error("this API key was revoked; ask the administrator for another")]
@@ -99,7 +99,7 @@ pub enum AuthError {
     SignedOut,
     /// The endpoint does not accept tenant tokens.
     #[error(
-        "tenant_id, timestamp and token open the six documented endpoints alone; send an API key here, as \
+        "tenant_id, timestamp and token are for the six documented endpoints only; send an API key here, as \
          Authorization: Bearer muster_…, or as X-API-Key"
     )]
     TokenNotAccepted,
@@ -107,7 +107,7 @@ pub enum AuthError {
     #[error("the header tenant_id is missing; send the tenant's id with token and timestamp")]
     MissingTenant,
     /// The token has no `timestamp`.
-    #[error("the header timestamp is missing; send the Unix time in milliseconds that the token is made with")]
+    #[error("the header timestamp is missing; send the Unix time in milliseconds that the token contains")]
     MissingTimestamp,
     /// `tenant_id` or `timestamp` came without `token`.
     #[error("the header token is missing; send the MD5 of tenant_id, timestamp and secret in lower-case hex digits")]
@@ -117,8 +117,8 @@ pub enum AuthError {
     MalformedTimestamp,
     /// The `timestamp` is too far in the past or future.
     #[error(
-        "the header timestamp is more than {} min from now; make a token for each request, from milliseconds, and set the \
-         clock", TOKEN_WINDOW.as_secs() / 60
+        "the header timestamp is more than {} min from now; make a token for each request from the current \
+         milliseconds, and correct the clock", TOKEN_WINDOW.as_secs() / 60
     )]
     StaleTimestamp,
     /// The token was not made with the tenant's secret, or the tenant does not exist.
@@ -136,7 +136,8 @@ pub enum AuthError {
         wait: Duration,
     },
     /// The role of the key does not allow this.
-    #[error("an API key of the role {} does not do this; it takes one of the role {}", .role.name(), .need.allowed_roles())]
+    #[error("an API key with the role {} lacks the permission; use one with the role \
+        {}", .role.name(), .need.allowed_roles())]
     WrongRole {
         /// The role of the key.
         role: Role,
@@ -144,10 +145,10 @@ pub enum AuthError {
         need: Permission,
     },
     /// The key is bound to some accounts, and the request is about all.
-    #[error("this API key is bound to some accounts, and this is about all; ask for one account")]
+    #[error("this API key is limited to some accounts, and the request is about all; request one account")]
     BoundKey,
     /// The key is bound to other accounts.
-    #[error("{account} is none of the accounts that this API key is bound to")]
+    #[error("{account} is not among the accounts of this API key")]
     OtherAccount {
         /// The account of the request.
         account: AccountNumber,

@@ -70,7 +70,8 @@ impl Requester {
             .and_then(|context| context.require(self.permission).map(|()| context));
         let context = context.inspect_err(|denied| {
             self.keys.count_error(*denied);
-            tracing::debug!(from = self.from, %denied, "a request is not carried out: its key has ended meanwhile");
+            tracing::debug!(from = self.from, %denied, "a request is not carried out, because its key is no longer \
+                valid");
         })?;
         let id = context.key_id();
         let principal = if self.is_caller { Principal::Caller(id) } else { Principal::Operator(id) };

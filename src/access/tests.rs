@@ -330,7 +330,7 @@ async fn tenants_come_and_go() {
         Err(AuthError::UnknownKey)
     );
     let twice = fixture.create_tenant(TENANT, None, None).await.unwrap_err().to_string();
-    assert_eq!(twice, "the tenant 500975 has the API key 2 already; revoke that one first");
+    assert_eq!(twice, "the tenant 500975 already has the API key 2; revoke that one first");
     let shown = serde_json::to_string(&fixture.keys.list(now)).unwrap();
     assert!(shown.contains(TENANT) && !shown.contains(secret.as_str()), "{shown}");
 

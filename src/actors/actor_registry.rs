@@ -278,10 +278,10 @@ fn start_arbiters() -> Result<(System, Vec<ArbiterHandle>), Error> {
         let arbiters = (0..cores).map(|_| Arbiter::new().handle()).collect::<Vec<_>>();
         let _gone = started.send((System::current(), arbiters));
         if let Err(error) = runner.run() {
-            tracing::error!(%error, "the actors' system failed");
+            tracing::error!(%error, "the actor system failed");
         }
     };
     let thread = thread::Builder::new().name("actors".to_owned()).spawn(run);
     thread.map_err(|error| Error::Threads(Arc::new(error)))?;
-    on_start.recv().map_err(|_| Error::Threads(Arc::new(std::io::Error::other("actix does not start"))))
+    on_start.recv().map_err(|_| Error::Threads(Arc::new(std::io::Error::other("actix did not start"))))
 }

@@ -146,7 +146,7 @@ impl Inbox {
         outcome: Result<CommandResult, Error>,
     ) {
         if let Err(error) = &outcome {
-            tracing::error!(%account, %error, "a report or a deadline was not taken in");
+            tracing::error!(%account, %error, "a report or a deadline was not processed");
             if let Some(command) = deadline {
                 self.deadlines.reschedule(account, &command, DEADLINE_RETRY_WAIT);
             }

@@ -86,19 +86,19 @@ pub enum CommandSuccess {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// Too many commands are in flight.
-    #[error("{limit} commands are under way, which is the limit; try again shortly")]
+    #[error("{limit} commands are in progress, which is the limit; retry shortly")]
     Overloaded {
         /// The bound.
         limit: usize,
     },
     /// Task ids are used up.
-    #[error("all {TASK_ID_MAX} task ids are used up")]
+    #[error("all {TASK_ID_MAX} task ids are in use")]
     TaskIdsExhausted,
     /// The journal failed, or rejected the events.
     #[error(transparent)]
     Journal(#[from] Arc<journal::Error>),
     /// The account's actor ended during the command, twice.
-    #[error("the actor of account {account:?} failed; what became of the command is in the journal, or did not happen")]
+    #[error("the actor of account {account:?} failed; the journal shows whether the command took effect")]
     ActorFailed {
         /// The account.
         account: AccountNumber,

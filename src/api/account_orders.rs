@@ -9,7 +9,7 @@ use super::{ApiState, Call, ItemError, Problem, ServiceHandles, item_outcomes, p
 use crate::domain::{AccountNumber, AccountOrder, AdministrativeEvent, Command, CommandRejection};
 use crate::limits::BATCH_ACCOUNTS;
 
-/// Which accounts, and why.
+/// The accounts and the reason.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AccountsOrder, example = json!({"accounts": ["861821726232"], "reason": "maintenance"}))]
@@ -17,22 +17,22 @@ pub struct AccountOrderRequest {
     /// Account numbers, each once.
     #[schema(min_items = 1, max_items = 10_000)]
     pub accounts: Vec<String>,
-    /// Why, on one line.
+    /// The reason, on one line.
     #[schema(min_length = 1)]
     pub reason: String,
 }
 
-/// What became of an order.
+/// The result of a request for accounts.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AccountsOrdered)]
 pub struct AccountOrderResponse {
     /// `online` or `recycle`.
     pub order: &'static str,
-    /// How many accounts will be so.
+    /// The number of accepted accounts.
     pub accepted: usize,
-    /// How many are refused.
+    /// The number of rejected accounts.
     pub refused: usize,
-    /// One for each account, in the order in which they were named.
+    /// One result for each account, in the order of the request.
     pub(crate) results: Vec<AccountOrderItem>,
 }
 
@@ -42,7 +42,7 @@ pub struct AccountOrderResponse {
 pub(crate) struct AccountOrderItem {
     /// The account number.
     pub(crate) whats_app: String,
-    /// Why it was not done; null if it was.
+    /// The reason of the rejection; null if the account was accepted.
     #[schema(required)]
     pub(crate) refused: Option<String>,
 }
@@ -66,7 +66,7 @@ pub async fn order_accounts(
     let origin = requester.origin;
     let event = AdministrativeEvent::AccountsOrdered { order, accounts: accounts.len() as u64, reason };
     api.record(event, requester).await.map_err(|error| {
-        tracing::error!(%error, "an order to accounts was not recorded, and so not carried out");
+        tracing::error!(%error, "a request for accounts was not recorded, and not carried out");
         Problem::internal()
     })?;
     let outcomes = item_outcomes(reserved.execute(origin).await, origin);
@@ -96,7 +96,7 @@ fn parse_accounts(named: &[String]) -> Result<Vec<AccountNumber>, Problem> {
         match seen.insert(account, index) {
             None => Ok(account),
             Some(first) => {
-                let words = format!("is {account} again, as in accounts[{first}]; list each account once");
+                let words = format!("repeats {account}, as in accounts[{first}]; list each account once");
                 Err(Problem::invalid_parameter(&format!("accounts[{index}]"), words))
             }
         }

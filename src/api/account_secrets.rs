@@ -6,17 +6,17 @@ use utoipa::ToSchema;
 use super::{ApiState, Call, Problem, ServiceHandles, parse_reason, run_to_completion};
 use crate::domain::{AccountNumber, CommandRejection, Reason};
 
-/// Why an account's secrets are erased.
+/// The reason of an erasure.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Erasure, example = json!({"reason": "the customer asked for it"}))]
 pub struct EraseSecretsRequest {
-    /// 1 to 256 bytes of text on one line, which stands in the history for ever.
+    /// 1 to 256 bytes of text on one line. It is recorded for good.
     #[schema(min_length = 1, max_length = 256)]
     pub reason: String,
 }
 
-/// That an account's secrets are erased.
+/// The result of an erasure.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Erased)]

@@ -22,9 +22,9 @@ pub struct AccountQuery {
 /// A page of the account list.
 #[derive(Serialize, ToSchema)]
 pub struct AccountPage {
-    /// The oldest first.
+    /// In the order of their first import.
     pub accounts: Vec<AccountRow>,
-    /// What to ask for as `cursor` next; null at the end.
+    /// The `cursor` of the next page; null on the last page.
     #[schema(required)]
     pub next: Option<String>,
 }
@@ -42,16 +42,16 @@ pub struct HistoryQuery {
     pub cursor: Option<u64>,
 }
 
-/// What changed in an account between two of its versions.
+/// The difference between two versions of an account.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Difference)]
 pub struct AccountDiff {
     /// The account number.
     pub whats_app: String,
-    /// The one version.
+    /// The first version.
     pub from: u64,
-    /// The other.
+    /// The second version.
     pub to: u64,
     /// The fields that differ.
     pub changes: Vec<FieldChange>,

@@ -9,28 +9,28 @@ use crate::access::{CreatedKey, KeyRequest, KeyView};
 use crate::clock;
 use crate::domain::Role;
 
-/// What a new key is to be for.
+/// The properties of a new key.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WantedApiKey, example = json!({"name": "dispatch", "role": "caller", "accounts": ["8618"], "expires": "2027-01-01"}))]
 pub struct CreateApiKeyRequest {
-    /// What people call it: 1 to 64 bytes of text on one line.
+    /// The name: 1 to 64 bytes of text on one line.
     #[schema(min_length = 1, max_length = 64)]
     pub name: String,
-    /// What it is for: `caller`, `auditor`, `operator` or `admin`. The first key must be an admin's.
+    /// The role: `caller`, `auditor`, `operator` or `admin`. The first key must be an admin's.
     #[schema(pattern = "^(caller|auditor|operator|admin)$")]
     pub role: String,
-    /// The first digits of the accounts that it is bound to; none, if it is for all.
+    /// Prefixes of account numbers to limit the key to; empty for all.
     #[serde(default)]
     #[schema(max_items = 100)]
     pub accounts: Vec<String>,
-    /// When it ends: a time as in `2026-11-25T09:30:00Z`, or a day.
+    /// The expiry: a time such as `2026-11-25T09:30:00Z`, or a day.
     #[serde(default)]
     pub expires: Option<String>,
-    /// The tenant that is to show it by tokens, for a caller's key: 1 to 64 letters, digits, dots, dashes, underscores.
+    /// The tenant that will use a caller's key through tokens: 1 to 64 letters, digits, dots, dashes, underscores.
     #[serde(default)]
     pub tenant: Option<String>,
-    /// What the tenant makes its tokens with: 16 to 128 visible ASCII characters. Without it one is drawn.
+    /// The tenant's secret for its tokens: 16 to 128 visible ASCII characters. Without it, one is generated.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub secret: Option<Zeroizing<String>>,
@@ -43,11 +43,11 @@ pub struct ApiKeyList {
     pub(crate) keys: Vec<KeyView>,
 }
 
-/// A key that was taken away.
+/// A revoked key.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RevokedApiKey)]
 pub struct RevokeApiKeyResponse {
-    /// Its number.
+    /// The key's number.
     pub revoked: u64,
 }
 

@@ -110,13 +110,13 @@ impl ApiState {
 
     /// The webhooks; a problem without a running service.
     pub fn webhooks(&self) -> Result<&Webhooks, Problem> {
-        let words = "webhooks are sent by a running service, and none runs here; ask one with --server";
+        let words = "only a running service sends webhooks, and none is running here; name one with --server";
         self.inner.webhooks.as_ref().ok_or_else(|| Problem::conflict(words))
     }
 
     /// What only a running service has; a problem without one.
     pub fn service(&self) -> Result<&ServiceHandles, Problem> {
-        let words = "this is done by a running service, and none runs here; ask one with --server";
+        let words = "only a running service does this, and none is running here; name one with --server";
         self.inner.service.as_ref().ok_or_else(|| Problem::conflict(words))
     }
 
@@ -134,13 +134,13 @@ impl ApiState {
 
     /// The right to read the live tail.
     pub(super) fn acquire_live_reader(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let full = format!("{LIVE_TAIL_READERS} readers follow the live tail, which is the limit; try again later");
+        let full = format!("{LIVE_TAIL_READERS} clients follow the live tail, which is the limit; try again later");
         try_acquire(&self.inner.live_reader_permits).ok_or_else(|| Problem::unavailable(full))
     }
 
     /// Allows one scan of the whole journal at a time, because a scan keeps the disk and one core busy.
     pub(super) fn acquire_full_scan(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let busy = "the whole journal is being read for another request; try again when that is done";
+        let busy = "the whole journal is being read for another request; try again when that is finished";
         try_acquire(&self.inner.full_scan_permit).ok_or_else(|| Problem::conflict(busy))
     }
 

@@ -34,22 +34,22 @@ pub enum ReadStart {
 /// A page of events.
 #[derive(Serialize, ToSchema)]
 pub struct EventPage {
-    /// In the order that was asked for.
+    /// In the requested order.
     #[schema(value_type = Vec<CloudEvent>)]
     pub events: Vec<EventView>,
-    /// What to ask for next, as `after`, `before` or `cursor`; null at the end.
+    /// The `after`, `before` or `cursor` of the next page; null on the last page.
     #[schema(required)]
     pub next: Option<String>,
 }
 
-/// A page of administrative acts.
+/// A page of administrative events.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ActPage)]
 pub struct AuditLogPage {
-    /// The newest first.
+    /// Newest first.
     #[schema(value_type = Vec<CloudEvent>)]
     pub acts: Vec<EventView>,
-    /// What to ask for as `cursor` next; null at the end.
+    /// The `cursor` of the next page; null on the last page.
     #[schema(required)]
     pub next: Option<String>,
 }
@@ -131,7 +131,7 @@ pub async fn list_acts(
 ) -> Result<AuditLogPage, Problem> {
     let audit = api.audit().clone();
     call.read_blocking(move || {
-        let wrong = || Problem::invalid_parameter("cursor", "must be what the page before has as its next");
+        let wrong = || Problem::invalid_parameter("cursor", "must be the next of the previous page");
         let page = audit.administrative_events(cursor, limit)?.ok_or_else(wrong)?;
         Ok(AuditLogPage { acts: page.items, next: page.next.map(|next| next.to_string()) })
     })
@@ -162,7 +162,7 @@ impl LiveTail {
                     self.position = looked_at;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the live tail cannot go on");
+                    tracing::error!(%error, "the live tail failed");
                     return None;
                 }
             }

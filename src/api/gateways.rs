@@ -7,12 +7,12 @@ use super::{ApiState, Call, Problem, parse_reason};
 use crate::domain::{AdministrativeEvent, GatewayKind};
 use crate::gateway::GatewayView;
 
-/// Why sessions are compared.
+/// The reason of a reconciliation.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReconciliationOrder, example = json!({"reason": "the gateway was restored from a backup"}))]
 pub struct ReconcileRequest {
-    /// Why, on one line.
+    /// The reason, on one line.
     #[schema(min_length = 1)]
     pub reason: String,
 }
@@ -23,11 +23,11 @@ pub struct GatewayList {
     pub(crate) gateways: Vec<GatewayView>,
 }
 
-/// That it is begun.
+/// The start of a reconciliation.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReconciliationBegun)]
 pub struct ReconcileResponse {
-    /// Which gateway's sessions.
+    /// The gateway.
     pub gateway: &'static str,
 }
 
@@ -57,7 +57,7 @@ pub async fn reconcile_gateway(
     let requester = call.authorize()?.into_requester_identity();
     let event = AdministrativeEvent::ReconciliationOrdered { gateway, reason };
     api.record(event, requester).await.map_err(|error| {
-        tracing::error!(%error, "an order to a gateway was not recorded, and so not carried out");
+        tracing::error!(%error, "a request for a gateway was not recorded, and not carried out");
         Problem::internal()
     })?;
     gateways.trigger_reconciliation(gateway);

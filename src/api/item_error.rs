@@ -59,18 +59,18 @@ pub fn item_outcomes(
         |outcome: Result<CommandResult, _>| outcome.map_err(ItemError::Failed)?.map(drop).map_err(ItemError::Rejected);
     let outcomes: Vec<_> = executed.into_iter().map(outcome).collect();
     if let Some(Err(ItemError::Failed(error))) = outcomes.iter().find(|it| matches!(it, Err(ItemError::Failed(_)))) {
-        tracing::error!(request = %origin.request, %error, "accounts of a request failed inside");
+        tracing::error!(request = %origin.request, %error, "accounts of a batch failed with an internal error");
     }
     outcomes
 }
 
 /// The message for an internal error, whose cause is in the log only.
-pub const INTERNAL_ERROR_MESSAGE: &str = "the service failed, and what was asked may have happened or not: ask queryWhatsAppStatus before sending it again; the \
-     operator finds the cause in the log under this answer's x-request-id";
-const CONFLICT_MESSAGE: &str = "another request changed the same account at the same moment; try again";
-const STOPPING_MESSAGE: &str = "the service is stopping; try again when it is back";
+pub const INTERNAL_ERROR_MESSAGE: &str = "the service failed, and the request may have been carried out: check \
+    queryWhatsAppStatus before you retry. The operator finds the cause in the log under this response's x-request-id";
+const CONFLICT_MESSAGE: &str = "another request changed the same account at the same time; retry";
+const STOPPING_MESSAGE: &str = "the service is stopping; retry when it is back";
 const NO_TASK_IDS_MESSAGE: &str =
-    "no task ids are left, so no number can be registered; tell the operator of the service";
+    "no task ids are left, so the number cannot be registered; contact the service's operator";
 
 /// The contract's code for a rejection.
 pub fn rejection_code(rejection: CommandRejection) -> u16 {

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::domain::{AccountNumber, AdministrativeEvent};
 use crate::journal::RequesterIdentity;
 
-/// What follows from the journal, and how far it is.
+/// The projections of the journal.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Projections)]
 pub struct ProjectionsResponse {
@@ -22,48 +22,48 @@ pub struct ProjectionsResponse {
     pub(crate) projections: [ProjectionView; 1],
 }
 
-/// The journal's end.
+/// The head of the journal.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Head)]
 pub(crate) struct JournalHeadView {
     /// The position of the last event; `0` if there is none.
     pub(crate) position: String,
-    /// When that was; null if there is none.
+    /// The time of that event; null if there is none.
     #[schema(required, format = DateTime)]
     pub(crate) moved_at: Option<String>,
 }
 
-/// One of them.
+/// One projection.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Projection)]
 pub(crate) struct ProjectionView {
     /// `roster`, the account list.
     pub(crate) name: &'static str,
-    /// The position of the last event in it.
+    /// The position of the last applied event.
     pub(crate) position: String,
-    /// Events that are not in it yet.
+    /// The number of events that are not applied yet.
     pub(crate) lag: u64,
-    /// How far a rebuild is; null if none is under way.
+    /// The progress of a running rebuild; null if there is none.
     #[schema(required)]
     pub(crate) rebuilding: Option<RebuildProgress>,
-    /// How the last rebuild ended; null if there was none since the start.
+    /// The last rebuild; null if there was none since the start.
     #[schema(required)]
     pub(crate) last_rebuild: Option<RebuildResult>,
 }
 
-/// A rebuild that is under way.
+/// The progress of a rebuild.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Rebuilding)]
 pub(crate) struct RebuildProgress {
-    /// The position of the last event that was folded.
+    /// The position of the last folded event.
     pub(crate) position: String,
-    /// Of how many.
+    /// The position at which the rebuild ends.
     pub(crate) of: String,
 }
 
-/// That a rebuild has begun.
+/// The start of a rebuild.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Begun)]
 pub struct RebuildResponse {
@@ -81,16 +81,16 @@ pub struct RebuildState {
     last: Mutex<Option<RebuildResult>>,
 }
 
-/// How a rebuild ended.
+/// A complete rebuild.
 #[derive(Clone, Serialize, ToSchema)]
 #[schema(as = Rebuilt)]
 pub(crate) struct RebuildResult {
-    /// When.
+    /// The time.
     #[schema(format = DateTime)]
     pub(crate) at: String,
-    /// How many events were folded.
+    /// The number of folded events.
     pub(crate) events: String,
-    /// Accounts that were listed otherwise before.
+    /// The number of accounts that differed before.
     pub(crate) differences: u64,
 }
 
@@ -127,11 +127,11 @@ pub(super) fn time_at_position(api: &ApiState, head: u64) -> Result<Option<Strin
 /// Starts the rebuild of a projection.
 pub async fn rebuild_projection(api: &ApiState, call: &Call, name: &str) -> Result<RebuildResponse, Problem> {
     if name != "roster" {
-        return Err(Problem::not_found(format!("there is no projection {name:?}; there is: roster")));
+        return Err(Problem::not_found(format!("there is no projection {name:?}; the only one is roster")));
     }
     let requester = call.authorize()?.into_requester_identity();
     if api.rebuild().is_running.swap(true, Ordering::Relaxed) {
-        return Err(Problem::conflict("it is being rebuilt already; GET /api/v1/projections shows how far"));
+        return Err(Problem::conflict("a rebuild is already running; GET /api/v1/projections shows its progress"));
     }
     let (api, runtime) = (api.clone(), Handle::current());
     spawn_blocking(move || {
@@ -148,7 +148,7 @@ pub async fn rebuild_projection(api: &ApiState, call: &Call, name: &str) -> Resu
                 let event = AdministrativeEvent::ProjectionRebuilt { projection: "roster".to_owned(), differences };
                 runtime.block_on(record_done(&api, event, requester));
             }
-            Err(error) => tracing::error!(%error, "the roster was not rebuilt; the one before it is still served"),
+            Err(error) => tracing::error!(%error, "rebuilding the roster failed; the previous one is still served"),
         }
     });
     Ok(RebuildResponse { name: "roster", rebuilding: true })
@@ -216,6 +216,6 @@ pub async fn create_backup(api: &ApiState, call: &Call) -> Result<ByteSource, Pr
 /// Records an operation that is done. A failure does not undo it; the service will stop soon anyway.
 async fn record_done(api: &ApiState, event: AdministrativeEvent, requester: RequesterIdentity) {
     if let Err(error) = api.record(event, requester).await {
-        tracing::error!(%error, "an administrative act was not recorded");
+        tracing::error!(%error, "an administrative event was not recorded");
     }
 }

@@ -10,35 +10,35 @@ use utoipa::ToSchema;
 use super::{ApiState, ByteSource, Call, Problem};
 use crate::vault::{MasterKeyStatus, RotationReport};
 
-/// Which master key is to be the next; nothing, or an empty object, for one that is drawn. Or that a rotation is undone.
+/// The next master key. An empty body, or an empty object, generates one. `abort` reverts a rotation instead.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = Rotation, example = json!({"newKeyFile": "/run/secrets/new.key"}))]
 pub struct RotateMasterKeyRequest {
-    /// The whole path of a file on the service's machine, which has the key as a line of 64 hexadecimal digits.
+    /// The absolute path of a file on the service's machine, with the key as a line of 64 hexadecimal digits.
     #[schema(value_type = Option<String>)]
     pub new_key_file: Option<PathBuf>,
-    /// Undo the rotation that is under way or broken off; with no new key.
+    /// Revert the running or interrupted rotation; without a new key.
     #[serde(default)]
     pub abort: bool,
 }
 
-/// A line of what is told of a rotation; the last one is not of the first kind.
+/// A progress line of a rotation. The last line is the result or the error.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = RotationLine)]
 pub(crate) enum RotationLine {
-    /// How far it is.
+    /// The progress.
     Progress {
-        /// Keys and secrets that were looked at.
+        /// The number of keys and secrets processed so far.
         done: u64,
-        /// Of how many.
+        /// The number of keys and secrets in all.
         of: u64,
     },
     Rotated(RotationReport),
-    /// It came to no end.
+    /// The rotation failed.
     Failed {
-        /// Why, and what to do.
+        /// The reason, and what to do.
         error: String,
     },
 }
@@ -58,7 +58,7 @@ pub async fn rotate_master_key(
     let vault = api.service()?.vault.clone();
     let RotateMasterKeyRequest { new_key_file, abort } = request;
     if abort && new_key_file.is_some() {
-        return Err(Problem::malformed("a rotation that is undone (abort) takes no newKeyFile"));
+        return Err(Problem::malformed("newKeyFile must be left out with abort"));
     }
     let permit = api.acquire_stream_permit()?;
     let stopped = if abort {
@@ -92,7 +92,7 @@ pub async fn rotate_master_key(
         write_line(match rotated {
             Ok(rotated) => RotationLine::Rotated(rotated),
             Err(error) => {
-                tracing::error!(%error, "a rotation of the master key did not come to its end");
+                tracing::error!(%error, "a rotation of the master key did not complete");
                 RotationLine::Failed { error: error.to_string() }
             }
         });

@@ -13,16 +13,16 @@ use crate::projections::AccountCounts;
 use crate::vault::MasterKeyStatus;
 use crate::webhooks::ChannelView;
 
-/// How everything is.
+/// The state of the service.
 #[derive(Serialize, ToSchema)]
 pub struct Overview {
     pub(crate) accounts: AccountCountsView,
-    /// Registrations that wait.
+    /// Registrations that wait for a code or its result.
     pub(crate) registering: usize,
-    /// Accounts that are offline against their callers' wish, and may come back.
+    /// Accounts that dropped offline although callers want them online. They may come back.
     pub(crate) dropped: usize,
     pub(crate) journal: JournalView,
-    /// The checkpoint that was signed last; null if none was.
+    /// The last signed checkpoint; null if there is none.
     #[schema(required)]
     pub(crate) checkpoint: Option<CheckpointView>,
     pub(crate) projections: ProjectionLagView,
@@ -35,9 +35,9 @@ pub struct Overview {
 #[serde(rename_all = "camelCase")]
 #[schema(as = AccountsCounted)]
 pub(crate) struct AccountCountsView {
-    /// How many there are.
+    /// The number of accounts.
     pub(crate) total: String,
-    /// Each status with each online status.
+    /// The number for each status with each online status.
     pub(crate) by_state: Vec<StateCountView>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct StateCountView {
     /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
     #[schema(minimum = 1, maximum = 4)]
     pub(crate) online_status: u8,
-    /// How many accounts stand so.
+    /// The number of accounts.
     pub(crate) accounts: u64,
 }
 
@@ -61,35 +61,35 @@ pub(crate) struct StateCountView {
 pub(crate) struct JournalView {
     /// The position of the last event; `0` if there is none.
     pub(crate) position: String,
-    /// When that happened.
+    /// The time of that event.
     #[schema(required, format = DateTime)]
     pub(crate) moved_at: Option<String>,
-    /// On the disk, with all else that is in the store.
+    /// The size on disk, with everything else in the store.
     pub(crate) bytes: u64,
 }
 
-/// The checkpoint that was signed last.
+/// The last signed checkpoint.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KeptCheckpoint)]
 pub(crate) struct CheckpointView {
-    /// How many events the log had.
+    /// The number of events in the log.
     pub(crate) size: String,
-    /// Its root then, in hex.
+    /// The log's root, in hex.
     pub(crate) root: String,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = ProjectionsLag)]
 pub(crate) struct ProjectionLagView {
-    /// Events that the account list has not followed yet.
+    /// The number of events that the account list has not applied yet.
     pub(crate) lag: u64,
 }
 
-/// The settings that the service works with.
+/// The settings in effect.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SettingsInEffect)]
 pub struct SettingsView {
-    /// All of them.
+    /// All settings.
     pub(crate) settings: Vec<SettingRow>,
 }
 

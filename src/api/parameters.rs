@@ -18,7 +18,10 @@ impl<'q> Parameters<'q> {
         for (at, (name, _)) in query.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                return Err(Problem::invalid_parameter(name, format_args!("is no parameter here; there are: {known}")));
+                return Err(Problem::invalid_parameter(
+                    name,
+                    format_args!("is not a parameter of this endpoint; it has: {known}"),
+                ));
             }
             if query[..at].iter().any(|(other, _)| other == name) {
                 return Err(Problem::invalid_parameter(name, "is given twice; give it once"));
@@ -134,7 +137,7 @@ impl<'q> Parameters<'q> {
             (None, None) => Ok(AsOf::Now),
             (Some(time), None) => Ok(AsOf::Time(time)),
             (None, Some(version)) => Ok(AsOf::Version(version)),
-            (Some(_), Some(_)) => Err(Problem::invalid_parameter("version", "does not go with at; give one of them")),
+            (Some(_), Some(_)) => Err(Problem::invalid_parameter("version", "excludes at; give one of them")),
         }
     }
 
@@ -179,7 +182,7 @@ pub fn parse_account(name: &'static str, text: &str) -> Result<AccountNumber, Pr
 /// A time in the URL or in a body.
 pub fn parse_time_parameter(name: &'static str, text: &str) -> Result<Timestamp, Problem> {
     parse_time(text).ok_or_else(|| {
-        let words = "must be a time as in 2026-11-25T09:30:00Z, or a day as in 2026-11-25";
+        let words = "must be a time such as 2026-11-25T09:30:00Z, or a day such as 2026-11-25";
         Problem::invalid_parameter(name, format_args!("{words}, not {text:?}"))
     })
 }
@@ -190,7 +193,6 @@ pub fn parse_reason(reason: &str) -> Result<&str, Problem> {
     if is_single_line(reason, OPERATOR_REASON_BYTES) {
         return Ok(reason);
     }
-    let words =
-        format!("must be 1 to {OPERATOR_REASON_BYTES} bytes of text on one line: it stands in the history for ever");
+    let words = format!("must be 1 to {OPERATOR_REASON_BYTES} bytes of text on one line; it is recorded for good");
     Err(Problem::invalid_parameter("reason", words))
 }

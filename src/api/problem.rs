@@ -30,7 +30,7 @@ pub struct Problem {
 
 /// The detail of an internal error, whose cause is in the log only.
 const INTERNAL_ERROR_DETAIL: &str =
-    "the service failed; the operator finds the cause in the log under this answer's x-request-id";
+    "the service failed; the operator finds the cause in the log under this response's x-request-id";
 
 impl Problem {
     /// A problem with this status of HTTP.
@@ -75,14 +75,14 @@ impl Problem {
     /// The deadline passed.
     pub fn timed_out(limit: Duration) -> Problem {
         Problem::unavailable(format!(
-            "there was no answer within {limit:?}; what was asked may have been done, or be done yet: look before asking \
-             again, or raise http.request_timeout"
+            "no response within {limit:?}; the request may still complete: check before you retry, or raise \
+             http.request_timeout"
         ))
     }
 
     /// The task of the request panicked or was cancelled.
     pub fn task_failed(error: &JoinError) -> Problem {
-        tracing::error!(%error, "the work on a request failed");
+        tracing::error!(%error, "the request's task failed");
         Problem::internal()
     }
 }
@@ -136,7 +136,7 @@ impl From<audit::Error> for Problem {
                 if error.is_integrity_fault() {
                     return Problem { is_integrity_fault: true, ..Problem::new(500, detail) };
                 }
-                tracing::error!(%error, "a question about the journal failed");
+                tracing::error!(%error, "a request about the journal failed");
                 Problem::internal()
             }
         }
@@ -151,7 +151,7 @@ impl From<KeyError> for Problem {
             KeyError::Denied(denied) => denied.into(),
             KeyError::Conflict(words) => Problem::conflict(words),
             KeyError::Vault(_) | KeyError::Journal(_) => {
-                tracing::error!(error = %refused, "a request about the API keys failed");
+                tracing::error!(error = %refused, "a request about API keys failed");
                 Problem::internal()
             }
         }
@@ -165,7 +165,7 @@ impl From<ManagementError> for Problem {
             ManagementError::NotFound(words) => Problem::not_found(words),
             ManagementError::Conflict(words) => Problem::conflict(words),
             ManagementError::Failed(error) => {
-                tracing::error!(%error, "a request about the webhooks failed");
+                tracing::error!(%error, "a request about webhooks failed");
                 Problem::internal()
             }
         }
@@ -211,7 +211,7 @@ impl From<vault::Error> for Problem {
             | Error::RotationInterrupted(_)
             | Error::Journal(_)
             | Error::Store(_) => {
-                tracing::error!(%error, "the master key is not rotated");
+                tracing::error!(%error, "rotating the master key failed");
                 Problem::internal()
             }
         }

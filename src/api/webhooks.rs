@@ -32,21 +32,21 @@ pub struct ChannelList {
     pub channels: Vec<ChannelView>,
 }
 
-/// The secret that signs from now on.
+/// A new signing secret.
 #[derive(Serialize, ToSchema)]
 pub struct NewSecret {
     /// `sync` or `register`.
     pub channel: &'static str,
-    /// The secret, which is not shown again.
+    /// The secret, which is shown only once.
     pub secret: String,
 }
 
 /// A page of deliveries.
 #[derive(Serialize, ToSchema)]
 pub struct DeliveryPage {
-    /// The latest first.
+    /// Latest first.
     pub deliveries: Vec<DeliveryView>,
-    /// What to ask for as `cursor` next; null at the end.
+    /// The `cursor` of the next page; null on the last page.
     #[schema(required)]
     pub next: Option<String>,
 }
@@ -55,9 +55,9 @@ pub struct DeliveryPage {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetterPage {
-    /// The earliest first.
+    /// Earliest first.
     pub dead_letters: Vec<DeadLetterView>,
-    /// What to ask for as `cursor` next; null at the end.
+    /// The `cursor` of the next page; null on the last page.
     #[schema(required)]
     pub next: Option<String>,
 }
@@ -180,7 +180,7 @@ pub async fn redeliver(
         to: to.map(|to| to.0),
     };
     if filter.is_unfiltered() {
-        let words = "asks for everything there ever was; say from which position, or narrow it another way";
+        let words = "selects all deliveries there are; add from, or another filter";
         return Err(Problem::invalid_parameter("from", words));
     }
     Ok(api.webhooks()?.redeliver(channel, filter, dry_run, requester(call)?).await?)
@@ -246,7 +246,7 @@ pub async fn replay_dead_letters(
 ) -> Result<RedeliverySummary, Problem> {
     let scope = request.scope()?;
     if request.reason.is_some() {
-        return Err(Problem::invalid_parameter("reason", "is for what is dropped; leave it out"));
+        return Err(Problem::invalid_parameter("reason", "is only for dropping; leave it out"));
     }
     Ok(api.webhooks()?.process_dead_letters(channel, scope, DeadLetterAction::Replay, requester(call)?).await?)
 }
@@ -259,7 +259,7 @@ pub async fn drop_dead_letters(
     request: DeadLetterRequest,
 ) -> Result<RedeliverySummary, Problem> {
     let scope = request.scope()?;
-    let missing = || Problem::invalid_parameter("reason", "is missing; say why they are given up");
+    let missing = || Problem::invalid_parameter("reason", "is missing; say why they are dropped");
     let action = DeadLetterAction::Drop(request.reason.ok_or_else(missing)?);
     Ok(api.webhooks()?.process_dead_letters(channel, scope, action, requester(call)?).await?)
 }
@@ -276,7 +276,7 @@ impl DeadLetterRequest {
             }
             ([], Some(up_to), false) => Ok(DeadLetterScope::UpTo(up_to.0)),
             ([], None, true) => Ok(DeadLetterScope::UpTo(u64::MAX)),
-            _ => Err(Problem::malformed(format!("say which dead letters, in one way: {DEAD_LETTERS_EXAMPLE}"))),
+            _ => Err(Problem::malformed(format!("select the dead letters in exactly one way: {DEAD_LETTERS_EXAMPLE}"))),
         }
     }
 }
@@ -310,5 +310,5 @@ fn parse_state(name: &str) -> Result<DeliveryState, Problem> {
 
 fn parse_grace(text: Option<&str>) -> Result<Duration, Problem> {
     let Some(text) = text else { return Ok(SECRET_GRACE) };
-    parse_duration(text).ok_or_else(|| Problem::invalid_parameter("grace", "must be a duration, as in 24h or 0s"))
+    parse_duration(text).ok_or_else(|| Problem::invalid_parameter("grace", "must be a duration, such as 24h or 0s"))
 }

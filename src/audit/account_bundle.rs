@@ -20,23 +20,23 @@ use crate::journal::{self, JournalRecord, Root, StreamId, root_from_inclusion_pr
 /// The value of `format` in a bundle.
 const FORMAT: &str = "muster account bundle 1";
 
-/// A bundle as it is written: one account's whole history, with the proof that it is in the log.
+/// A bundle: one account's whole history, with the proof that it is in the log.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bundle {
-    /// `muster account bundle 1`.
+    /// The format: `muster account bundle 1`.
     format: String,
     /// The account number.
     account: String,
-    /// Where the events are from: the `source` of each.
+    /// The `source` of the events.
     source: String,
-    /// Who signs, as `name+id+key`.
+    /// The signer's public key, as `name+id+key`.
     public_key: String,
-    /// The log's size and root, signed.
+    /// The signed size and root of the log.
     checkpoint: String,
-    /// Where the account's history ends at that size, signed.
+    /// The signed end of the account's history at that size.
     head: String,
-    /// All its events, the first one first.
+    /// All events of the account, oldest first.
     events: Vec<ProvedEvent>,
 }
 
@@ -45,11 +45,11 @@ pub struct Bundle {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = ProvedEvent)]
 struct ProvedEvent {
-    /// The record as it is stored, in base64.
+    /// The stored record, in base64.
     record: String,
-    /// The hashes that lead from it to the root, in base64.
+    /// The hashes that lead from the record to the root, in base64.
     proof: Vec<String>,
-    /// The same event as others read it.
+    /// The same event as JSON.
     #[schema(value_type = CloudEvent)]
     event: Box<RawValue>,
 }
@@ -75,14 +75,14 @@ pub enum VerificationStep {
     CheckpointSigned {
         /// The signer, as `name+id+key`.
         by: String,
-        /// How many events the log had.
+        /// The number of events in the log.
         size: u64,
         /// The root at that size.
         root: Root,
     },
     /// An event's bytes are in the log and follow the account's previous event.
     EventProved {
-        /// The event's place in the account's history.
+        /// The version of the account after the event.
         version: u64,
         /// The event's position in the log.
         position: u64,
@@ -154,22 +154,18 @@ pub fn verify_bundle_with(
     mut step: impl FnMut(VerificationStep),
 ) -> Result<BundleVerification, IntegrityFault> {
     let bundle: Bundle =
-        serde_json::from_slice(bytes).map_err(|error| IntegrityFault::new(format!("it is no bundle: {error}")))?;
+        serde_json::from_slice(bytes).map_err(|error| IntegrityFault::new(format!("it is not a bundle: {error}")))?;
     if bundle.format != FORMAT {
-        return Err(IntegrityFault::new(format!(
-            "its format is {:?}, and {FORMAT:?} is what can be read",
-            bundle.format
-        )));
+        return Err(IntegrityFault::new(format!("its format is {:?}, but only {FORMAT:?} can be read", bundle.format)));
     }
     let signer = &Signer::parse_expected(&bundle.public_key, signer)?;
     if bundle.source != transparency_log::event_source(&signer.name) {
         return Err(IntegrityFault::new(format!(
-            "its events say they are from {}, and {} signed it",
+            "its events are from {}, but {} signed it",
             bundle.source, signer.name
         )));
     }
-    let unsigned =
-        |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not to be believed: {cause}"));
+    let unsigned = |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not valid: {cause}"));
     let checkpoint = signer.verify_note(&bundle.checkpoint).map_err(unsigned("checkpoint"))?;
     let checkpoint =
         LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
@@ -191,12 +187,12 @@ pub fn verify_bundle_with(
         let record = check_event(proved, &bundle.source, &checkpoint).map_err(at)?;
         let (version, previous) = (record.version, record.previous);
         if record.stream != StreamId::Account(account) {
-            return Err(at(format!("it is of {}, not of {account}", cloud_event::subject(record.stream))));
+            return Err(at(format!("it belongs to {}, not to {account}", cloud_event::subject(record.stream))));
         }
         if version != last.0 + 1 || previous != last.1 {
             return Err(at(format!(
-                "it is version {version} after position {previous}, where version {} after position {} should be: \
-                 something is left out, or out of order",
+                "it is version {version} after position {previous}, but version {} after position {} is expected: \
+                 events are missing or out of order",
                 last.0 + 1,
                 last.1
             )));
@@ -207,7 +203,7 @@ pub fn verify_bundle_with(
     }
     if head != head_text(&signer.name, account, last.0, last.1, checkpoint.size) {
         return Err(IntegrityFault::new(format!(
-            "the log signed another end of this history than version {} at position {}: something is left out at the end",
+            "the log signed another end of this history than version {} at position {}: events at the end are missing",
             last.0, last.1
         )));
     }
@@ -223,16 +219,16 @@ pub fn verify_bundle_with(
 /// The record of an event, if its bytes are in the log and match the event.
 fn check_event(proved: &ProvedEvent, source: &str, checkpoint: &LogCheckpoint) -> Result<JournalRecord, String> {
     let ProvedEvent { record, proof, event } = proved;
-    let stored = STANDARD.decode(record).map_err(|_| "its record is no base64")?;
+    let stored = STANDARD.decode(record).map_err(|_| "its record is not base64")?;
     let record = journal::decode_record(&stored).map_err(|error| error.to_string())?;
     let hash = |hash: &String| STANDARD.decode(hash).ok().and_then(|hash| hash.as_array().copied());
     let proof: Option<Vec<[u8; 32]>> = proof.iter().map(hash).collect();
-    let proof = proof.ok_or("its proof has a hash that is none")?;
+    let proof = proof.ok_or("its proof has an invalid hash")?;
     if root_from_inclusion_proof(&stored, record.position, checkpoint.size, &proof) != Some(checkpoint.root) {
         return Err(format!("its proof does not lead to the root of the checkpoint (position {})", record.position));
     }
     if event.get().as_bytes() != cloud_event::to_json_line(&record, source) {
-        return Err(format!("what it says is not what its record says (position {})", record.position));
+        return Err(format!("its event differs from its record (position {})", record.position));
     }
     Ok(record)
 }

@@ -18,7 +18,7 @@ pub struct AccountFilter {
     pub prefix: String,
 }
 
-/// A row of the account list; the fields stand in this order.
+/// An entry of the account list; the fields keep this order.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountRow {
@@ -30,7 +30,7 @@ pub struct AccountRow {
     /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
     #[schema(minimum = 1, maximum = 4)]
     pub(crate) online_status: u8,
-    /// How many events its history has.
+    /// The version: the number of events in the account's history.
     pub(crate) version: u64,
 }
 

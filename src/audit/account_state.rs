@@ -26,18 +26,18 @@ pub struct AccountWithCauses {
     last_request: Option<CausingEvent>,
 }
 
-/// How an account stands; the fields stand in this order.
+/// The state of an account; the fields keep this order.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AccountState)]
 pub struct AccountStateView<'a> {
     /// The account number.
     pub(crate) whats_app: String,
-    /// How many events its history has.
+    /// The version: the number of events in the account's history.
     pub(crate) version: u64,
-    /// The position of the last of them in the journal.
+    /// The position of its last event in the journal.
     pub(crate) position: String,
-    /// When that was.
+    /// The time of its last event.
     #[schema(format = DateTime)]
     pub(crate) updated: &'a str,
     /// 1 normal, 2 banned.
@@ -46,27 +46,27 @@ pub struct AccountStateView<'a> {
     /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
     #[schema(minimum = 1, maximum = 4)]
     pub(crate) online_status: u8,
-    /// Why it is offline or banned: `1001`, `1002`, or a gateway's own words; empty where there is nothing to say.
+    /// Why it is offline or banned: `1001`, `1002`, or the gateway's own text; empty if there is no reason.
     pub(crate) reason: &'a str,
-    /// The gateway's scan or pairing id of the last session; empty where there is none.
+    /// The gateway's scan or pairing id of the last session; empty if there is none.
     pub(crate) instance_code: &'a str,
     /// The name of the gateway that serves it.
     #[schema(schema_with = gateway_schema)]
     pub(crate) gateway: &'static str,
-    /// The calls to register it, or to take that back, in the 72 hours up to the last of them; a provider takes ten.
+    /// The calls that registered or deregistered it in the 72 hours before the last one. The provider's limit is ten.
     register_calls: usize,
-    /// The event that made `status` or `onlineStatus` what they are; null if none did.
+    /// The event that set the current `status` and `onlineStatus`; null if there is none.
     #[schema(required)]
     #[serde(rename = "since")]
     status_cause: Option<&'a CausingEvent>,
-    /// The last event that a caller or an operator asked for; null if there is none.
+    /// The last event that a caller or an operator requested; null if there is none.
     #[schema(required)]
     #[serde(rename = "asked")]
     last_request: Option<&'a CausingEvent>,
-    /// The registration that waits for a code; null if none does.
+    /// The registration that waits for a code; null if there is none.
     #[schema(required)]
     pub(crate) registration: Option<RegistrationView<'a>>,
-    /// What was imported; null if nothing was.
+    /// The imported content; null if there is none.
     #[schema(required)]
     pub(crate) content: Option<ContentView<'a>>,
 }
@@ -86,43 +86,43 @@ fn gateway_schema() -> Object {
 #[serde(rename_all = "camelCase")]
 #[schema(as = WaitingRegistration)]
 pub(crate) struct RegistrationView<'a> {
-    /// The task id that the caller was given.
+    /// The task id that the caller received.
     task: u32,
     /// 0 sms, 1 voice, 2 missed call, 3 internal verification.
     verify_type: u8,
     /// 1 personal, 2 business.
     account_type: u8,
-    /// The calling code, as in `+86`.
+    /// The calling code, such as `+86`.
     area_code: String,
     /// ISO 3166-1 alpha-2.
     country_code: &'a str,
-    /// Until when a code is waited for, by the clock as it was when the registration was asked for. It ends by elapsed
-    /// time, wherever the clock is set meanwhile.
+    /// The deadline for a code, by the clock at the request. The registration ends by elapsed time, even if the clock
+    /// is changed.
     #[schema(format = DateTime)]
     expires_at: String,
     /// Whether a code is on its way to the phone.
     code_sent: bool,
-    /// Codes that were refused.
+    /// The number of rejected codes.
     attempts: u32,
 }
 
-/// An event as the cause of something.
+/// The event that caused something.
 #[derive(Clone, Serialize, ToSchema)]
 #[schema(as = Cause)]
 struct CausingEvent {
-    /// When.
+    /// The time.
     #[schema(format = DateTime)]
     time: String,
-    /// Its place in the account's history.
+    /// The version of the account after this event.
     version: u64,
-    /// Its position in the journal.
+    /// The position in the journal.
     id: String,
-    /// What happened, as in `muster.account.came_online.v1`.
+    /// The event type, such as `muster.account.came_online.v1`.
     #[serde(rename = "type")]
     kind: String,
-    /// Who asked.
+    /// The requester.
     origin: String,
-    /// In which request; left out where there was none.
+    /// The request id; left out if there was no request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     requestid: Option<String>,
@@ -132,12 +132,12 @@ struct CausingEvent {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FieldChange)]
 pub struct FieldChange {
-    /// Which, as in the account's state; nested ones with dots.
+    /// The field's name in the account's state; nested names are joined with dots.
     pub(crate) field: String,
-    /// Its value in the one version.
+    /// The value in the first version.
     #[schema(required)]
     pub(crate) from: Value,
-    /// Its value in the other.
+    /// The value in the second version.
     #[schema(required)]
     pub(crate) to: Value,
 }

@@ -174,11 +174,12 @@ pub fn restore(
     let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let device = |path: &Path| fs::metadata(path).map(|it| it.dev());
     if to.exists() && device(to).ok() != device(above).ok() {
-        let source = std::io::Error::other("something is mounted there; name a directory below it");
+        let source = std::io::Error::other("it is a mount point; name a directory below it");
         return Err(failed("restore into", to)(source));
     }
     // A temporary directory with a unique name; it is deleted unless it is moved into place.
-    let beside = TempDir::with_prefix_in(".muster-restoring-", above).map_err(failed("write beside", to))?;
+    let beside =
+        TempDir::with_prefix_in(".muster-restoring-", above).map_err(failed("write a temporary file beside", to))?;
     let made = beside.path().join("data");
     let restored = restore_into_temporary(backup, &made, signer, at, progress)?;
     // A rename replaces a missing or an empty directory; anything else is rejected.
@@ -196,7 +197,7 @@ fn restore_into_temporary(
 ) -> Result<RestoreReport, Error> {
     let mut frames = BackupReader::open(backup)?;
     let Some((b'h', _, header)) = frames.next_frame()? else {
-        return Err(IntegrityFault::new("it does not begin with a header").into());
+        return Err(IntegrityFault::new("it has no header").into());
     };
     let header: BackupHeader = serde_json::from_slice(&header)
         .map_err(|error| IntegrityFault::new(format!("its header is malformed: {error}")))?;
@@ -204,18 +205,18 @@ fn restore_into_temporary(
     let id: StoreId = header.store.parse().map_err(|_| IntegrityFault::new("its store has no id"))?;
     let store = Store::create_with_id(directory, &config::Settings::default().store, id)?;
     if transparency_log::log_name(&store) != named.name {
-        return Err(IntegrityFault::new(format!("it is of the store {id}, and signed for {}", named.name)).into());
+        return Err(IntegrityFault::new(format!("it is from the store {id}, but signed for {}", named.name)).into());
     }
     let mut journal = JournalRestorer::new(store.clone());
     let end = loop {
         let sha256 = encode_hex(&frames.digest.clone().finalize());
         let Some((kind, key, value)) = frames.next_frame()? else {
-            return Err(IntegrityFault::new("it ends before its last frame: it was cut off").into());
+            return Err(IntegrityFault::new("it is truncated: the last frame is missing").into());
         };
         match kind {
             b'b' => {
                 let first = key.as_array().map(|key| u64::from_be_bytes(*key));
-                let first = first.ok_or_else(|| IntegrityFault::new("a block in it has no position"))?;
+                let first = first.ok_or_else(|| IntegrityFault::new("one of its blocks has no position"))?;
                 journal.append_block(first, value)?;
                 progress(first);
             }
@@ -225,13 +226,13 @@ fn restore_into_temporary(
         }
     };
     if frames.next_frame()?.is_some() {
-        return Err(IntegrityFault::new("something follows its last frame").into());
+        return Err(IntegrityFault::new("it has data after its last frame").into());
     }
     let (size, root) = journal.finish()?;
     let (checkpoint, note) = end;
     if (checkpoint.size, checkpoint.root) != (size, root) {
         return Err(IntegrityFault::new(format!(
-            "it has {size} facts with the root {}, and its checkpoint says {} with {}",
+            "it has {size} events with the root {}, but its checkpoint has {} with {}",
             encode_hex(&root.0),
             checkpoint.size,
             encode_hex(&checkpoint.root.0)
@@ -257,8 +258,8 @@ fn restore_row(store: &Store, key: &[u8], value: &[u8]) -> Result<(), Error> {
     let (table, key) =
         key.iter().position(|byte| *byte == b'/').map_or((key, &[][..]), |at| (&key[..at], &key[at + 1..]));
     let known = Table::ALL.into_iter().find(|known| known.name().as_bytes() == table);
-    let table =
-        known.ok_or_else(|| IntegrityFault::new(format!("it has a table {:?}", String::from_utf8_lossy(table))))?;
+    let table = known
+        .ok_or_else(|| IntegrityFault::new(format!("it has an unknown table {:?}", String::from_utf8_lossy(table))))?;
     Ok(store.put(table, key, value)?)
 }
 
@@ -267,16 +268,15 @@ fn check_trailer(end: &[u8], sha256: &str, signer: &Signer) -> Result<(LogCheckp
     let end: BackupTrailer = serde_json::from_slice(end)
         .map_err(|error| IntegrityFault::new(format!("its last frame is malformed: {error}")))?;
     if end.sha256 != sha256 {
-        return Err(IntegrityFault::new("its bytes are not those that were signed"));
+        return Err(IntegrityFault::new("its bytes are not the signed ones"));
     }
-    let unsigned =
-        |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not to be believed: {cause}"));
+    let unsigned = |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not valid: {cause}"));
     let signed = signer.verify_note(&end.signature).map_err(unsigned("signature"))?;
     let checkpoint = signer.verify_note(&end.checkpoint).map_err(unsigned("checkpoint"))?;
     let checkpoint =
         LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
     if signed != signed_text(signer, &end.sha256, &end.checkpoint) || checkpoint.origin != signer.name {
-        return Err(IntegrityFault::new("what is signed is not what its last frame says"));
+        return Err(IntegrityFault::new("the signed text differs from its last frame"));
     }
     Ok((checkpoint, end.checkpoint))
 }
@@ -343,7 +343,7 @@ impl<R: Read> BackupReader<R> {
         let mut magic = Vec::new();
         read_up_to(&mut backup, MAGIC.len(), &mut magic)?;
         if magic != MAGIC {
-            return Err(IntegrityFault::new("it is no backup of muster, or of a newer one").into());
+            return Err(IntegrityFault::new("it is not a Muster backup, or is from a newer version").into());
         }
         Ok(BackupReader { backup, digest: Sha256::new_with_prefix(MAGIC), count: 0 })
     }
@@ -351,7 +351,7 @@ impl<R: Read> BackupReader<R> {
     /// The next frame; `None` at the end.
     pub(super) fn next_frame(&mut self) -> Result<Option<BackupFrame>, Error> {
         self.count += 1;
-        let cut_off = || IntegrityFault::new(format!("it ends within frame {}: it was cut off", self.count));
+        let cut_off = || IntegrityFault::new(format!("it is truncated within frame {}", self.count));
         let mut frame = Vec::new();
         read_up_to(&mut self.backup, FRAME_HEADER_BYTES, &mut frame)?;
         if frame.is_empty() {

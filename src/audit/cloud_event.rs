@@ -23,7 +23,7 @@ use super::rfc3339::format_rfc3339;
 use crate::domain::{EventType, GatewayKind};
 use crate::journal::{JournalEvent, JournalRecord, Origin, Principal, StreamId};
 
-/// A fact of the journal as a CloudEvent 1.0; the attributes stand in this order.
+/// An event of the journal as a CloudEvent 1.0; the attributes keep this order.
 #[derive(Serialize, ToSchema)]
 pub struct CloudEvent<'a> {
     /// `1.0`.
@@ -31,9 +31,9 @@ pub struct CloudEvent<'a> {
     /// The position in the journal, from 1.
     #[schema(pattern = "^[1-9][0-9]*$")]
     pub(crate) id: String,
-    /// The store, as in `urn:muster:0123456789abcdef`.
+    /// The store, such as `urn:muster:0123456789abcdef`.
     source: &'a str,
-    /// What happened, as in `muster.account.came_online.v1`.
+    /// The event type, such as `muster.account.came_online.v1`.
     #[serde(rename = "type")]
     pub(crate) kind: String,
     /// What happened, as a type; `None` if this program does not know it.
@@ -41,17 +41,18 @@ pub struct CloudEvent<'a> {
     pub(crate) event_type: Option<EventType>,
     /// The account number, or `administration`.
     pub(crate) subject: String,
-    /// When, in UTC, to the microsecond.
+    /// The time in UTC, to the microsecond.
     #[schema(format = DateTime)]
     pub(crate) time: String,
-    /// The place in the subject's own history, from 1.
+    /// The version of the subject after this event, from 1.
     pub(crate) version: u64,
-    /// The position of the subject's event before; `0` for none.
+    /// The position of the subject's previous event; `0` if there is none.
     #[schema(pattern = "^[0-9]+$")]
     pub(crate) prev: String,
-    /// Who asked: `caller`, `gateway`, `operator` with the number of its API key behind a colon, or `service`.
+    /// The requester: `caller`, `gateway`, `operator` or `service`. A colon and the API key's number may follow, or the
+    /// name of the gateway.
     pub(crate) origin: String,
-    /// In which request, 32 hex digits; left out where there was none.
+    /// The request id, 32 hex digits; left out if there was no request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, pattern = "^[0-9a-f]{32}$")]
     pub(crate) requestid: Option<String>,

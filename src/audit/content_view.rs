@@ -41,11 +41,11 @@ impl PartialSchema for ContentView<'_> {
             .minimum(Some(0))
             .description(Some("1 personal, 2 business."));
         let fingerprint = ObjectBuilder::new().schema_type(Type::String).description(Some(
-            "Equal for equal content, secrets included. It is keyed, so that guesses at the secrets cannot be tried.",
+            "Equal for equal content, secrets included. It is keyed, so that guesses of the secrets cannot be tested.",
         ));
         let mut object = ObjectBuilder::new()
             .description(Some(
-                "What was imported with an account, without its secrets; null where a caller left it out.",
+                "An account's imported content without its secrets; fields that the caller left out are null.",
             ))
             .property(ACCOUNT_TYPE, account_type)
             .required(ACCOUNT_TYPE);

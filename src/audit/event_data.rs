@@ -9,144 +9,144 @@ use super::rfc3339::format_rfc3339;
 use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event};
 use crate::journal::JournalEvent;
 
-/// What there is to say of an event beside its `type`. Secrets are shown as fingerprints only.
+/// The data of an event. Secrets appear as fingerprints only.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = EventData)]
 pub(crate) enum EventData<'a> {
-    /// Of events that say all by their `type`.
+    /// Events without data.
     Empty {},
     Content(ContentView<'a>),
-    /// Of `came_online`.
+    /// Data of `came_online`.
     #[serde(rename_all = "camelCase")]
     CameOnline {
-        /// The gateway's scan or pairing id; empty where there is none.
+        /// The gateway's scan or pairing id; empty if there is none.
         instance_code: &'a str,
     },
-    /// Of `went_offline` and `banned`.
+    /// Data of `went_offline` and `banned`.
     #[serde(rename_all = "camelCase")]
     SessionEnded {
-        /// Why: `1001`, `1002`, or a gateway's own words; empty where there is nothing to say.
+        /// The reason: `1001`, `1002`, or the gateway's own text; empty if there is none.
         reason: &'a str,
         /// As in `came_online`.
         instance_code: &'a str,
     },
-    /// Of `registration_requested`.
+    /// Data of `registration_requested`.
     #[serde(rename_all = "camelCase")]
     RegistrationRequested {
-        /// The task id that the caller was given.
+        /// The task id that the caller received.
         task: u32,
         /// 0 sms, 1 voice, 2 missed call, 3 internal verification.
         verify_type: u8,
         /// 1 personal, 2 business.
         account_type: u8,
-        /// The calling code, as in `+86`.
+        /// The calling code, such as `+86`.
         area_code: String,
         /// ISO 3166-1 alpha-2.
         country_code: &'a str,
-        /// Until when a code is waited for, by the clock as it was when the registration was asked for. It ends by elapsed
-        /// time, wherever the clock is set meanwhile.
+        /// The deadline for a code, by the clock at the request. The registration ends by elapsed time, even if the
+        /// clock is changed.
         #[schema(format = DateTime)]
         expires_at: String,
     },
-    /// Of `code_submitted`.
+    /// Data of `code_submitted`.
     #[serde(rename_all = "camelCase")]
     CodeSubmitted {
         /// SHA-256 of the sealed code, in hex.
         code_fingerprint: String,
     },
-    /// Of `registration_failed`.
+    /// Data of `registration_failed`.
     #[serde(rename_all = "camelCase")]
     RegistrationFailed {
-        /// Why.
+        /// The reason.
         reason: &'a str,
-        /// Which of the registration's codes was refused, from 1; 0 where none was.
+        /// The number of the rejected code in this registration, from 1; 0 if no code was rejected.
         attempt: u32,
         /// Whether the registration waits for another code.
         still_waiting: bool,
     },
-    /// Of `secrets_erased`.
+    /// Data of `secrets_erased`.
     SecretsErased {
-        /// Why, as the operator said.
+        /// The operator's reason.
         reason: &'a str,
     },
-    /// Of `gateway_assigned`.
+    /// Data of `gateway_assigned`.
     GatewayAssigned {
-        /// Its name, as an account's `gateway` says it.
+        /// The gateway's name, as in an account's `gateway`.
         gateway: &'static str,
     },
-    /// Of `pin_kept`.
+    /// Data of `pin_kept`.
     #[serde(rename_all = "camelCase")]
     PinKept {
         /// SHA-256 of the sealed PIN, in hex.
         pin_fingerprint: String,
     },
-    /// Of `provider_called`.
+    /// Data of `provider_called`.
     ProviderCalled {
         /// `request_code`, `register` or `deregister`.
         call: &'static str,
-        /// When it was to be made.
+        /// The time for which the call was planned.
         #[schema(format = DateTime)]
         at: String,
     },
-    /// Of `projection_rebuilt`.
+    /// Data of `projection_rebuilt`.
     ProjectionRebuilt {
-        /// Which: `roster`.
+        /// The projection: `roster`.
         projection: &'a str,
-        /// Accounts that were listed otherwise before.
+        /// The number of accounts that differed before.
         differences: u64,
-        /// From where it was asked: an address and port, or `command line`.
+        /// The origin of the request: an address and port, or `command line`.
         from: &'a str,
     },
-    /// Of `backup_taken` and `restored`.
+    /// Data of `backup_taken` and `restored`.
     Backup {
-        /// The last position in it.
+        /// The last position in the backup.
         position: String,
-        /// From where it was asked.
+        /// The origin of the request.
         from: &'a str,
     },
-    /// Of `master_key_rotated`, `master_key_rotation_aborted` and `master_key_rotation_finished`.
+    /// Data of `master_key_rotated`, `master_key_rotation_aborted` and `master_key_rotation_finished`.
     MasterKeyRotated {
         /// Keys and secrets that were sealed under the new master key.
         rewrapped: u64,
-        /// From where it was asked.
+        /// The origin of the request.
         from: &'a str,
     },
-    /// Of `accounts_ordered`.
+    /// Data of `accounts_ordered`.
     AccountsOrdered {
         /// `online` or `recycle`.
         order: &'static str,
-        /// How many accounts.
+        /// The number of accounts.
         accounts: u64,
-        /// Why, as the operator said.
+        /// The operator's reason.
         reason: &'a str,
-        /// From where it was asked.
+        /// The origin of the request.
         from: &'a str,
     },
-    /// Of `reconciliation_ordered`.
+    /// Data of `reconciliation_ordered`.
     ReconciliationOrdered {
-        /// Its name, as an account's `gateway` says it.
+        /// The gateway's name, as in an account's `gateway`.
         gateway: &'static str,
-        /// Why, as the operator said.
+        /// The operator's reason.
         reason: &'a str,
-        /// From where it was asked.
+        /// The origin of the request.
         from: &'a str,
     },
     Webhook(WebhookEventData<'a>),
     ApiKey(ApiKeyEventData<'a>),
-    /// Of what a newer program wrote.
+    /// Data of an event that a newer program wrote.
     #[serde(rename_all = "camelCase")]
     Unknown {
-        /// The number of its type.
+        /// The number of the event type.
         event_type: u16,
-        /// The number of its schema.
+        /// The number of the schema.
         schema: u16,
-        /// Its bytes, in hex.
+        /// The payload, in hex.
         payload: String,
     },
 }
 
-/// What was done to a webhook: what there is to say of it.
+/// Data of an administrative event about a webhook.
 #[derive(Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WebhookAct)]
@@ -157,15 +157,15 @@ pub(crate) struct WebhookEventData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     url: Option<&'a str>,
-    /// Which kind of secret: `standard` or `app`.
+    /// The kind of secret: `standard` or `app`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     scheme: Option<&'a str>,
-    /// By which people tell secrets apart.
+    /// The public name of the secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     name: Option<&'a str>,
-    /// Until when the secret before signs too.
+    /// The end of the time in which the previous secret also signs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     grace_until: Option<String>,
@@ -173,45 +173,45 @@ pub(crate) struct WebhookEventData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     what: Option<&'a str>,
-    /// How many deliveries.
+    /// The number of deliveries.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     deliveries: Option<u64>,
-    /// Why, as the operator said.
+    /// The operator's reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<&'a str>,
-    /// From where it was asked.
+    /// The origin of the request.
     from: &'a str,
 }
 
-/// An API key that was given or revoked, without what proves it.
+/// An API key that was created or revoked, without its text.
 #[derive(Default, Serialize, ToSchema)]
 #[schema(as = ApiKeyAct)]
 pub(crate) struct ApiKeyEventData<'a> {
-    /// Its number.
+    /// The key's number.
     key: u64,
-    /// What people call it.
+    /// The key's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     name: Option<&'a str>,
-    /// What it is for.
+    /// The key's role.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     role: Option<&'static str>,
-    /// The tenant that shows it by tokens.
+    /// The tenant that uses the key through tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tenant: Option<&'a str>,
-    /// The first digits of the accounts that it is bound to.
+    /// Prefixes of the account numbers that the key is limited to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     accounts: Option<&'a [String]>,
-    /// When it ends.
+    /// The expiry.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     expires: Option<String>,
-    /// From where it was asked.
+    /// The origin of the request.
     from: &'a str,
 }
 

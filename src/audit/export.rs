@@ -28,31 +28,31 @@ pub enum ExportFormat {
     Csv,
 }
 
-/// The last line of an export, by which the file is checked without the service.
+/// The manifest: the last line of an export, which makes the file verifiable without the service.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = ExportManifest)]
 pub struct ExportManifest {
-    /// `export 1`.
+    /// The format: `export 1`.
     #[serde(rename = "muster")]
     format: String,
-    /// Events before this line.
+    /// The number of events before this line.
     events: u64,
-    /// Whether nothing was filtered out: then positions are gapless.
+    /// Whether the export has all events; then positions have no gaps.
     #[serde(rename = "complete")]
     is_complete: bool,
-    /// Whose events these are, if of one account, whose chain can be checked then.
+    /// The account, if the export has one account only. Its chain can then be verified.
     #[schema(required)]
     account: Option<String>,
     /// SHA-256 of all lines before this one, in hex.
     sha256: String,
-    /// Of each thousand lines.
+    /// SHA-256 of each thousand lines, in hex.
     parts: Vec<String>,
-    /// Who signs, as `name+id+key`.
+    /// The signer's public key, as `name+id+key`.
     public_key: String,
-    /// The log's size and root, signed.
+    /// The signed size and root of the log.
     checkpoint: String,
-    /// Over all of this but itself.
+    /// The signature of all other fields.
     signature: String,
 }
 
@@ -183,14 +183,14 @@ pub fn verify_export(mut file: impl BufRead, signer: Option<&Signer>) -> Result<
         let read = file.by_ref().take(EXPORT_LINE_BYTES).read_until(b'\n', &mut line);
         read.map_err(|source| Error::Io { what: "read the export".to_owned(), source })?;
         if line.pop() != Some(b'\n') {
-            let what = "the file ends here, before the line that proves it: it was cut off, or is no export";
+            let what = "the file is truncated before its last line, which proves it; or it is not an export";
             return Err(at(what.to_owned()).into());
         }
         if line.starts_with(br#"{"muster":"#) {
             break serde_json::from_slice(&line).map_err(|error| at(format!("the last line is malformed: {error}")))?;
         }
         let event: ExportLine =
-            serde_json::from_slice(&line).map_err(|error| at(format!("it is no event: {error}")))?;
+            serde_json::from_slice(&line).map_err(|error| at(format!("it is not an event: {error}")))?;
         chain.check_line(event).map_err(at)?;
         digests.add(&line);
     };
@@ -198,7 +198,7 @@ pub fn verify_export(mut file: impl BufRead, signer: Option<&Signer>) -> Result<
     let read = file.take(1).read_to_end(&mut rest);
     read.map_err(|source| Error::Io { what: "read the export".to_owned(), source })?;
     if !rest.is_empty() {
-        return Err(IntegrityFault::new("something follows the line that should be the last").into());
+        return Err(IntegrityFault::new("there is data after the last line").into());
     }
     Ok(check_manifest(&manifest, digests, &chain, signer)?)
 }
@@ -211,35 +211,34 @@ fn check_manifest(
 ) -> Result<ExportVerification, IntegrityFault> {
     if manifest.format != FORMAT {
         return Err(IntegrityFault::new(format!(
-            "its format is {:?}, and {FORMAT:?} is what can be read",
+            "its format is {:?}, but only {FORMAT:?} can be read",
             manifest.format
         )));
     }
     let signer = &Signer::parse_expected(&manifest.public_key, signer)?;
-    let unsigned =
-        |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not to be believed: {cause}"));
+    let unsigned = |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not valid: {cause}"));
     let checkpoint = signer.verify_note(&manifest.checkpoint).map_err(unsigned("checkpoint"))?;
     let checkpoint =
         LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
     let signed = signer.verify_note(&manifest.signature).map_err(unsigned("signature"))?;
     if signed != manifest.signed_text(&signer.name) || checkpoint.origin != signer.name {
-        return Err(IntegrityFault::new("what is signed is not what the last line says"));
+        return Err(IntegrityFault::new("the signed text differs from the last line"));
     }
     let (events, sha256, parts) = digests.finish();
     let differing = parts.iter().zip(&manifest.parts).position(|(found, signed)| found != signed);
     if let Some(part) = differing.map(|part| part as u64) {
         let (first, last) = (part * EXPORT_CHUNK_LINES + 1, ((part + 1) * EXPORT_CHUNK_LINES).min(events));
-        return Err(IntegrityFault::new(format!("lines {first} to {last} are not what was exported")));
+        return Err(IntegrityFault::new(format!("lines {first} to {last} were changed after the export")));
     }
     if (events, &sha256) != (manifest.events, &manifest.sha256) {
-        return Err(IntegrityFault::new(format!("there are {events} events, and {} were exported", manifest.events)));
+        return Err(IntegrityFault::new(format!("there are {events} events, but {} were exported", manifest.events)));
     }
     if let Some(fault) = chain.fault.as_ref().filter(|_| manifest.is_complete || manifest.account.is_some()) {
         return Err(fault.clone());
     }
     if manifest.is_complete && events != checkpoint.size {
         return Err(IntegrityFault::new(format!(
-            "it is said to be complete, and has {events} of {} events",
+            "it claims to be complete, but has {events} of {} events",
             checkpoint.size
         )));
     }
@@ -274,16 +273,16 @@ struct ExportHistories {
 impl ExportHistories {
     fn check_line(&mut self, line: ExportLine) -> Result<(), String> {
         let ExportLine { id, subject, version, prev } = line;
-        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no position"));
+        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is not a position"));
         let (position, previous) = (number(&id)?, number(&prev)?);
         if position <= self.last {
-            return Err(format!("position {position} stands after position {}", self.last));
+            return Err(format!("position {position} follows position {}", self.last));
         }
         let head = self.heads.entry(subject).or_default();
         if self.fault.is_none() && (version, previous) != (head.0 + 1, head.1) {
             self.fault = Some(IntegrityFault::new(format!(
-                "position {position} is version {version} after position {previous}, where version {} after position {} \
-                 should be: something is left out before it",
+                "position {position} is version {version} after position {previous}, but version {} after position {} \
+                 is expected: events before it are missing",
                 head.0 + 1,
                 head.1
             )));

@@ -9,37 +9,37 @@ use super::signed_note::LogCheckpoint;
 use super::{Audit, Error};
 use crate::journal::Root;
 
-/// That a fact is in the log. Hashes are in base64, in the order of RFC 6962.
+/// The proof that an event is in the log. Hashes are in base64, in the order of RFC 6962.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Inclusion)]
 pub struct InclusionProof {
-    /// The fact's position, from 1.
+    /// The event's position, from 1.
     seq: String,
-    /// The size of the log that it is proved to be in.
+    /// The size of the log that the proof is for.
     size: String,
-    /// The record as it is stored, in base64: its hash is the leaf.
+    /// The stored record in base64; its hash is the leaf.
     record: String,
     /// The hashes that lead from the leaf to the root.
     proof: Vec<String>,
-    /// The size and the root, signed (a C2SP checkpoint).
+    /// The signed size and root of the log (a C2SP checkpoint).
     checkpoint: String,
 }
 
-/// That the log at one size is the beginning of the log at a later one.
+/// The proof that the log only grew between two sizes.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Consistency)]
 pub struct ConsistencyProof {
-    /// The one size.
+    /// The smaller size.
     pub(crate) from: String,
-    /// The later one.
+    /// The larger size.
     pub(crate) to: String,
-    /// The root at the one size, in base64.
+    /// The root at the smaller size, in base64.
     pub(crate) from_root: String,
-    /// The root at the later one, in base64.
+    /// The root at the larger size, in base64.
     pub(crate) to_root: String,
-    /// The hashes that lead from the one to the other, in the order of RFC 6962.
+    /// The hashes that lead from one root to the other, in the order of RFC 6962.
     pub(crate) proof: Vec<String>,
 }
 

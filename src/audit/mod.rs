@@ -104,7 +104,8 @@ pub enum Error {
         versions: u64,
     },
     /// The account did not exist yet at that moment.
-    #[error("account {account} was not there yet; its history begins at {}", first.as_deref().unwrap_or("its first event"))]
+    #[error("account {account} did not exist then; its history begins at \
+        {}", first.as_deref().unwrap_or("its first event"))]
     BeforeFirstEvent {
         /// The account.
         account: AccountNumber,
@@ -112,7 +113,7 @@ pub enum Error {
         first: Option<String>,
     },
     /// The log has no event at this position.
-    #[error("the log has {size} facts, counted from 1, and none at {position}")]
+    #[error("the log has {size} events, from position 1, and none at {position}")]
     NotInLog {
         /// The requested position.
         position: u64,
@@ -120,22 +121,23 @@ pub enum Error {
         size: u64,
     },
     /// Signing is not possible without the log's key.
-    #[error("the log's key is not at hand, so nothing can be signed; set vault.master_key_file to the master key")]
+    #[error(
+        "nothing can be signed, because the log's key is not available; set vault.master_key_file to the master key"
+    )]
     LogKeyMissing,
     /// The saved public key is not the one of the vault.
-    #[error(
-        "the log is signed with another key than log/public-key says; restore that file, or the whole directory, from a backup"
-    )]
+    #[error("the log's key differs from log/public-key; restore that file, or the whole directory, from a backup")]
     LogKeyMismatch,
     /// The saved checkpoint is invalid.
-    #[error("the checkpoint in log/checkpoint is not to be believed: {cause}; restore it from a backup")]
+    #[error("the checkpoint in log/checkpoint is not valid: {cause}; restore it from a backup")]
     InvalidCheckpoint {
         /// The reason.
         cause: signed_note::NoteError,
     },
     /// The journal is shorter than its checkpoint says.
     #[error(
-        "the journal ends at position {head}, but its checkpoint says that {size} facts were there: what is missing is lost; restore a backup"
+        "the journal ends at position {head}, but its checkpoint has {size} events: the missing ones are lost; restore \
+         a backup"
     )]
     JournalTruncated {
         /// The number of events according to the checkpoint.
@@ -145,7 +147,8 @@ pub enum Error {
     },
     /// The journal's events differ from those that its checkpoint covers.
     #[error(
-        "the first {size} facts of the journal have the root {root}, but its checkpoint says {expected}: they were altered; restore a backup"
+        "the first {size} events of the journal have the root {root}, but its checkpoint has {expected}: they were \
+         altered; restore a backup"
     )]
     RootMismatch {
         /// How many events the checkpoint covers.

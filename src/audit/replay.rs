@@ -25,29 +25,29 @@ pub enum ReplayEnd {
     Time(Timestamp),
 }
 
-/// What a replay found.
+/// The result of a replay.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Replayed)]
 pub struct ReplayReport {
-    /// Facts that were folded.
+    /// The number of events that were folded.
     pub events: u64,
-    /// Accounts that are there after them.
+    /// The number of accounts after them.
     pub accounts: u64,
-    /// How many of these are online.
+    /// The number of online accounts.
     pub online: u64,
-    /// How many of them are banned.
+    /// The number of banned accounts.
     pub banned: u64,
-    /// How many are served otherwise than the events say; none where it was not replayed to the end.
+    /// The number of accounts whose served state differs from the events; left out unless the replay went to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub differences: Option<u64>,
-    /// The numbers of the first few of them; left out where there are none.
+    /// The first few of these accounts; left out if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     #[serde(rename = "differing")]
     pub differing_accounts: Vec<String>,
-    /// The one account that was asked for, as it stood then.
+    /// The state of the requested account at that point.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = AccountStateView, required = false)]
     pub state: Option<Value>,

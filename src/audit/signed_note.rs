@@ -26,10 +26,10 @@ pub struct Signer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     /// The text is not a signed note.
-    #[error("it is no signed note")]
+    #[error("it is not a signed note")]
     NotANote,
     /// The note has no valid signature of this signer.
-    #[error("{signer} has not signed it, or it was changed after that")]
+    #[error("{signer} did not sign it, or it was changed afterwards")]
     NotSigned {
         /// The name of the expected signer.
         signer: String,

@@ -11,22 +11,22 @@ use crate::domain::{Account, AccountNumber, Content};
 use crate::journal::{self, Journal, JournalEvent, JournalRecord};
 use crate::store::{self, Store};
 
-/// What a check without a fault found.
+/// The result of a successful verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Verified)]
 pub struct VerificationReport {
-    /// Facts, which is also the position of the last one.
+    /// The number of events, which is also the last position.
     pub events: u64,
-    /// Blocks they are in.
+    /// The number of blocks.
     pub blocks: u64,
-    /// Accounts they are of.
+    /// The number of accounts.
     pub accounts: u64,
-    /// Facts that a newer program wrote: they are in their place and proved, and what they mean is not known here.
+    /// The number of events from a newer program: they are in place and proved, but their meaning is unknown here.
     pub unknown: u64,
-    /// The root over all of them, in hex.
+    /// The root of all events, in hex.
     pub root: String,
-    /// The size of the last checkpoint that was signed, which still holds; none if none was.
+    /// The size of the last signed checkpoint, which is valid; null if there is none.
     #[schema(required)]
     pub checkpoint: Option<u64>,
 }
@@ -86,7 +86,10 @@ impl HistoryChecker {
             std::collections::hash_map::Entry::Vacant(_) => return Ok(()),
         };
         if !state.is_valid_next(event) {
-            return Err(format!("no rule allows {} for account {account} as it stands", event.definition().name));
+            return Err(format!(
+                "the rules do not allow {} in the state of account {account}",
+                event.definition().name
+            ));
         }
         state.evolve(event);
         if let Some(content) = &mut state.content {

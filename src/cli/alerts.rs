@@ -6,7 +6,7 @@ use crate::metrics::alert_rules_yaml;
 
 /// Print alerting rules for Prometheus
 ///
-/// Prints a file for Prometheus' rule_files: what to be woken for, what it means, and what to do.
+/// The output is a file for Prometheus' rule_files. Each rule says what it means and what to do.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct AlertsArgs {}

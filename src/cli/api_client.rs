@@ -27,30 +27,30 @@ use crate::service::{OfflineDirectory, RotationReport};
 /// The flags that say where to read from.
 #[derive(clap::Args)]
 pub(super) struct SourceArgs {
-    /// Ask the running service at this URL [env: MUSTER_SERVER] [default: http://127.0.0.1:8080]
+    /// Use the running service at this URL [env: MUSTER_SERVER] [default: http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
     server: Option<String>,
-    /// Read this data directory, which no service uses
+    /// Read this data directory; no service may be using it
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Read settings from this TOML file, for where the master key is
+    /// Read settings from this TOML file, to find the master key
     #[arg(long, value_name = "FILE", requires = "data_dir")]
     config: Option<PathBuf>,
-    /// Show the service the API key in this file, - for standard input [default: that in MUSTER_API_KEY]
+    /// Read the API key from this file, or from standard input for - [default: MUSTER_API_KEY]
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
     api_key_file: Option<PathBuf>,
-    /// Trust the service if a CA in this PEM file says who it is, and no other [env: MUSTER_CA_FILE]
+    /// Trust only servers with a certificate from a CA in this PEM file [env: MUSTER_CA_FILE]
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
     ca_file: Option<PathBuf>,
-    /// Show the service the certificate in this PEM file, which has its key too [env: MUSTER_CLIENT_CERT_FILE]
+    /// Present the client certificate in this PEM file, which also has its key [env: MUSTER_CLIENT_CERT_FILE]
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
     client_cert_file: Option<PathBuf>,
 }
 
-/// The flags of a verb that asks: whom, and the form in which it tells the answer.
+/// The flags of a verb that requests data: the source, and the output format.
 #[derive(clap::Args)]
 pub(super) struct RequestArgs {
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t = ListingFormat::Text)]
     pub(super) output: ListingFormat,
     #[command(flatten)]
@@ -94,7 +94,8 @@ impl SourceArgs {
                 let url = server.as_deref().unwrap_or(DEFAULT_SERVER).trim_end_matches('/').to_owned();
                 if parse_receiver_url(&url).is_none() {
                     return Err(Error::Usage(
-                        "--server (MUSTER_SERVER) must be an http or https URL without a #fragment, as in http://127.0.0.1:8080",
+                        "--server (MUSTER_SERVER) must be an http or https URL without a #fragment, such as \
+                         http://127.0.0.1:8080",
                     ));
                 }
                 let http = self
@@ -115,7 +116,7 @@ impl SourceArgs {
             None => env_var(API_KEY_VARIABLE),
         };
         let Some(key) = key else { return Ok(HeaderMap::new()) };
-        let wrong = || Error::Usage("the API key has characters that no key has; it begins with muster_");
+        let wrong = || Error::Usage("the API key has characters that keys do not have; keys begin with muster_");
         let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| wrong())?;
         value.set_sensitive(true);
         Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
@@ -131,11 +132,11 @@ impl SourceArgs {
         if let Some(path) = file(&self.ca_file, CA_FILE_VARIABLE) {
             let trusted =
                 Certificate::from_pem_bundle(&read_pem_file(&path)?).ok().filter(|trusted| !trusted.is_empty());
-            let words = "it holds no certificate of a CA; it must be PEM (BEGIN CERTIFICATE)";
+            let words = "it has no CA certificate; it must be PEM (BEGIN CERTIFICATE)";
             client = client.tls_certs_only(trusted.ok_or_else(|| unusable(&path, words))?);
         }
         if let Some(path) = file(&self.client_cert_file, CLIENT_CERT_FILE_VARIABLE) {
-            let words = "it must hold a certificate and its private key, one behind the other, both PEM";
+            let words = "it must have a certificate and its private key, one after the other, both PEM";
             client = client.identity(Identity::from_pem(&read_pem_file(&path)?).map_err(|_| unusable(&path, words))?);
         }
         Ok(client)
@@ -184,7 +185,7 @@ impl ApiClient {
         match &self.backend {
             ApiBackend::Server { http, url } => Ok((http, url)),
             ApiBackend::Directory(directory) => Err(directory.api().service().err().map_or(
-                Error::Usage("a directory takes no requests; name a running service with --server"),
+                Error::Usage("a data directory does not accept commands; name a running service with --server"),
                 Error::from,
             )),
         }
@@ -221,7 +222,9 @@ impl ApiClient {
     /// Checks that a service accepts requests; an error if it does not.
     pub(super) fn check_ready(&self) -> Result<(), Error> {
         let ApiBackend::Server { http, url } = &self.backend else {
-            return Err(Error::Usage("a directory takes no requests; name a running service with --server"));
+            return Err(Error::Usage(
+                "a data directory does not accept commands; name a running service with --server",
+            ));
         };
         let request = http.get(format!("{url}/readyz")).timeout(CLI_CONNECT_TIMEOUT);
         self.runtime.block_on(send_to_service(http, url, request, |_| Ok(())))
@@ -305,7 +308,7 @@ async fn stream_body(
     }
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
     let detail = problem["detail"].as_str().map(str::to_owned);
-    let detail = detail.unwrap_or_else(|| format!("what answered is no muster service: HTTP {status}"));
+    let detail = detail.unwrap_or_else(|| format!("the server is not a muster service: HTTP {status}"));
     Err(Error::ErrorResponse { status, detail, is_fault: problem["type"] == "urn:muster:problem:not-whole" })
 }
 
@@ -314,18 +317,18 @@ fn unreachable_error(server: &str, error: &reqwest::Error) -> Error {
     let (class, why) = client::classify_reqwest(error);
     let mend = match (class, server.starts_with("https:")) {
         (FailureClass::Tls, _) if why.contains("UnknownIssuer") => {
-            "name the file with the CA of its certificate with --ca-file (MUSTER_CA_FILE)"
+            "name the file with its certificate's CA with --ca-file (MUSTER_CA_FILE)"
         }
         (FailureClass::Tls, _) if why.contains("certificate not valid for name") => {
-            "name it in --server as its certificate does"
+            "use the host name in its certificate with --server"
         }
         (FailureClass::Tls | FailureClass::Reset, true) => {
-            "is it served over TLS, and does it want a certificate? show it one with --client-cert-file \
+            "check that it uses TLS; if it requires a client certificate, give one with --client-cert-file \
              (MUSTER_CLIENT_CERT_FILE)"
         }
         // A service that serves TLS does not answer in HTTP.
         (FailureClass::Reset | FailureClass::Network, false) => {
-            "is it running, and does it serve over TLS? then name it with https:// in --server (MUSTER_SERVER)"
+            "check that it is running; if it uses TLS, name it with https:// in --server (MUSTER_SERVER)"
         }
         (
             FailureClass::Tls
@@ -336,7 +339,7 @@ fn unreachable_error(server: &str, error: &reqwest::Error) -> Error {
             | FailureClass::TooLong
             | FailureClass::Network,
             _,
-        ) => "is it running? name it with --server, or a stopped data directory with --data-dir",
+        ) => "check that it is running; name it with --server, or a stopped data directory with --data-dir",
     };
     Error::Unreachable { server: redact_url(server), why, mend }
 }
@@ -348,7 +351,7 @@ fn broken_response_error(server: &str, error: &dyn std::error::Error) -> Error {
     while let Some(inner) = innermost.source() {
         innermost = inner;
     }
-    let mend = "what came is not the whole answer; ask again, or see with `muster verify` whether the journal is whole";
+    let mend = "the response is incomplete; retry, or check with `muster verify` that the journal is not damaged";
     Error::Unreachable { server: server.to_owned(), why: innermost.to_string(), mend }
 }
 

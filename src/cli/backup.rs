@@ -13,40 +13,40 @@ use super::signals::InterruptFlag;
 use super::{Error, output};
 use crate::api::{maintenance, operation};
 
-/// Write a backup of everything, but for the master key, to a file
+/// Back up everything except the master key to a file
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct BackupArgs {
-    /// The file to write; it must not be there yet
+    /// The file to create; it must not exist
     to: PathBuf,
     #[command(flatten)]
     source: SourceArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   muster backup /backup/muster-2026-11-25
   muster backup /backup/muster-2026-11-25 --data-dir /var/lib/muster
 
-The master key is in no backup: keep a copy of it, elsewhere.
+No backup has the master key: keep a copy of it elsewhere.
 
-Signals: SIGINT or SIGTERM ends it, and removes what was written; a second one ends it at once.
+Signals: SIGINT or SIGTERM stops the backup and removes the incomplete file. A second signal ends the process at once.
 
-Exit codes: 0 the file is whole and on the disk, 1 failed, 2 wrong usage, 130 or 143 ended by a signal. Unless it is 0
-  there is no such file.";
+Exit codes: 0 the file is complete and durable, 1 failed, 2 wrong usage, 130 or 143 ended by a signal. With any code but
+  0 there is no file.";
 
 impl BackupArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let to = &self.to;
         if to.exists() {
-            return Err(Error::Usage("there is something at the file's place already; name another file"));
+            return Err(Error::Usage("a file with this name exists; name another one"));
         }
         let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |what| move |source| Error::FileAccess { what, path: to.clone(), source };
         let interrupt = InterruptFlag::register()?;
         let open = self.source.open()?;
         // A 0600 temporary file in the target's directory; it is deleted unless it is renamed into place.
-        let mut file = NamedTempFile::with_prefix_in(".muster-backup-", above).map_err(failed("write beside"))?;
+        let mut file =
+            NamedTempFile::with_prefix_in(".muster-backup-", above).map_err(failed("write a temporary file beside"))?;
         let bar = ProgressDisplay::with_bytes("backing up");
         let write = |piece: &[u8]| {
             interrupt.check()?;

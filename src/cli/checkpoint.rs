@@ -4,13 +4,13 @@ use super::api_client::{ApiRequest, JSON, SourceArgs};
 use super::{Error, output};
 use crate::api::{log_proofs, operation};
 
-/// Print a signed checkpoint of the log: how long it is, and the root over all of it
+/// Print a signed checkpoint of the log: its size and root
 ///
-/// Keep it where the service cannot reach: a log that is altered later will not fit it.
+/// Keep it where the service cannot reach it: a log that is altered later is not consistent with it.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct CheckpointArgs {
-    /// Print the public key that checks it instead
+    /// Print the log's public key instead
     #[arg(long)]
     public_key: bool,
     #[command(flatten)]

@@ -4,11 +4,11 @@ use clap_complete::{Shell, generate};
 
 use super::{Error, output};
 
-/// Print what makes a shell complete the verbs and flags of this program
+/// Print a completion script for a shell
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CompletionsArgs {
-    /// For which shell
+    /// The shell
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }

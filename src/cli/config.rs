@@ -9,13 +9,13 @@ use super::output::{self, OutputFormat};
 use super::setting_flags::SettingFlags;
 use crate::config::SettingRow;
 
-/// Show every setting, its value, and where the value comes from
+/// List every setting with its value and source
 ///
-/// Shows what `muster serve` would work with, given the same flags, file and environment.
+/// Shows what `muster serve` would use with the same flags, file and environment.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct ConfigArgs {
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
     output: OutputFormat,
     #[command(flatten)]
@@ -38,8 +38,7 @@ impl ConfigArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let effective = self.settings.load()?;
         if let Some(variables) = effective.ignored_variable_list() {
-            let _unread =
-                writeln!(io::stderr().lock(), "muster: left alone, because they are no settings: {variables}");
+            let _unread = writeln!(io::stderr().lock(), "muster: ignored, because they are not settings: {variables}");
         }
         let rows = effective.rows;
         output::print(&match self.output {

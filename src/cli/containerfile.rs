@@ -2,10 +2,10 @@
 
 use super::{Error, output};
 
-/// Print a Containerfile that builds the service from its source
+/// Print a Containerfile that builds the service from source
 ///
-/// The image has the binary, the CAs of its system, and a user that is not root; it writes to its volume and nowhere
-/// else, so its root file system may be read-only.
+/// The image has the binary, the system's CAs and a user that is not root. It writes only to its volume, so its root
+/// file system may be read-only.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
 pub(super) struct ContainerfileArgs {}

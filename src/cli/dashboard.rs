@@ -6,7 +6,7 @@ use crate::metrics::dashboard_json;
 
 /// Print a dashboard for Grafana
 ///
-/// Prints JSON that Grafana imports; it asks there which Prometheus scrapes /metrics.
+/// The output is JSON that Grafana imports. Grafana then asks for the Prometheus that scrapes /metrics.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DashboardArgs {}

@@ -8,17 +8,16 @@ use super::{Error, logging, output, signals};
 use crate::config::{LogFormat, LogSettings};
 use crate::demo;
 
-/// Watch the product work: a dozen accounts of every fate, and a registration
+/// Watch the product work with a dozen accounts and a registration
 ///
-/// Runs the real service on a temporary directory, with a caller and a receiver of webhooks beside it.
+/// Runs the real service on a temporary directory, with a caller and a webhook receiver.
 ///
-/// Prints what is asked and what is told, as it happens. Takes a few seconds, and leaves nothing behind.
+/// Prints requests and webhooks as they happen. Takes a few seconds, and leaves nothing behind.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DemoArgs {}
 
-const EXAMPLES: &str = "\
-Exit codes: 0 everything was told as it should be, 1 something was not.";
+const EXAMPLES: &str = "Exit codes: 0 all webhooks arrived as expected, 1 they did not.";
 
 impl DemoArgs {
     pub(super) fn run(&self) -> Result<(), Error> {

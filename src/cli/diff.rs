@@ -5,15 +5,15 @@ use super::api_client::{ApiRequest, JSON, RequestArgs};
 use super::listing_output;
 use crate::api::{accounts, operation, parse_account};
 
-/// Show what changed in an account between two of its versions
+/// Compare two versions of an account
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct DiffArgs {
     /// The account's number
     number: String,
-    /// The one version
+    /// The first version
     from: u64,
-    /// The other
+    /// The second version
     to: u64,
     #[command(flatten)]
     request: RequestArgs,

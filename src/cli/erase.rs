@@ -6,26 +6,25 @@ use super::Error;
 use super::api_client::RequestArgs;
 use super::listing_output;
 
-/// Destroy an account's secrets for good; its history stays
+/// Erase an account's secrets for good; its history stays
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct EraseArgs {
-    /// The account
+    /// The account's number
     number: String,
-    /// Why; it stands in the account's history
+    /// The reason, which is recorded for good
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
     request: RequestArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   muster erase 861821726232 --reason \"the customer asked for it\"
 
-The key that the account's secrets are sealed with is destroyed: nobody opens them again. The account goes offline, and
-stays so until it is imported again. Backups that were taken before hold the key still, and so may old pages of the
-store, wrapped by the master key. It takes a running service.
+Destroys the key that seals the account's secrets, so that they cannot be read any more. The account goes offline, and
+stays offline until it is imported again. Earlier backups still have the key, wrapped by the master key; so may old
+pages of the store. Needs a running service.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 

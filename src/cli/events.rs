@@ -7,29 +7,29 @@ use super::offline_source::take_events;
 use crate::api::events::{self as journal_events, EventQuery, ReadStart};
 use crate::api::{Parameters, operation};
 
-/// Show what happened to all accounts, and to the service itself
+/// List the events of all accounts and of the service
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct EventsArgs {
-    /// Behind this position; with --follow and without it, from now on
+    /// Only events after this position; with --follow the default is new events
     #[arg(long, value_name = "POSITION")]
     after: Option<u64>,
-    /// Of these types only, with commas between: came_online,banned
+    /// Only events of these types, separated by commas: came_online,banned
     #[arg(long = "type", value_name = "TYPES")]
     types: Option<String>,
-    /// Of this account only
+    /// Only events of this account
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
-    /// From this time on: 2026-11-25 or 2026-11-25T09:30:00Z
+    /// Only events from this time on: 2026-11-25 or 2026-11-25T09:30:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Before this time
+    /// Only events before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// At most so many
+    /// Print at most this number of events
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Go on with what happens, until you stop it
+    /// Print new events as they happen, until interrupted
     #[arg(long, conflicts_with_all = ["data_dir", "limit"])]
     follow: bool,
     #[command(flatten)]

@@ -60,7 +60,7 @@ pub enum Error {
         is_fault: bool,
     },
     /// The service cannot be reached.
-    #[error("cannot ask the service at {server}: {why}; {mend}")]
+    #[error("cannot reach the service at {server}: {why}; {mend}")]
     Unreachable {
         /// The service's URL.
         server: String,
@@ -70,13 +70,13 @@ pub enum Error {
         mend: &'static str,
     },
     /// A served projection differs from what the events lead to.
-    #[error("what is served is not what the events say; POST /api/v1/projections/roster/rebuild makes it anew")]
+    #[error("the served state differs from the events; POST /api/v1/projections/roster/rebuild rebuilds it")]
     ProjectionDiffers,
     /// The receiver did not accept the test delivery.
-    #[error("the receiver did not take it")]
+    #[error("the receiver did not accept the test webhook")]
     TestNotAccepted,
     /// A confirmation was not given.
-    #[error("{waiting}, and nothing was dropped; answer yes, or say --yes")]
+    #[error("{waiting}, and nothing was dropped; answer yes, or use --yes")]
     NotConfirmed {
         /// What would have been dropped.
         waiting: String,
@@ -106,19 +106,19 @@ pub enum Error {
         source: io::Error,
     },
     /// Core dumps cannot be prevented.
-    #[error("cannot forbid core files, which would have secrets in clear: {0}")]
+    #[error("cannot prevent core files, which would have secrets in clear text: {0}")]
     CoreFiles(io::Error),
     /// The log thread cannot be started.
-    #[error("cannot start the thread that writes the log: {0}")]
+    #[error("cannot start the log thread: {0}")]
     LogThread(io::Error),
     /// The log filter is invalid.
-    #[error("log.filter is not a filter: {0}; write it as in muster=debug,warn")]
+    #[error("log.filter is not a valid filter: {0}; write it like muster=debug,warn")]
     LogFilter(#[from] ParseError),
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
     /// A signal asked the process to end.
-    #[error("ended by {name} before it was done; nothing of it is left")]
+    #[error("stopped by {name}; the incomplete result was removed")]
     Interrupted {
         /// The signal's name.
         name: &'static str,
@@ -126,10 +126,10 @@ pub enum Error {
         exit: Exit,
     },
     /// The reader of standard output has closed it.
-    #[error("nobody reads the output")]
+    #[error("the reader of the output has closed it")]
     OutputClosed,
     /// The service ended the live tail.
-    #[error("the service ended the live tail; it stops, or the connection broke")]
+    #[error("the service ended the live tail: it stops, or the connection failed")]
     LiveTailEnded,
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]

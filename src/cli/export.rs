@@ -6,23 +6,23 @@ use super::progress::ProgressDisplay;
 use super::{Error, output};
 use crate::api::{Parameters, maintenance, operation};
 
-/// Write events to standard output, as CloudEvents with a proof at the end, or as CSV
+/// Export events: CloudEvents that can be verified, or CSV
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct ExportArgs {
-    /// CloudEvents, which can be verified, or CSV
+    /// Output format; only cloudevents can be verified
     #[arg(long, value_name = "FORMAT", default_value = "cloudevents", value_parser = ["cloudevents", "csv"])]
     format: String,
-    /// Of this account only
+    /// Only events of this account
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
-    /// Of these types only, with commas between: came_online,banned
+    /// Only events of these types, separated by commas: came_online,banned
     #[arg(long = "type", value_name = "TYPES")]
     types: Option<String>,
-    /// From this time on: 2026-11-25 or 2026-11-25T09:30:00Z
+    /// Only events from this time on: 2026-11-25 or 2026-11-25T09:30:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Before this time
+    /// Only events before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     #[command(flatten)]

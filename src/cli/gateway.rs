@@ -10,7 +10,7 @@ use crate::conformance::{self, CheckReport, SuiteOptions};
 use crate::domain::{AccountNumber, escape_controls};
 use crate::limits::CHECK_TIMEOUT;
 
-/// Build a gateway of your own for the bridge
+/// Develop your own gateway for the bridge
 #[derive(clap::Args)]
 pub(super) struct GatewayArgs {
     #[command(subcommand)]
@@ -22,46 +22,45 @@ enum GatewayVerb {
     Check(GatewayCheckArgs),
 }
 
-/// Hold a gateway to each sentence of the bridge's protocol
+/// Check that a gateway conforms to the bridge protocol
 ///
-/// Plays Muster to it: sends commands to the URL, and takes its reports on the address to listen on, which is where the
-/// gateway must be told that Muster is. Without a URL the gateway fetches its commands there too.
-/// Brings the account and the one after it online, and registers the latter: the gateway must be able to do so.
+/// Plays Muster: it sends commands to the URL, and accepts reports on the address to listen on. Configure the gateway
+/// with this address. Without a URL the gateway fetches its commands there too.
+/// Brings the account and the next one online, and registers the next one. The gateway must be able to do this.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
 struct GatewayCheckArgs {
-    /// Where the gateway takes commands; without it, it fetches them
+    /// The URL to send commands to; without it, the gateway fetches them
     #[arg(value_name = "URL")]
     url: Option<String>,
     /// Play Muster on this address
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     listen: String,
-    /// The file with the secret that both sides sign with: whsec_ and base64; - for standard input
+    /// Read the shared signing secret (whsec_ and base64) from this file, or from standard input for -
     #[arg(long, value_name = "FILE")]
     secret_file: PathBuf,
-    /// A number that can come online at the gateway, as can the next one
+    /// A number that can come online at the gateway; the next number must be able to, too
     #[arg(long, value_name = "NUMBER", default_value_t = AccountNumber::EXAMPLE)]
     account: AccountNumber,
-    /// The code that is right for the number after it
+    /// The correct code for the next number
     #[arg(long, value_name = "CODE", default_value = "123456")]
     code: String,
-    /// A code that is wrong
+    /// A wrong code
     #[arg(long, value_name = "CODE", default_value = "654321")]
     wrong_code: String,
-    /// How long the gateway has for each thing that is waited for
+    /// How long to wait for each step of the gateway
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout, default_value = "10s")]
     patience: Duration,
-    /// The form of the output: text for people, or one JSON object a line
+    /// Output format: text for people, or one JSON object per line
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
     output: OutputFormat,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   muster gateway check http://127.0.0.1:9000 --secret-file bridge.secret
   muster gateway check --secret-file bridge.secret --listen 0.0.0.0:8080    a gateway that fetches its commands
 
-Exit codes: 0 it speaks the protocol, 1 it cannot be tried, 2 wrong usage, 4 it does not.";
+Exit codes: 0 the gateway conforms, 1 the check could not run, 2 wrong usage, 4 the gateway does not conform.";
 
 impl GatewayArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
@@ -76,7 +75,7 @@ impl GatewayCheckArgs {
         // Not parsed by the command line parser, whose error would repeat a password in it.
         if self.url.as_deref().is_some_and(|url| config::parse_receiver_url(url).is_none()) {
             return Err(Error::Usage(
-                "the gateway's URL must be an http or https URL without a #fragment, as in http://127.0.0.1:9000",
+                "the gateway's URL must be an http or https URL without a #fragment, such as http://127.0.0.1:9000",
             ));
         }
         logging::start(&LogSettings { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
@@ -89,7 +88,7 @@ impl GatewayCheckArgs {
             wrong_code: self.wrong_code.clone(),
             patience: self.patience,
         };
-        let announce = |address| log_writer::write_message(&format!("muster is played on http://{address}\n"));
+        let announce = |address| log_writer::write_message(&format!("playing Muster on http://{address}\n"));
         let (mut all, mut failed, mut unwritten) = (0, 0, Ok(()));
         let report = |finding: &CheckReport| {
             all += 1;
@@ -117,9 +116,9 @@ impl GatewayCheckArgs {
 
 fn parse_address(text: &str) -> Result<String, &'static str> {
     let is_address = config::is_listen_address(text);
-    is_address.then(|| text.to_owned()).ok_or("must be host:port, as in 127.0.0.1:8080 or localhost:0")
+    is_address.then(|| text.to_owned()).ok_or("must be host:port, such as 127.0.0.1:8080 or localhost:0")
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, &'static str> {
-    config::parse_duration(text).filter(|it| *it <= 6 * CHECK_TIMEOUT).ok_or("must be a duration up to 1m, as in 10s")
+    config::parse_duration(text).filter(|it| *it <= 6 * CHECK_TIMEOUT).ok_or("must be a duration up to 1m, such as 10s")
 }

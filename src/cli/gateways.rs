@@ -6,7 +6,7 @@ use serde_json::json;
 use super::api_client::{ApiRequest, JSON, RequestArgs};
 use super::{Error, listing_output};
 
-/// Show how the ways to WhatsApp are, and have their sessions compared with what is shown
+/// List the gateways and their health; start a reconciliation
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct GatewaysArgs {
@@ -21,26 +21,25 @@ enum GatewaysVerb {
     Reconcile(ReconcileArgs),
 }
 
-/// Have a gateway's sessions compared with what is shown, at once
+/// Reconcile a gateway's sessions with the account list now
 #[derive(clap::Args)]
 struct ReconcileArgs {
     /// Name of the gateway, as `muster gateways` lists it
     name: String,
-    /// Why; it stands in the history
+    /// The reason, which is recorded for good
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
     request: RequestArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  muster gateways                    how each is: up or away, accounts, calls, the last comparison, the last errors
+const EXAMPLES: &str = "Examples:
+  muster gateways                    show state, accounts, calls, last reconciliation and last errors of each
   muster gateways -o json
   muster gateways reconcile bridge --reason \"it was restored from a backup\"
 
-Sessions are compared with what is shown at the start, every gateway.reconcile_every, and when a gateway is back. It takes
-a running service.
+Muster reconciles a gateway's sessions with the account list at the start, every gateway.reconcile_every, and when the
+gateway is back. Needs a running service.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such gateway.";
 

@@ -3,9 +3,9 @@
 use super::Error;
 use super::api_client::SourceArgs;
 
-/// Ask a running service whether it takes requests, and say so by the exit code
+/// Check that a running service accepts requests
 ///
-/// Nothing is printed while it does. For probes of containers and service managers; no API key is needed.
+/// Prints nothing on success; the exit code is the result. For container and service probes. Needs no API key.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct HealthcheckArgs {
@@ -13,12 +13,11 @@ pub(super) struct HealthcheckArgs {
     source: SourceArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   muster healthcheck
   muster healthcheck --server https://localhost:8080 --ca-file ca.pem
 
-Exit codes: 0 it takes requests, 1 it does not, 2 wrong usage.";
+Exit codes: 0 the service accepts requests, 1 it does not, 2 wrong usage.";
 
 impl HealthcheckArgs {
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -8,28 +8,28 @@ use crate::api::accounts::{self, HistoryQuery};
 use crate::api::{Parameters, operation, parse_account};
 use crate::audit::HistoryOrder;
 
-/// Show what happened to an account: every event, when, and who asked
+/// List an account's events, with their times and requesters
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct HistoryArgs {
     /// The account's number
     number: String,
-    /// From this time on: 2026-11-25 or 2026-11-25T09:30:00Z
+    /// Only events from this time on: 2026-11-25 or 2026-11-25T09:30:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Before this time
+    /// Only events before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Of these types only, with commas between: came_online,banned
+    /// Only events of these types, separated by commas: came_online,banned
     #[arg(long = "type", value_name = "TYPES")]
     types: Option<String>,
-    /// At most so many
+    /// Print at most this number of events
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// The last event first
+    /// Print the newest event first
     #[arg(long, conflicts_with = "follow")]
     reverse: bool,
-    /// Go on with what happens, until you stop it
+    /// Print new events as they happen, until interrupted
     #[arg(long, conflicts_with_all = ["data_dir", "limit"])]
     follow: bool,
     #[command(flatten)]

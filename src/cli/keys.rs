@@ -12,7 +12,7 @@ use super::{Error, secret_file};
 use crate::api::api_keys::{self, CreateApiKeyRequest};
 use crate::api::operation;
 
-/// Give and take away API keys, of a running service or of a directory that none uses
+/// Create, list and revoke API keys
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct KeysArgs {
@@ -27,42 +27,42 @@ enum KeysVerb {
     Revoke(RevokeKeyArgs),
 }
 
-/// Make a key and print it; it is shown this once
+/// Create a key and print it; it is shown only once
 #[derive(clap::Args)]
 struct CreateKeyArgs {
-    /// What people call it, as in the name of the back-end that uses it
+    /// The key's name, such as the name of the back end that uses it
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// What it is for
+    /// The role, which determines the permissions
     #[arg(long, value_enum)]
     role: RoleArg,
-    /// Bind it to the accounts whose numbers begin so; may be given several times
+    /// Limit the key to accounts whose numbers begin with this; may be repeated
     #[arg(long, value_name = "PREFIX")]
     accounts: Vec<String>,
-    /// When it ends: a day as in 2027-01-01, or a time
+    /// The expiry: a day such as 2027-01-01, or a time
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
-    /// For the tenant with this id, which shows it by tenant_id, timestamp and token; the secret for them is printed
+    /// Create the key for the tenant with this id, which signs tokens with its own secret
     #[arg(long, value_name = "ID")]
     tenant: Option<String>,
-    /// The tenant's secret that there is, in a file, - for standard input; it is not printed
+    /// Read the tenant's existing secret from this file, or from standard input for -; it is not printed
     #[arg(long, value_name = "FILE", requires = "tenant")]
     tenant_secret_file: Option<PathBuf>,
     #[command(flatten)]
     request: RequestArgs,
 }
 
-/// Show all keys, without what proves them
+/// List all keys, without their texts
 #[derive(clap::Args)]
 struct ListKeysArgs {
     #[command(flatten)]
     request: RequestArgs,
 }
 
-/// Take a key away, at once
+/// Revoke a key at once
 #[derive(clap::Args)]
 struct RevokeKeyArgs {
-    /// The number of the key, which stands in it: muster_7_… is 7
+    /// The key's number, which is part of its text: muster_7_… is 7
     key: u64,
     #[command(flatten)]
     request: RequestArgs,
@@ -72,25 +72,24 @@ struct RevokeKeyArgs {
 enum RoleArg {
     /// The six documented endpoints
     Caller,
-    /// Reads, replays, backups, webhooks
+    /// Reading, replays, backups and webhooks
     Operator,
-    /// Reads
+    /// Reading
     Auditor,
-    /// Everything, keys too
+    /// Everything, including keys
     Admin,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  muster keys create --name admin --role admin                            the first key: from then on all need one
-  muster keys create --name admin --role admin --data-dir ./muster-data   likewise, while no service runs
+const EXAMPLES: &str = "Examples:
+  muster keys create --name admin --role admin                            create the first key
+  muster keys create --name admin --role admin --data-dir ./muster-data   the same, while no service is running
   muster keys create --name dispatch --role caller --accounts 8618
   muster keys create --name old-back-end --role caller --tenant 500975 --tenant-secret-file tenant.secret
   muster keys list
   muster keys revoke 7
 
-Once there is a key, every request needs one. Verbs that ask a running service show the one in the environment
-variable MUSTER_API_KEY, or in the file of --api-key-file.
+Once there is a key, every request needs one. Verbs read theirs from the environment variable MUSTER_API_KEY, or from
+the file that --api-key-file names.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such key.";
 

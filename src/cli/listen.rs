@@ -13,65 +13,64 @@ use crate::domain::escape_controls;
 use crate::receiver::{self, FaultInjector, ReceivedWebhook, ReceiverOptions, SignatureVerifier};
 use crate::{clock, config};
 
-/// Receive webhooks, show what they say, and answer as the contract wants it
+/// Receive webhooks and print them, responding as the contract requires
 ///
-/// Stands in for a caller's back-end while there is none, and shows one that is built what arrives. Takes every POST,
-/// and marks what came before (DUPLICATE) and what comes late (OUT OF ORDER).
+/// Stands in for a caller's back end, or shows its developer what arrives. Accepts every POST, and marks repeated
+/// webhooks (DUPLICATE) and late ones (OUT OF ORDER).
 ///
-/// Prints a line for each webhook on standard output, and where it listens on standard error.
+/// Prints one line per webhook on standard output, and its own URL on standard error.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
 pub(super) struct ListenArgs {
-    /// Listen on this address; port 0 takes a free one
+    /// Listen on this address; port 0 uses a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000", value_parser = parse_address)]
     listen: String,
-    /// Take only what this secret of Standard Webhooks signed, or one of several while one is exchanged for another
+    /// Accept only webhooks signed with this secret (Standard Webhooks); may be repeated
     #[arg(long, value_name = "SECRET", conflicts_with = "secret_file")]
     secret: Vec<String>,
-    /// The same, with the secret in a file
+    /// Read such a secret from this file
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Take only what has this tenant's id, signed with the app secret
+    /// Accept only webhooks with this tenant id, signed with the app secret
     #[arg(long, value_name = "ID", requires = "app")]
     tenant_id: Option<String>,
-    /// The app secret of the tenant
+    /// The tenant's app secret
     #[arg(long, value_name = "SECRET", group = "app", requires = "tenant_id")]
     app_secret: Option<String>,
-    /// The same, in a file
+    /// Read the app secret from this file
     #[arg(long, value_name = "FILE", group = "app", requires = "tenant_id")]
     app_secret_file: Option<PathBuf>,
-    /// Answer this share of what would be taken with a fault, HTTP 500: 0.1 is one in ten
+    /// Answer this share of valid webhooks with a fault, HTTP 500: 0.1 is one in ten
     #[arg(long, value_name = "SHARE", value_parser = parse_ratio)]
     fail: Option<f64>,
-    /// Let faults have this HTTP status; without --fail, all answers have it
+    /// Use this HTTP status for faults; without --fail, for all responses
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..600))]
     status: Option<u16>,
-    /// Let faults have this code in the body, and HTTP 200; without --fail, all answers have it
+    /// Use this code in the body for faults, with HTTP 200; without --fail, for all responses
     #[arg(long, value_name = "CODE")]
     code: Option<u32>,
-    /// Draw the faults by this number, to repeat a run
+    /// Use this seed for the faults, to repeat a run
     #[arg(long, value_name = "N", requires = "fail")]
     seed: Option<u64>,
-    /// Wait so long before each answer
+    /// Wait this long before each response
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     slow: Duration,
-    /// The form of the output: text for people, or one JSON object a line
+    /// Output format: text for people, or one JSON object per line
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
     output: OutputFormat,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   muster listen
   muster listen --secret-file webhook.secret --fail 0.1 --slow 2s
   muster listen --tenant-id 500975 --app-secret-file app.secret -o json
   muster serve --webhook-base-url http://127.0.0.1:9000
 
-Secrets on a command line can be read by whoever may list processes; those in files cannot.
+Other users can read secrets on the command line; secrets in files are safe from them.
 
-Answers: 200 taken, 400 no JSON object, 401 not signed as asked, 413 too long, or the fault that was drawn.
+Responses: 200 accepted, 400 not a JSON object, 401 wrong signature, 413 too long, or the chosen fault.
 
-Signals: SIGTERM or SIGINT ends it once what is under way is answered, with exit code 0.
+Signals: SIGTERM or SIGINT ends it with exit code 0, once open requests are answered.
 
 Exit codes: 0 stopped, 1 failed, 2 wrong usage.";
 
@@ -116,21 +115,21 @@ impl ListenArgs {
 
     /// Prints to standard error, because standard output has only webhooks.
     fn announce_ready(&self, address: SocketAddr, seed: u64) {
-        let seed = self.fail.map(|_| format!(", and draws faults with --seed {seed}")).unwrap_or_default();
+        let seed = self.fail.map(|_| format!(", with faults from --seed {seed}")).unwrap_or_default();
         log_writer::write_message(&format!("muster listens on http://{address}{seed}\n"));
     }
 }
 
 fn parse_address(text: &str) -> Result<String, &'static str> {
     let is_address = config::is_listen_address(text);
-    is_address.then(|| text.to_owned()).ok_or("must be host:port, as in 127.0.0.1:9000 or localhost:0")
+    is_address.then(|| text.to_owned()).ok_or("must be host:port, such as 127.0.0.1:9000 or localhost:0")
 }
 
 fn parse_ratio(text: &str) -> Result<f64, &'static str> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or("must be a number from 0 to 1, as in 0.1")
+    share.ok_or("must be a number from 0 to 1, such as 0.1")
 }
 
 fn parse_duration(text: &str) -> Result<Duration, &'static str> {
-    config::parse_duration(text).ok_or("must be a duration, as in 2s or 500ms")
+    config::parse_duration(text).ok_or("must be a duration, such as 2s or 500ms")
 }

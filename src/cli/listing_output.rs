@@ -8,14 +8,14 @@ use super::{Error, output};
 use crate::audit::{EVENT_COLUMNS, format_csv_row};
 use crate::domain::escape_controls;
 
-/// The form in which a verb prints what it found.
+/// The format in which a verb prints its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum ListingFormat {
     /// For people
     Text,
     /// One JSON value
     Json,
-    /// One JSON value a line
+    /// One JSON value per line
     Jsonl,
     /// Comma-separated values (RFC 4180) with a header; formulas get an apostrophe in front
     Csv,

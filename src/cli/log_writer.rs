@@ -137,8 +137,8 @@ impl LogBuffer {
         if lost > 0 {
             tracing::warn!(
                 lines = lost,
-                "lines of the log were lost here, because standard error was not read; see that its reader keeps up, or \
-                 log less (log.filter)"
+                "log lines were lost here, because standard error was not read; make its reader faster, or log less \
+                 (log.filter)"
             );
         }
     }

@@ -4,11 +4,11 @@ use clap_mangen::Man as Page;
 
 use super::{Error, output};
 
-/// Print a page of the manual: of this program with all its verbs, or of one verb
+/// Print a manual page, of the program or of one verb
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ManArgs {
-    /// Which verb, as in `keys create`; without one, the program
+    /// The verb, such as `keys create`; without it, the program
     #[arg(value_name = "VERB")]
     verbs: Vec<String>,
 }

@@ -141,21 +141,20 @@ enum CliVerb {
     Man(man::ManArgs),
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  muster serve                            serve on 127.0.0.1:8080, keep everything in ./muster-data
+const EXAMPLES: &str = "Examples:
+  muster serve                            serve on 127.0.0.1:8080, with the data in ./muster-data
   muster serve --config /etc/muster.toml  serve with the settings in this file
   muster demo                             watch accounts come and go, on a temporary directory
-  muster history 861821726232             what happened to an account, when, and who asked
-  muster verify --data-dir ./muster-data  check that nothing was altered or left out
-  muster webhooks show                    how the webhooks are: receivers, lag, what waits
-  muster gateways                         how the ways to WhatsApp are
-  muster keys list                        who may do what
-  muster listen                           receive webhooks, and show what they say
-  muster config                           show every setting, its value, and where the value comes from
-  muster serve --help                     flags, environment and signals
+  muster history 861821726232             list an account's events, with their times and requesters
+  muster verify --data-dir ./muster-data  verify that nothing was altered or removed
+  muster webhooks show                    show the webhooks' receivers, lag and pending deliveries
+  muster gateways                         list the gateways and their health
+  muster keys list                        list the API keys and their roles
+  muster listen                           receive webhooks and print them
+  muster config                           list every setting with its value and source
+  muster serve --help                     show flags, environment and signals
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or faulty settings, 3 not found, 4 not whole.";
+Exit codes: 0 done, 1 failed, 2 wrong usage or invalid settings, 3 not found, 4 damaged.";
 
 impl CliVerb {
     fn run(&self) -> Result<(), Error> {

@@ -88,6 +88,6 @@ pub(super) fn take_events(
 
 /// The error for a long answer that came to no end.
 fn unreadable_directory_error(problem: &Problem) -> Error {
-    let mend = "what came is not the whole answer; see with `muster verify` whether the journal is whole";
+    let mend = "the result is incomplete; check with `muster verify` that the journal is not damaged";
     Error::Unreachable { server: "the data directory".to_owned(), why: problem.detail.clone(), mend }
 }

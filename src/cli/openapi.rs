@@ -3,10 +3,10 @@
 use super::{Error, output};
 use crate::service;
 
-/// Print the description of the API: OpenAPI 3.1, in JSON
+/// Print the OpenAPI 3.1 description of the API in JSON
 ///
-/// It has every path that `muster serve` answers, and both webhooks that it sends. A running service has it at
-/// /openapi.json, and pages that show it at /docs.
+/// It has every path that `muster serve` answers, and both webhooks that it sends. A running service serves it at
+/// /openapi.json, with pages at /docs.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
 pub(super) struct OpenApiArgs {}

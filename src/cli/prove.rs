@@ -4,9 +4,9 @@ use super::api_client::{ApiRequest, JSON, SourceArgs};
 use super::{Error, output};
 use crate::api::{log_proofs, operation, parse_account};
 
-/// Write an account's whole history with its proof to standard output
+/// Export an account's whole history with its proof
 ///
-/// `muster verify --bundle` checks it, with nothing but the log's public key.
+/// `muster verify --bundle` verifies it, with nothing but the log's public key.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct ProveArgs {

@@ -6,29 +6,28 @@ use super::listing_output;
 use super::progress::ProgressDisplay;
 use crate::audit::{ReplayEnd, parse_time};
 
-/// Rebuild every state from the journal, and compare it with what is served
+/// Replay the journal, and compare the result with the served state
 ///
-/// No gateway and no receiver is asked or told anything.
+/// Contacts no gateway and no receiver.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct ReplayArgs {
-    /// Up to this position or time; then nothing is compared
+    /// Replay up to this position or time; then nothing is compared
     #[arg(long, value_name = "TIME|POSITION")]
     until: Option<String>,
-    /// Show this account as it stood then
+    /// Show the state of this account at that point
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
     #[command(flatten)]
     request: RequestArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   muster replay --data-dir /var/lib/muster
   muster replay --until 2026-11-24 --account 861821726232
 
-Exit codes: 0 what is served is what the events say, 1 failed, 2 wrong usage, 3 the account is unknown, 4 it is not, or
-  the journal is not whole.";
+Exit codes: 0 the served state matches the events, 1 failed, 2 wrong usage, 3 the account is unknown, 4 the served state
+  differs, or the journal is damaged.";
 
 impl ReplayArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
@@ -57,7 +56,7 @@ impl ReplayArgs {
 
     fn parse_until(&self) -> Result<ReplayEnd, Error> {
         let Some(text) = &self.until else { return Ok(ReplayEnd::End) };
-        let wrong = Error::Usage("--until must be a position, a time as in 2026-11-25T09:30:00Z, or a day");
+        let wrong = Error::Usage("--until must be a position, a time such as 2026-11-25T09:30:00Z, or a day");
         text.parse().map(ReplayEnd::Position).ok().or_else(|| parse_time(text).map(ReplayEnd::Time)).ok_or(wrong)
     }
 }

@@ -11,33 +11,32 @@ use super::verify::{count_reads, parse_signer};
 use crate::files::open_file;
 use crate::{audit, clock};
 
-/// Make a data directory from a backup
+/// Restore a data directory from a backup
 ///
-/// It is checked as it is read, and put in its place only when all of it is found whole; otherwise nothing is written.
+/// Verifies the backup while reading it. Creates the directory only if the whole backup is valid.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct RestoreArgs {
-    /// The backup (`muster backup`)
+    /// The backup file (`muster backup`)
     from: PathBuf,
-    /// The directory to make; empty, or not there
+    /// The directory to create; it must be empty or not exist
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
-    /// Who must have signed it: the log's public key, or a file with it; without it, the key that the backup names
+    /// The log's public key, or a file with it; by default, the key that the backup names
     #[arg(long, value_name = "KEY|FILE")]
     public_key: Option<String>,
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t = ListingFormat::Text)]
     output: ListingFormat,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   muster restore /backup/muster-2026-11-25 --data-dir /var/lib/muster
   install -m 600 -D /safe/master.key /var/lib/muster/keys/master.key
 
-Signals: SIGINT or SIGTERM ends it, and removes what was written; a second one ends it at once.
+Signals: SIGINT or SIGTERM stops the restore and removes what was written. A second signal ends the process at once.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 4 the backup is not whole; the first fault is named; 130 or 143 ended by a
+Exit codes: 0 done, 1 failed, 2 wrong usage, 4 the backup is damaged (the first fault is named), 130 or 143 ended by a
   signal.";
 
 impl RestoreArgs {

@@ -17,9 +17,9 @@ use super::{Error, logging, output, signals};
 use crate::service;
 use crate::traces::{MaskFn, TraceExporter};
 
-/// Serve the API until it is told to stop
+/// Run the service
 ///
-/// Prints `muster is ready on URL` on standard output once it answers there; the log goes to standard error.
+/// Prints `muster is ready on URL` on standard output when it accepts requests; the log goes to standard error.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct ServeArgs {
@@ -27,25 +27,24 @@ pub(super) struct ServeArgs {
     settings: SettingFlags,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   muster serve
   muster serve --listen 0.0.0.0:8080 --data-dir /var/lib/muster --webhook-base-url https://example.com
   MUSTER_LOG__FORMAT=json MUSTER_ACTORS__COMING_TIMEOUT=90s muster serve --config /etc/muster.toml
 
-Settings: each may stand in the file, in the environment, or both; the environment wins, and a flag wins over it.
-  http.listen = \"0.0.0.0:8080\" in the file is MUSTER_HTTP__LISTEN=0.0.0.0:8080 in the environment.
-  `muster config` shows all settings, and which of them are in effect.
+Settings: each can be set in the file and in the environment. The environment overrides the file, and a flag overrides
+  both. http.listen = \"0.0.0.0:8080\" in the file is MUSTER_HTTP__LISTEN=0.0.0.0:8080 in the environment.
+  `muster config` lists all settings with their sources.
 
-Signals: SIGTERM or SIGINT stops it in at most ten seconds, with exit code 0, also while it starts; what is under way is
-  finished or taken up again by the next start. A second one ends it at once, with 143 or 130, whatever hangs. Nothing
-  that was answered is lost by either. SIGHUP reads the files of TLS and log.filter again. SIGUSR1, SIGUSR2, SIGALRM and
+Signals: SIGTERM or SIGINT stops the service within ten seconds, with exit code 0, even during the start. Running work
+  is finished, or continued by the next start. A second signal ends it at once, with 143 or 130, even if it hangs.
+  Neither loses anything that was answered. SIGHUP reloads the TLS files and log.filter. SIGUSR1, SIGUSR2, SIGALRM and
   SIGPIPE do nothing.
 
-Log: nobody waits for whoever reads standard error. While it is not read, lines are lost and counted
-  (muster_log_lines_lost_total), and one line says how many once it is read again.
+Log: the service never waits for the reader of standard error. While the log is not read, lines are lost and counted
+  (muster_log_lines_lost_total). One line then reports their number.
 
-Exit codes: 0 stopped, 1 failed, 2 wrong usage or faulty settings, 4 the journal is not whole, 143 or 130 ended at once.";
+Exit codes: 0 stopped, 1 failed, 2 wrong usage or invalid settings, 4 the journal is damaged, 143 or 130 killed.";
 
 impl ServeArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
@@ -59,7 +58,7 @@ impl ServeArgs {
         let exporter = TraceExporter::start(&settings.telemetry, mask)?;
         let filter = logging::start(&settings.log, exporter.as_ref())?;
         if let Some(variables) = effective.ignored_variable_list() {
-            tracing::warn!(variables, "environment variables that are no settings are left alone");
+            tracing::warn!(variables, "ignoring environment variables that are not settings");
         }
         raise_open_file_limit(settings.http.max_connections);
         let scheme = if settings.tls.cert.is_some() { "https" } else { "http" };
@@ -80,14 +79,14 @@ fn reload_settings(flags: &SettingFlags, filter: &logging::LogFilterHandle, tls:
     let read = flags.load().map(|effective| effective.settings.log.filter);
     match read.map_err(Error::from).and_then(|text| filter.replace(&text).map(|()| text)) {
         Ok(text) => {
-            tracing::info!(target: logging::ALWAYS, filter = text, "SIGHUP: the filter of the log is read again");
+            tracing::info!(target: logging::ALWAYS, filter = text, "SIGHUP: the log filter was reloaded");
         }
         Err(error) => {
             let error = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
             tracing::warn!(
                 target: logging::ALWAYS,
                 error,
-                "SIGHUP: the filter of the log stays as it was; mend the settings and send it again"
+                "SIGHUP: the log filter was not reloaded; correct the settings and send SIGHUP again"
             );
         }
     }
@@ -109,7 +108,7 @@ fn raise_open_file_limit(connections: usize) {
         tracing::warn!(
             files,
             connections,
-            "fewer files may be open than connections (http.max_connections); raise the limit (ulimit -n)"
+            "the limit on open files is lower than http.max_connections; raise it (ulimit -n)"
         );
     }
 }
@@ -127,11 +126,11 @@ fn announce_ready(scheme: &'static str, address: SocketAddr) {
 fn notify_on_thread<E: Display>(recipient: &'static str, notify: impl FnOnce() -> Result<(), E> + Send + 'static) {
     let spawned = thread::Builder::new().name("ready".to_owned()).spawn(move || {
         if let Err(error) = notify() {
-            tracing::warn!(%error, "{recipient} was not told that the service is ready");
+            tracing::warn!(%error, "{recipient} could not be notified that the service is ready");
         }
     });
     if let Err(error) = spawned {
-        tracing::warn!(%error, "{recipient} was not told that the service is ready");
+        tracing::warn!(%error, "{recipient} could not be notified that the service is ready");
     }
 }
 

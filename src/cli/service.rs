@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use super::{Error, output};
 use crate::limits::{SERVICE_MANAGER_STOP_TIMEOUT, SERVICE_OPEN_FILES};
 
-/// Print a unit for systemd that runs the service, locked in
+/// Print a systemd unit that runs the service in a sandbox
 ///
-/// The service has a user of its own while it runs, and one directory that it writes to, /var/lib/muster.
+/// The service runs as a dynamic user, and writes only to /var/lib/muster.
 ///
-/// Its master key comes from /etc/muster/master.key, which root alone need read, its settings from
+/// Its master key comes from /etc/muster/master.key, which only root needs to read; its settings come from
 /// /etc/muster/muster.env.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
 pub(super) struct ServiceArgs {
-    /// Run this executable, by its whole path [default: this one]
+    /// The executable, as an absolute path [default: this one]
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,
 }
@@ -37,7 +37,8 @@ impl ServiceArgs {
                 source,
             })?,
         };
-        let bin = quote_path(&bin).ok_or(Error::Usage("--bin must be a whole path, as in /usr/local/bin/muster"))?;
+        let bin =
+            quote_path(&bin).ok_or(Error::Usage("--bin must be an absolute path, such as /usr/local/bin/muster"))?;
         output::print(&format_unit(&bin))
     }
 }
@@ -64,19 +65,19 @@ After=network-online.target time-sync.target
 [Service]
 Type=notify
 ExecStart={bin} serve
-# Reads the files of TLS and the filter of the log again.
+# Reloads the TLS files and the log filter.
 ExecReload=/bin/kill -HUP $MAINPID
 Environment=MUSTER_DATA_DIR=%S/muster
 Environment="MUSTER_VAULT__MASTER_KEY_COMMAND=/bin/cat %d/master.key"
 EnvironmentFile=-/etc/muster/muster.env
 LoadCredential=master.key:/etc/muster/master.key
-# A start reads what was not saved yet, however long the journal is.
+# A start after a crash may have to read a long part of the journal.
 TimeoutStartSec=infinity
 KillSignal=SIGTERM
 TimeoutStopSec={stop}
 Restart=on-failure
 RestartSec=1
-# Faulty settings, and a journal that is not whole, stay as they are until somebody looks.
+# A restart does not help with invalid settings or a damaged journal.
 RestartPreventExitStatus=2 4
 
 DynamicUser=yes

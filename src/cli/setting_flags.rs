@@ -4,19 +4,19 @@ use std::path::PathBuf;
 
 use crate::config::{EffectiveSettings, Error, FlagValue, load_from_process};
 
-/// Settings that are given most often. All others are set in the file or the environment.
+/// The settings that are given most often. All others are set in the file or the environment.
 #[derive(Clone, clap::Args)]
 pub(super) struct SettingFlags {
     /// Read settings from this TOML file [env: MUSTER_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Serve on this address; port 0 takes a free one [env: MUSTER_HTTP__LISTEN] [default: 127.0.0.1:8080]
+    /// Serve on this address; port 0 uses a free port [env: MUSTER_HTTP__LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Keep everything durable in this directory [env: MUSTER_DATA_DIR] [default: ./muster-data]
+    /// Store all data in this directory [env: MUSTER_DATA_DIR] [default: ./muster-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Send webhooks to receivers below this URL; without it, none are sent [env: MUSTER_WEBHOOKS__BASE_URL]
+    /// Send webhooks below this URL; without it, none are sent [env: MUSTER_WEBHOOKS__BASE_URL]
     #[arg(long, value_name = "URL")]
     webhook_base_url: Option<String>,
 }

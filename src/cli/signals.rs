@@ -65,8 +65,8 @@ pub(super) fn stop_on_signal(stop: CancellationToken) -> Result<(), Error> {
             tracing::info!("{name}: stopping");
             sleep(SIGNAL_EXIT_TIMEOUT).await;
             tracing::warn!(
-                "ending at once: what is under way did not end in time; nothing that was answered is lost, and the next \
-             start takes up the rest"
+                "ending at once, because running work did not finish in time; nothing that was answered is lost, and \
+                 the next start continues the work"
             );
             log_writer::write_and_flush("", LOG_FLUSH_TIMEOUT);
             low_level::exit(0);

@@ -5,29 +5,28 @@ use super::api_client::{ApiRequest, JSON, RequestArgs, query_string};
 use super::listing_output;
 use crate::api::{Parameters, accounts, operation, parse_account};
 
-/// Show how an account stands, or stood, and what made it so
+/// Show an account's state, now or in the past
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct StateArgs {
     /// The account's number
     number: String,
-    /// As it stood at this time: 2026-11-25 or 2026-11-25T09:30:00Z
+    /// Show the state at this time: 2026-11-25 or 2026-11-25T09:30:00Z
     #[arg(long, value_name = "TIME", conflicts_with = "version")]
     at: Option<String>,
-    /// As it stood after so many of its events
+    /// Show the state after this number of events
     #[arg(long, value_name = "N")]
     version: Option<u64>,
     #[command(flatten)]
     request: RequestArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   muster state 861821726232
   muster state 861821726232 --at 2026-11-24
   muster state 861821726232 --version 3 -o json
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown, or was not there yet.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown, or had no events then.";
 
 impl StateArgs {
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use super::api_client::{ApiRequest, JSON, RequestArgs};
 use super::listing_output;
 use super::progress::ProgressDisplay;
 
-/// Show how the master key is, and rotate it while the service runs
+/// Show and rotate the master key
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct VaultArgs {
@@ -24,37 +24,36 @@ enum VaultVerb {
     Rotate(RotateArgs),
 }
 
-/// Show where the master key comes from, and how far a rotation is
+/// Show the master key's source and rotation
 #[derive(clap::Args)]
 struct ShowVaultArgs {
     #[command(flatten)]
     request: RequestArgs,
 }
 
-/// Rotate the master key: seal everything under another one, while the service goes on
+/// Rotate the master key while the service runs
 #[derive(clap::Args)]
 struct RotateArgs {
-    /// The file with the new key, on the machine of the service [default: one is drawn, if the key is in a file]
+    /// The file with the new key, on the service's machine [default: generate one, if the key is in a file]
     #[arg(long, value_name = "PATH")]
     new_key_file: Option<PathBuf>,
-    /// Undo the rotation that is under way or broken off: everything is sealed with the old key again
+    /// Revert a running or failed rotation: seal everything with the old key again
     #[arg(long, conflicts_with = "new_key_file")]
     abort: bool,
     #[command(flatten)]
     request: RequestArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  muster vault rotate                                     draw a new key, and put it into the master key's file
-  (umask 077; openssl rand -hex 32 > /run/keys/new.key)   make a key oneself
+const EXAMPLES: &str = "Examples:
+  muster vault rotate                                     generate a new key, and store it in the master key's file
+  (umask 077; openssl rand -hex 32 > /run/keys/new.key)   generate a key yourself
   muster vault rotate --new-key-file /run/keys/new.key
-  muster vault rotate --abort                             undo a rotation that does not come to its end
+  muster vault rotate --abort                             revert a rotation that does not complete
   muster vault show
 
-Whatever happens meanwhile, a start with the old key or the new one goes on where it was, and finishes the rotation or
-its undoing. The last line says what to do with the key. It takes a running service; --abort also works on a data
-directory that none uses (--data-dir).
+After an interruption, a start with the old or the new key continues the rotation or its reversal. The last line of the
+output says what to do with the key. Needs a running service; --abort also works on a directory without one
+(--data-dir).
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
@@ -104,8 +103,8 @@ impl RotateArgs {
         if last["next"].is_string() {
             return listing_output::print_value(self.request.output, &last);
         }
-        let broken = "the service ended before the rotation did; its next start finishes it, and then \
-                      `muster vault rotate --abort` undoes it unless it has come to its end";
+        let broken = "the service ended before the rotation; its next start completes it. To revert it, run `muster \
+            vault rotate --abort` before it is complete";
         let detail = last["error"].as_str().unwrap_or(broken).to_owned();
         Err(Error::ErrorResponse { status: 500, detail, is_fault: false })
     }

@@ -13,39 +13,38 @@ use crate::audit::{Signer, verify_bundle, verify_export};
 use crate::files::{open_file, read_file, read_text};
 use crate::limits::{BUNDLE_FILE_BYTES, NAMED_FILE_BYTES};
 
-/// Check that nothing was altered or left out
+/// Verify that nothing was altered or removed
 ///
-/// A journal is checked from its first record to its last: every record decodes, every root fits, positions, versions
-/// and chains are gapless, every history is one that the rules allow, and the last signed checkpoint still holds.
-/// A bundle or an export is checked with nothing but the log's public key.
+/// Checks the journal from its first record to its last: records decode, roots match, positions, versions and chains
+/// have no gaps, histories follow the rules, and the last signed checkpoint holds. A bundle or an export is verified
+/// with nothing but the log's public key.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
 pub(super) struct VerifyArgs {
-    /// Check this bundle of one account (`muster prove`)
+    /// Verify this bundle of one account (`muster prove`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["export", "server", "data_dir"])]
     bundle: Option<PathBuf>,
-    /// Check this export (`muster export`)
+    /// Verify this export (`muster export`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "data_dir"])]
     export: Option<PathBuf>,
-    /// Who must have signed it: the log's public key, or a file with it; without it, the key that the file names
+    /// The log's public key, or a file with it; by default, the key that the file names
     #[arg(long, value_name = "KEY|FILE")]
     public_key: Option<String>,
     #[command(flatten)]
     request: RequestArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   muster verify --data-dir /var/lib/muster
   muster verify --bundle account.bundle.json --public-key muster.pub
   muster verify --export events.jsonl --public-key muster.pub
 
-Exit codes: 0 it is whole, 1 it cannot be read, 2 wrong usage, 4 it is not whole; the first fault is named.";
+Exit codes: 0 complete and unchanged, 1 cannot be read, 2 wrong usage, 4 damaged; the first fault is named.";
 
 impl VerifyArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         if self.public_key.is_some() && self.bundle.is_none() && self.export.is_none() {
-            return Err(Error::Usage("--public-key goes with --bundle or --export"));
+            return Err(Error::Usage("--public-key needs --bundle or --export"));
         }
         let signer = self.parse_signer()?;
         let found = if let Some(path) = &self.bundle {
@@ -86,7 +85,7 @@ pub(super) fn parse_signer(named: Option<&str>) -> Result<Option<Signer>, Error>
         true => read_text(path, NAMED_FILE_BYTES).map_err(read_error(path))?.to_string(),
         false => named.to_owned(),
     };
-    let wrong = "--public-key must be a key as GET /api/v1/log/public-key gives it (name+id+key), or a file with one";
+    let wrong = "--public-key must be a key as GET /api/v1/log/public-key returns it (name+id+key), or a file with one";
     Signer::parse(&written).map(Some).ok_or(Error::Usage(wrong))
 }
 

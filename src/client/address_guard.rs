@@ -28,7 +28,8 @@ pub struct Network {
 
 /// Why an address may not be reached. The message is the same when a URL is set and when it is used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{host} is {what}{}", if *.is_listable { "; list its network in webhooks.allow_networks if a receiver is there" } else { ", where no receiver may be" })]
+#[error("{host} is {what}{}", if *.is_listable { "; list its network in webhooks.allow_networks if a receiver is \
+    there" } else { ", which is not allowed for receivers" })]
 pub struct ForbiddenAddress {
     /// The host of the URL, and for a name also its address.
     pub host: String,
@@ -118,7 +119,7 @@ impl AddressGuard {
         }
         match refusal {
             Some(refusal) if allowed.is_empty() => {
-                Err(ForbiddenAddress { host: format!("{name}, which is at {},", refusal.host), ..refusal })
+                Err(ForbiddenAddress { host: format!("{name}, which resolves to {},", refusal.host), ..refusal })
             }
             Some(_) | None => Ok(allowed),
         }
@@ -186,7 +187,7 @@ fn kind_v4(address: Ipv4Addr) -> AddressKind {
         (10, ..) | (172, 16..=31, _) | (192, 168, _) => AddressKind::Private("a private address"),
         (100, 64..=127, _) => AddressKind::Private("an address behind a provider's NAT"),
         (192, 0, 0 | 2) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113) | (192, 88, 99) => {
-            AddressKind::Private("an address for special purposes")
+            AddressKind::Private("a special-purpose address")
         }
         (224..=239, ..) => AddressKind::Never("a multicast address"),
         (240..=255, ..) => AddressKind::Never("a reserved address"),
@@ -206,10 +207,10 @@ fn kind_v6(address: Ipv6Addr) -> AddressKind {
         // An embedded IPv4 address: mapped, compatible, translated (NAT64), 6to4.
         [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
         [0x2002, high, low, ..] => embedded(high, low),
-        [0x64, 0xff9b, 1, ..] => AddressKind::Private("an address for special purposes"),
+        [0x64, 0xff9b, 1, ..] => AddressKind::Private("a special-purpose address"),
         // Teredo, whose IPv4 address is obfuscated.
-        [0x2001, 0, ..] => AddressKind::Never("a tunnel's address"),
-        [0x2001, 0xdb8, ..] | [0x100, 0, 0, 0, ..] => AddressKind::Private("an address for special purposes"),
+        [0x2001, 0, ..] => AddressKind::Never("a tunnel address"),
+        [0x2001, 0xdb8, ..] | [0x100, 0, 0, 0, ..] => AddressKind::Private("a special-purpose address"),
         [0xfe80..=0xfebf, ..] => AddressKind::Never("a link-local address"),
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => AddressKind::Private("a private address"),
         [0xff00..=0xffff, ..] => AddressKind::Never("a multicast address"),
@@ -301,7 +302,7 @@ mod tests {
         let url = "http://localhost:1/".parse().unwrap();
         assert_eq!(AddressGuard::allow_private().check_resolved(&url).await, Ok(()));
         let words = AddressGuard::new([]).check_resolved(&url).await.unwrap_err().to_string();
-        assert!(words.starts_with("localhost, which is at ") && words.contains("a loopback address"), "{words}");
+        assert!(words.starts_with("localhost, which resolves to ") && words.contains("a loopback address"), "{words}");
         let refused = Resolver::system(Some(AddressGuard::new([]))).resolve("localhost").await.unwrap();
         assert_eq!(refused.unwrap_err().to_string(), words, "the same words when it is sent");
     }

@@ -49,7 +49,7 @@ pub(super) fn classify(mut at: Option<&(dyn Error + 'static)>) -> (FailureClass,
             None => error.source(),
         };
     }
-    (class.unwrap_or(FailureClass::Network), words.unwrap_or_else(|| "no reason is known".to_owned()))
+    (class.unwrap_or(FailureClass::Network), words.unwrap_or_else(|| "the reason is unknown".to_owned()))
 }
 
 /// The class that one error of the chain indicates, if any.

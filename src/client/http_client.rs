@@ -262,7 +262,7 @@ impl HttpClient {
     }
 
     fn timeout_error(&self, is_connecting: bool) -> Error {
-        let words = format!("there was no whole answer within {} s", self.timeout.as_secs_f64());
+        let words = format!("the complete response did not arrive within {} s", self.timeout.as_secs_f64());
         Error { class: FailureClass::Timeout, message: words, is_unsent: is_connecting }
     }
 }
@@ -286,7 +286,7 @@ impl Error {
     fn too_long(most: usize) -> Error {
         Error {
             class: FailureClass::TooLong,
-            message: format!("the answer has more than {most} bytes"),
+            message: format!("the response has more than {most} bytes"),
             is_unsent: false,
         }
     }

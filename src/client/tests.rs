@@ -79,7 +79,10 @@ async fn interim_answers_have_an_end() {
         while stream.write_all(interim(10).as_bytes()).await.is_ok() {}
     });
     let error = send(&client(options()), &url).await.err().unwrap();
-    assert_eq!((error.class, error.message.as_str()), (FailureClass::TooLong, "the answer has more than 65536 bytes"));
+    assert_eq!(
+        (error.class, error.message.as_str()),
+        (FailureClass::TooLong, "the response has more than 65536 bytes")
+    );
     timeout(PATIENCE, endless).await.expect("the connection is closed").unwrap();
 }
 

@@ -153,25 +153,28 @@ pub(super) fn check_gateways(settings: &Settings, rows: &[SettingRow]) -> Vec<Se
             GatewayKind::Bridge,
             "gateway.bridge.secret",
             gateway.bridge.secret.is_some(),
-            "is needed, because accounts are to be served by the bridge; set it to whsec_ and the base64 of 24 to 64 random bytes",
+            "is required, because settings route accounts to the bridge; set it to whsec_ and the base64 of 24 to 64 \
+             random bytes",
         ),
         (
             GatewayKind::CloudApi,
             "gateway.cloud_api.waba_id",
             cloud.waba_id.is_some(),
-            "is needed, because accounts are to be served by the Cloud API; set it to the WhatsApp Business Account's id",
+            "is required, because settings route accounts to the Cloud API; set it to the WhatsApp Business Account's \
+             id",
         ),
         (
             GatewayKind::CloudApi,
             "gateway.cloud_api.token",
             cloud.token.is_some(),
-            "is needed, because accounts are to be served by the Cloud API; set it to the access token of a system user",
+            "is required, because settings route accounts to the Cloud API; set it to the access token of a system \
+             user",
         ),
         (
             GatewayKind::CloudApi,
             "gateway.cloud_api.base_url",
             cloud.base_url.is_some(),
-            "is needed, because accounts are to be served by the Cloud API; leave it out for Meta's own",
+            "must not be empty, because settings route accounts to the Cloud API; leave it out to use Meta's server",
         ),
     ];
     let lacking = needed.into_iter().filter(|(kind, _, is_there, _)| gateway.routing.uses(*kind) && !is_there);
@@ -180,7 +183,7 @@ pub(super) fn check_gateways(settings: &Settings, rows: &[SettingRow]) -> Vec<Se
         [("gateway.bridge.url", &gateway.bridge.url), ("gateway.cloud_api.base_url", &gateway.cloud_api.base_url)];
     let open = addresses.into_iter().filter(|(_, url)| url.as_deref().is_some_and(is_cleartext));
     let open = open.map(|(name, _)| {
-        fault(name, "must begin with https://, because secrets go there; http:// is for this machine alone")
+        fault(name, "must begin with https://, because it receives secrets; http:// is allowed for this machine only")
     });
     lacking.chain(open).collect()
 }

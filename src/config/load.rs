@@ -38,13 +38,13 @@ impl EffectiveSettings {
     }
 }
 
-/// One setting, for display.
+/// One setting.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 #[schema(as = Setting)]
 pub struct SettingRow {
-    /// Its name.
+    /// The setting's name.
     pub name: &'static str,
-    /// Its value, with secrets redacted; null if it is not set.
+    /// The value, with secrets redacted; null if it is not set.
     pub value: serde_json::Value,
     /// `default`, the path of the file, the environment variable or the flag.
     pub source: String,
@@ -89,7 +89,7 @@ fn read_settings_file(path: &Path, source: &str) -> Result<SettingsFile, Setting
     let text = read_text(path, NAMED_FILE_BYTES).map_err(|error| SettingError {
         setting: "config".to_owned(),
         source: source.to_owned(),
-        problem: format!("must be a TOML file that can be read; {}: {error}", path.display()),
+        problem: format!("must be a readable TOML file; {}: {error}", path.display()),
     })?;
     Ok(SettingsFile { path: path.to_owned(), text: text.to_string() })
 }
@@ -106,7 +106,7 @@ fn merge_and_check(values: Vec<SourcedValue>, mut faults: Vec<SettingError>) -> 
             source = layers.get_metadata(value.tag()).map(|it| it.name.to_string()).unwrap_or_default();
             if kind.parse_into(&value, &mut settings).is_none() {
                 let found = if kind.is_secret() {
-                    ", not what it is".to_owned()
+                    ", which the current value is not".to_owned()
                 } else {
                     describe_found(&value, kind.is_url())
                 };
@@ -139,7 +139,7 @@ fn check_receiver_urls(settings: &Settings, rows: &[SettingRow]) -> Vec<SettingE
     let fault = |(name, url): (String, &Option<String>)| {
         let forbidden = settings.address_guard().check_url(&parse_receiver_url(url.as_ref()?)?).err()?;
         let source = rows.iter().find(|row| row.name == name).map(|row| row.source.clone()).unwrap_or_default();
-        Some(SettingError { setting: name, source, problem: format!("must be elsewhere: {forbidden}") })
+        Some(SettingError { setting: name, source, problem: format!("must point elsewhere: {forbidden}") })
     };
     urls.into_iter().chain(Channel::ALL.map(of_channel)).filter_map(fault).collect()
 }
@@ -155,7 +155,7 @@ fn check_master_key_source(settings: &Settings, rows: &[SettingRow]) -> Option<S
     let names: Vec<&str> = sources.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect();
     let [.., before, last] = names[..] else { return None };
     let source = rows.iter().find(|row| row.name == last).map(|row| row.source.clone()).unwrap_or_default();
-    let wrong = format!("says where the master key is, and so does {before}; take one of them away");
+    let wrong = format!("names a source for the master key, and so does {before}; remove one of them");
     Some(SettingError { setting: last.to_owned(), source, problem: wrong })
 }
 
@@ -163,11 +163,9 @@ fn check_master_key_source(settings: &Settings, rows: &[SettingRow]) -> Option<S
 fn check_tls_files(settings: &Settings, rows: &[SettingRow]) -> Option<SettingError> {
     let TlsSettings { cert, key, client_ca } = &settings.tls;
     let (name, wrong) = match (cert, key, client_ca) {
-        (Some(_), None, _) => ("tls.cert", "is of no use without tls.key; set that to the certificate's private key"),
-        (None, Some(_), _) => ("tls.key", "is of no use without tls.cert; set that to the key's certificate"),
-        (None, None, Some(_)) => {
-            ("tls.client_ca", "is of no use without tls.cert and tls.key; set them too, or take this one away")
-        }
+        (Some(_), None, _) => ("tls.cert", "needs tls.key; set it to the certificate's private key"),
+        (None, Some(_), _) => ("tls.key", "needs tls.cert; set it to the key's certificate"),
+        (None, None, Some(_)) => ("tls.client_ca", "needs tls.cert and tls.key; set both, or remove this setting"),
         (Some(_), Some(_), _) | (None, None, None) => return None,
     };
     let source = rows.iter().find(|row| row.name == name).map(|row| row.source.clone()).unwrap_or_default();
@@ -176,7 +174,7 @@ fn check_tls_files(settings: &Settings, rows: &[SettingRow]) -> Option<SettingEr
 
 fn error_heading(faults: usize) -> String {
     match faults {
-        1 => "one setting is faulty:".to_owned(),
-        _ => format!("{faults} settings are faulty:"),
+        1 => "one setting is invalid:".to_owned(),
+        _ => format!("{faults} settings are invalid:"),
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn describe_found(value: &Value, is_url: bool) -> String {
     }
     let redacted = redact_value(value, is_url);
     if redacted == NOT_A_URL {
-        return format!("; what is set is {NOT_A_URL}");
+        return format!("; the value is {NOT_A_URL}");
     }
     let text = redacted.to_string();
     let text = match text.char_indices().nth(SHOWN_VALUE_CHARACTERS) {

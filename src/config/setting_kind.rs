@@ -135,22 +135,26 @@ impl SettingKind {
             SettingKind::Directory(_) => "the path of a directory".to_owned(),
             SettingKind::File(_) => "the path of a file".to_owned(),
             SettingKind::Command(_) => format!(
-                "a program and its arguments, at most {MASTER_KEY_COMMAND_WORDS} words, in a list or with blanks between"
+                "a program and its arguments, at most {MASTER_KEY_COMMAND_WORDS} words, as a list or separated by \
+                 spaces"
             ),
-            SettingKind::MasterKey(_) => "a master key, which is 64 hexadecimal digits".to_owned(),
+            SettingKind::MasterKey(_) => "a master key of 64 hexadecimal digits".to_owned(),
             SettingKind::Headers(_) => format!(
-                "at most {COLLECTOR_HEADERS} headers with commas between, as in authorization=Bearer 5f0a,x-tenant=7"
+                "at most {COLLECTOR_HEADERS} headers separated by commas, such as authorization=Bearer 5f0a,x-tenant=7"
             ),
             SettingKind::Secret(_, _, words) | SettingKind::Text(_, _, words) => (*words).to_owned(),
             SettingKind::Rules(_) => format!(
-                "at most {SETTABLE_RULES} rules with commas between, each an account type or the first digits of numbers, = and a gateway, as in business=cloud_api,49=bridge"
+                "at most {SETTABLE_RULES} rules separated by commas; each is an account type or the first digits of \
+                 numbers, = and a gateway, such as business=cloud_api,49=bridge"
             ),
             SettingKind::ServiceName(_) => format!("1 to {SETTABLE_NAME_BYTES} visible ASCII characters"),
-            SettingKind::Ratio(_) => "a number from 0 to 1, as in 0.1".to_owned(),
-            SettingKind::ListenAddress(_) => "host:port, as in 127.0.0.1:8080 or localhost:0".to_owned(),
-            SettingKind::ReceiverUrl(_) => "an http or https URL without a #fragment, as in https://example.com/status".to_owned(),
+            SettingKind::Ratio(_) => "a number from 0 to 1, such as 0.1".to_owned(),
+            SettingKind::ListenAddress(_) => "host:port, such as 127.0.0.1:8080 or localhost:0".to_owned(),
+            SettingKind::ReceiverUrl(_) => "an http or https URL without a #fragment, such as \
+                https://example.com/status"
+                .to_owned(),
             SettingKind::BaseUrl(_) => {
-                "an http or https URL without query and fragment, as in https://example.com/hooks".to_owned()
+                "an http or https URL without query and fragment, such as https://example.com/hooks".to_owned()
             }
             SettingKind::Bool(_) => "true or false".to_owned(),
             SettingKind::Count(_, range) | SettingKind::Size(_, range) => {
@@ -158,21 +162,23 @@ impl SettingKind {
             }
             SettingKind::Duration(_) => {
                 let [least, most] = [SETTABLE_DURATION.start(), SETTABLE_DURATION.end()].map(|it| format_duration(*it));
-                format!("a duration from {least} to {most}, as in 10s, 500ms or 1h30m")
+                format!("a duration from {least} to {most}, such as 10s, 500ms or 1h30m")
             }
             SettingKind::Milliseconds(_, range) => {
                 format!("a whole number of milliseconds from {} to {}", range.start(), range.end())
             }
             SettingKind::Durations(_) => {
                 let most = format_duration(*SETTABLE_DURATION.end());
-                format!("at most {SETTABLE_RETRY_WAITS} durations up to {most} with commas between, as in 10s,30s,3m")
+                format!(
+                    "at most {SETTABLE_RETRY_WAITS} durations up to {most}, separated by commas, such as 10s,30s,3m"
+                )
             }
-            SettingKind::LogFilter(_) => "levels (off, error, warn, info, debug, trace) or targets with a level, those in muster with the name of a \
-                                module, at least one of them a level alone or in muster and of no span, as in info or \
-                                info,muster::webhooks=debug"
+            SettingKind::LogFilter(_) => "levels (off, error, warn, info, debug, trace) or targets with a level; \
+                targets in muster are module names, and at least one entry is a level alone or in muster and of no \
+                span, such as info or info,muster::webhooks=debug"
                 .to_owned(),
             SettingKind::Networks(_) => {
-                format!("at most {SETTABLE_NETWORKS} networks with commas between, as in 10.0.0.0/8,fd00::/8")
+                format!("at most {SETTABLE_NETWORKS} networks separated by commas, such as 10.0.0.0/8,fd00::/8")
             }
             SettingKind::Enum(place) => place(&mut Settings::default()).names(),
         }

@@ -109,7 +109,7 @@ pub(super) static SETTINGS: [SettingDefinition; 72] = [
         SettingKind::Text(
             |it| &mut it.gateway.cloud_api.version,
             is_graph_version,
-            "a version of the Graph API, as in v23.0",
+            "a version of the Graph API, such as v23.0",
         ),
     ),
     define(
@@ -117,7 +117,7 @@ pub(super) static SETTINGS: [SettingDefinition; 72] = [
         SettingKind::Text(
             |it| &mut it.gateway.cloud_api.waba_id,
             is_graph_id,
-            "the id of a WhatsApp Business Account, which is all digits",
+            "the digits of a WhatsApp Business Account's id",
         ),
     ),
     define(
@@ -125,7 +125,7 @@ pub(super) static SETTINGS: [SettingDefinition; 72] = [
         SettingKind::Secret(
             |it| &mut it.gateway.cloud_api.token,
             is_token,
-            "an access token, visible ASCII characters",
+            "an access token of visible ASCII characters",
         ),
     ),
     define(
@@ -133,7 +133,7 @@ pub(super) static SETTINGS: [SettingDefinition; 72] = [
         SettingKind::Secret(
             |it| &mut it.gateway.cloud_api.app_secret,
             is_token,
-            "the app's secret, visible ASCII characters",
+            "the app secret, in visible ASCII characters",
         ),
     ),
     define(
@@ -141,7 +141,7 @@ pub(super) static SETTINGS: [SettingDefinition; 72] = [
         SettingKind::Secret(
             |it| &mut it.gateway.cloud_api.verify_token,
             is_token,
-            "a verify token, visible ASCII characters",
+            "a verify token of visible ASCII characters",
         ),
     ),
     define(
@@ -154,7 +154,7 @@ pub(super) static SETTINGS: [SettingDefinition; 72] = [
     ),
     define(
         "gateway.cloud_api.language",
-        SettingKind::Text(|it| &mut it.gateway.cloud_api.language, is_language, "a language, as in en_US or de"),
+        SettingKind::Text(|it| &mut it.gateway.cloud_api.language, is_language, "a language, such as en_US or de"),
     ),
     define(
         "gateway.cloud_api.region",

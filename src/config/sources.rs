@@ -82,7 +82,7 @@ pub(super) fn collect_from_environment(
                 values.push(SourcedValue { setting: setting.name, value: value.into(), source });
             }
             (Some(setting), None) => {
-                let wrong = format!("must be {}, not bytes that are no text", setting.kind.describe_expected());
+                let wrong = format!("must be {}, not bytes that are not text", setting.kind.describe_expected());
                 faults.push(SettingError { setting: setting.name.to_owned(), source, problem: wrong });
             }
             (None, value) => {
@@ -130,10 +130,10 @@ fn collect_from_table(
             (Some(setting), _) if setting.kind.is_secret() => {
                 let variable = setting.variable();
                 let has_a_file = matches!(setting.kind, SettingKind::MasterKey(_));
-                let file = if has_a_file { "name a file of its own with vault.master_key_file, or " } else { "" };
+                let file = if has_a_file { "name a separate file with vault.master_key_file, or " } else { "" };
                 let wrong = format!(
-                    "is given by the environment only ({variable}): a settings file is copied, kept and read by others; \
-                     take it out of the file, and {file}set the variable"
+                    "may be set in the environment only ({variable}), because settings files are copied and read by \
+                     others; remove it from the file, and {file}set the variable"
                 );
                 faults.push(SettingError { setting: name, source, problem: wrong });
             }
@@ -153,13 +153,13 @@ fn collect_from_table(
 fn suggest_setting(name: &str, source: String, written: fn(&SettingDefinition) -> String) -> SettingError {
     let mend = match setting_list::suggest_name(name) {
         Some(setting) => format!("did you mean {}?", written(setting)),
-        None => "`muster config` shows them all".to_owned(),
+        None => "`muster config` lists all settings".to_owned(),
     };
     unknown_setting_error(name.to_owned(), source, &mend)
 }
 
 fn unknown_setting_error(setting: String, source: String, mend: &str) -> SettingError {
-    SettingError { setting, source, problem: format!("is no setting; {mend}") }
+    SettingError { setting, source, problem: format!("is not a setting; {mend}") }
 }
 
 /// Whether Kubernetes set the variable. It describes each service to every container, so a service called `muster`

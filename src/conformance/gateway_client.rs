@@ -109,13 +109,14 @@ impl GatewayClient {
                 .header("webhook-signature", secret.sign(id, at, body.as_bytes()));
         }
         let answer = request.body(body).send().await;
-        let mut answer = answer.map_err(|error| format!("no answer: {}", crate::client::classify_reqwest(&error).1))?;
+        let mut answer =
+            answer.map_err(|error| format!("no response: {}", crate::client::classify_reqwest(&error).1))?;
         let status = answer.status().as_u16();
         let mut bytes = Vec::new();
         while let Ok(Some(piece)) = answer.chunk().await {
             bytes.extend_from_slice(&piece);
             if bytes.len() > CHECK_BODY_BYTES {
-                return Err(format!("an answer of more than {CHECK_BODY_BYTES} bytes"));
+                return Err(format!("a response of more than {CHECK_BODY_BYTES} bytes"));
             }
         }
         Ok(GatewayReply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })

@@ -68,7 +68,7 @@ pub enum Error {
     #[error(transparent)]
     Service(#[from] service::Error),
     /// The HTTP client cannot be built.
-    #[error("the client cannot be made: {0}")]
+    #[error("the HTTP client cannot be created: {0}")]
     Client(reqwest::Error),
 }
 

@@ -166,7 +166,7 @@ impl GatewayRequestHandler {
         match (&head.method, head.uri.path()) {
             (&Method::POST, "/gateway/v1/reports") => match self.handle_reports(id, signature, &body) {
                 Some((status, body)) => respond(status, &body),
-                None => Err("the answer is lost, as a check wants it"),
+                None => Err("the response is dropped, as this check requires"),
             },
             (&Method::GET, "/gateway/v1/work") => respond(StatusCode::OK, &self.handle_work().await),
             (&Method::POST, "/gateway/v1/work/acks") => {
@@ -175,9 +175,11 @@ impl GatewayRequestHandler {
             }
             (method, path) => {
                 self.with_state(|state| {
-                    state.violations.push(ProtocolViolation::Format(format!("{method} {path} is nothing of Muster's")));
+                    state
+                        .violations
+                        .push(ProtocolViolation::Format(format!("{method} {path} is not an endpoint of Muster")));
                 });
-                respond(StatusCode::NOT_FOUND, &error_body("not_found", "there is nothing here"))
+                respond(StatusCode::NOT_FOUND, &error_body("not_found", "no such path"))
             }
         }
     }
@@ -185,7 +187,7 @@ impl GatewayRequestHandler {
     fn verify_signature(&self, id: &str, timestamp: &str, signature: &str, signed: &[u8]) -> Result<(), String> {
         self.secret.verify(id, timestamp, signature, signed, clock::now()).map_err(|why| why.to_string())?;
         let is_new = self.lock().seen_signatures.insert(format!("{id} {timestamp} {signature}"));
-        if is_new { Ok(()) } else { Err("the very same request came twice; sign each attempt anew".to_owned()) }
+        if is_new { Ok(()) } else { Err("an exact copy of a request arrived; sign each attempt again".to_owned()) }
     }
 
     /// Processes a batch of reports. `None` means that no answer is sent.
@@ -210,7 +212,7 @@ impl GatewayRequestHandler {
             });
             match outcome {
                 BatchOutcome::Unavailable => {
-                    Some((StatusCode::SERVICE_UNAVAILABLE, error_body("overloaded", "try again")))
+                    Some((StatusCode::SERVICE_UNAVAILABLE, error_body("overloaded", "retry later")))
                 }
                 BatchOutcome::Lost => None,
                 BatchOutcome::Gap => Some((StatusCode::CONFLICT, gap_error(first))),
@@ -301,7 +303,7 @@ impl HandlerState {
                 (self.last_sequence, recorded) = (sequence, recorded + 1);
                 self.reports.push(report);
             } else {
-                let fault = format!("sequence {sequence} came where {} was due", self.last_sequence + 1);
+                let fault = format!("sequence {sequence} arrived, but {} was expected", self.last_sequence + 1);
                 self.violations.push(ProtocolViolation::Sequence(fault));
                 return (StatusCode::CONFLICT, gap_error(self.last_sequence + 1));
             }
@@ -331,7 +333,7 @@ const REPORT_TYPES: [(&str, &[&str]); 7] = [
 
 /// Parses a body into its stream and its reports, each with its sequence.
 fn parse_batch(body: &[u8]) -> Result<(String, Vec<(u64, Value)>), String> {
-    let body: Value = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
+    let body: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
     let is_stream = |stream: &&str| (1..=64).contains(&stream.len()) && stream.bytes().all(|it| it.is_ascii_graphic());
     let stream = body.get("stream").and_then(Value::as_str).filter(is_stream);
     let stream = stream.ok_or("stream must be 1 to 64 visible ASCII characters")?.to_owned();
@@ -353,26 +355,26 @@ fn parse_report(report: &Value) -> Result<(u64, Value), String> {
     let text = |field: &str| report.get(field).and_then(Value::as_str);
     let number = |field: &str| report.get(field).and_then(Value::as_u64).filter(|number| *number > 0);
     let sequence = number("sequence").ok_or(".sequence must be a number from 1")?;
-    text("time").and_then(parse_time).ok_or(".time must be a time of RFC 3339")?;
-    let kind = text("type").ok_or(".type must be a word, as text")?;
+    text("time").and_then(parse_time).ok_or(".time must be an RFC 3339 time")?;
+    let kind = text("type").ok_or(".type must be a string of lower-case letters and underscores")?;
     // Reports of other types are accepted and ignored.
     let Some((kind, needed)) = REPORT_TYPES.iter().find(|(known, _)| *known == kind) else {
         return Ok((sequence, report.clone()));
     };
     text("account")
         .and_then(|it| it.parse::<AccountNumber>().ok())
-        .ok_or(".account must be a number's digits, as text")?;
+        .ok_or(".account must be a string with a number's digits")?;
     for field in *needed {
         let is_there = if *field == "task" { number(field).is_some() } else { text(field).is_some() };
         if !is_there {
-            return Err(format!(".{field} is missing, which {kind} must have"));
+            return Err(format!(".{field} is missing, but required in {kind}"));
         }
     }
     Ok((sequence, report.clone()))
 }
 
 fn gap_error(expected: u64) -> Value {
-    json!({"error": {"code": "gap", "message": "there is a gap in the sequences", "expected": expected}})
+    json!({"error": {"code": "gap", "message": "a sequence is missing", "expected": expected}})
 }
 
 fn error_body(code: &str, message: &str) -> Value {

@@ -94,12 +94,12 @@ impl Suite<'_> {
 
     async fn check_fetches(&self) -> CheckResult {
         let fetched = self.handler.wait_until(self.options.patience, |state| state.has_fetched.then_some(())).await;
-        fetched.ok_or_else(|| "it did not ask in time".to_owned())
+        fetched.ok_or_else(|| "it did not call in time".to_owned())
     }
 
     async fn check_signature_rejected(&self, signed: SignatureVariant) -> CheckResult {
         let reply = self.client.send(&self.build_connect(2, self.first_number), signed).await?;
-        if reply.status == 401 { Ok(()) } else { Err(format!("it was answered {}", reply.status)) }
+        if reply.status == 401 { Ok(()) } else { Err(format!("the response was {}", reply.status)) }
     }
 
     async fn check_malformed(&self) -> CheckResult {
@@ -134,7 +134,7 @@ impl Suite<'_> {
             .client
             .send(&self.build_connect(0, self.first_number), SignatureVariant::At(self.connected_at))
             .await?;
-        if reply.status == 401 { Ok(()) } else { Err(format!("it was answered {}", reply.status)) }
+        if reply.status == 401 { Ok(()) } else { Err(format!("the response was {}", reply.status)) }
     }
 
     /// Signed one second later: timestamps have whole seconds, so within the same second the request would be identical.
@@ -147,7 +147,7 @@ impl Suite<'_> {
         let sessions = self.list_sessions(1_000).await?;
         let account = self.account(0);
         let session = sessions.iter().find(|session| session.get("account") == Some(&json!(account)));
-        let session = session.ok_or("the account that is online is not in the list")?;
+        let session = session.ok_or("the online account is not in the list")?;
         let is_right = session.get("state") == Some(&json!("connected"))
             && session.get("session").is_some_and(|number| number.is_null() || *number == json!(self.first_number));
         if is_right { Ok(()) } else { Err(format!("it has {session}")) }
@@ -164,7 +164,7 @@ impl Suite<'_> {
             return Err(format!("the accounts are listed as {}", accounts.join(", ")));
         }
         let has_both = accounts.contains(&first.as_str()) && accounts.contains(&second.as_str());
-        if has_both { Ok(()) } else { Err(format!("{first} and {second} are online, and the pages have {accounts:?}")) }
+        if has_both { Ok(()) } else { Err(format!("{first} and {second} are online, but the pages have {accounts:?}")) }
     }
 
     /// All refused commands were for the third account.
@@ -175,7 +175,7 @@ impl Suite<'_> {
             .handler
             .with_state(|state| state.reports.iter().find(|it| it.get("account") == Some(&account)).cloned());
         match reported {
-            _ if is_listed => Err("a session is open that was refused".to_owned()),
+            _ if is_listed => Err("a session is open although its command was rejected".to_owned()),
             Some(report) => Err(format!("it reported {report}")),
             None => Ok(()),
         }
@@ -194,9 +194,9 @@ impl Suite<'_> {
         let taken = |state: &HandlerState| {
             state.batches.get(before + 2).filter(|batch| batch.outcome == BatchOutcome::Accepted).map(|_| ())
         };
-        self.handler.wait_until(patience, taken).await.ok_or("they did not come again in time")?;
+        self.handler.wait_until(patience, taken).await.ok_or("they were not sent again in time")?;
         let batches: Vec<ReceivedBatch> = self.handler.with_state(|state| state.batches[before..before + 3].to_vec());
-        let [one, two, three] = &batches[..] else { return Err("they did not come again".to_owned()) };
+        let [one, two, three] = &batches[..] else { return Err("they were not sent again".to_owned()) };
         if one.first_sequence != two.first_sequence || two.first_sequence != three.first_sequence {
             return Err(format!(
                 "they begin at {}, then {}, then {}",
@@ -204,7 +204,7 @@ impl Suite<'_> {
             ));
         }
         if one.id != two.id || two.id != three.id {
-            return Err("each time they have another webhook-id".to_owned());
+            return Err("each attempt has another webhook-id".to_owned());
         }
         if one.signature == two.signature || two.signature == three.signature {
             return Err("they have the same signature".to_owned());
@@ -215,7 +215,7 @@ impl Suite<'_> {
     async fn check_closed(&self) -> CheckResult {
         let account = json!(self.account(0));
         let is_listed = self.list_sessions(1_000).await?.iter().any(|session| session.get("account") == Some(&account));
-        if is_listed { Err("it is reported disconnected, and listed".to_owned()) } else { Ok(()) }
+        if is_listed { Err("it is reported disconnected, but listed".to_owned()) } else { Ok(()) }
     }
 
     /// Reports arrive in order, and a later one has arrived.
@@ -245,9 +245,9 @@ impl Suite<'_> {
         match batches.get(gap + 1) {
             Some(next) if next.first_sequence == batches[gap].first_sequence => Ok(()),
             Some(next) => {
-                Err(format!("{} was expected, and it sent from {}", batches[gap].first_sequence, next.first_sequence))
+                Err(format!("{} was expected, but it sent from {}", batches[gap].first_sequence, next.first_sequence))
             }
-            None => Err("nothing came after it".to_owned()),
+            None => Err("nothing followed it".to_owned()),
         }
     }
 
@@ -335,20 +335,20 @@ impl Suite<'_> {
                 json!({"id": id, "type": "list_sessions", "deadline": deadline, "after": after, "limit": limit});
             let GatewayReply { status, body } = self.client.send_signed(&command).await?;
             if status != 200 {
-                return Err(format!("list_sessions was answered {status}"));
+                return Err(format!("list_sessions got the response {status}"));
             }
-            let listed = body.get("sessions").and_then(Value::as_array).ok_or("the answer has no sessions")?;
+            let listed = body.get("sessions").and_then(Value::as_array).ok_or("the response has no sessions")?;
             if listed.len() > limit as usize {
                 return Err(format!("a page of {limit} has {} sessions", listed.len()));
             }
             sessions.extend(listed.iter().cloned());
             match body.get("next") {
                 None | Some(Value::Null) => return Ok(sessions),
-                Some(next) if *next == after => return Err("the same page comes again and again".to_owned()),
+                Some(next) if *next == after => return Err("the same page is repeated".to_owned()),
                 Some(next) => after = next.clone(),
             }
         }
-        Err(format!("the list does not end within {CHECK_PAGES} pages"))
+        Err(format!("the list has more than {CHECK_PAGES} pages"))
     }
 
     /// Waits for a report of this type about this account with these fields.
@@ -364,8 +364,8 @@ impl Suite<'_> {
             return Ok(());
         }
         Err(match self.handler.with_state(|state| state.reports.iter().rev().find(of_it).cloned()) {
-            Some(last) => format!("{kind} was not reported in time; the last report of the account is {last}"),
-            None => format!("{kind} was not reported in time, nor anything else of the account"),
+            Some(last) => format!("{kind} was not reported in time; the account's last report is {last}"),
+            None => format!("{kind} was not reported in time, and there is no other report of the account"),
         })
     }
 }
@@ -373,15 +373,15 @@ impl Suite<'_> {
 fn expect_accepted(reply: &GatewayReply) -> CheckResult {
     match (reply.status, reply.error_message()) {
         (202, _) => Ok(()),
-        (status, Some(message)) => Err(format!("it was answered {status}: {message}")),
-        (status, None) => Err(format!("it was answered {status}")),
+        (status, Some(message)) => Err(format!("the response was {status}: {message}")),
+        (status, None) => Err(format!("the response was {status}")),
     }
 }
 
 fn expect_error(reply: &GatewayReply, is_right: impl Fn(u16) -> bool) -> CheckResult {
     match (is_right(reply.status), reply.error_message()) {
         (true, Some(_)) => Ok(()),
-        (true, None) => Err(format!("it was answered {} without a sentence in \"error\"", reply.status)),
-        (false, _) => Err(format!("it was answered {}", reply.status)),
+        (true, None) => Err(format!("the response was {} without a message in \"error\"", reply.status)),
+        (false, _) => Err(format!("the response was {}", reply.status)),
     }
 }

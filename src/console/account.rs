@@ -36,7 +36,7 @@ pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<P
         section aria-labelledby="proof" {
             h2 #proof { "Proof" }
             p {
-                "The log is signed: that this history is whole and unaltered can be checked, here, or by anybody with the file "
+                "The log's signature proves that this history is complete and unchanged. Verify it here, or anywhere with the bundle "
                 "and " code { "muster verify --bundle" } "."
             }
             p {
@@ -91,7 +91,7 @@ async fn past_state_section(
     let shown = then.as_ref().map_or(now.version, |then| then.version);
     html! {
         section #past aria-labelledby="then" {
-            h2 #then { "As it was" }
+            h2 #then { "Past state" }
             form.slider method="get" action=(page_url) hx-get=(page_url) hx-trigger="input delay:80ms from:#version" hx-select="#then-state"
                 hx-target="#then-state" hx-swap="outerHTML" {
                 label for="version" { "Version" }
@@ -101,7 +101,7 @@ async fn past_state_section(
                 button { "Show" }
             }
             form.slider method="get" action=(page_url) {
-                label for="at" { "or at the time" }
+                label for="at" { "or the state at" }
                 input #at name="at" value=[at] placeholder="2026-11-25T09:30:00Z" spellcheck="false";
                 button { "Show" }
             }
@@ -110,7 +110,7 @@ async fn past_state_section(
                     Ok(then) => {
                         p {
                             "Version " a href=(format!("{page_url}/events/{}", then.version)) { (then.version) }
-                            ", which happened " (time_element(then.updated)) " at position " (then.position) ":"
+                            ", recorded " (time_element(then.updated)) " at position " (then.position) ":"
                         }
                         (state_fields(then))
                     }
@@ -160,7 +160,7 @@ async fn diff_section(request: &ConsolePageRequest, account: AccountNumber, now:
     let last = now.version.to_string();
     html! {
         section #diff aria-labelledby="different" {
-            h2 #different { "What is different between two versions" }
+            h2 #different { "Compare two versions" }
             form.slider method="get" action={ (page_url) "#diff" } hx-get=(page_url) hx-select="#diff" hx-target="#diff"
                 hx-swap="outerHTML" {
                 label for="from" { "from" }
@@ -172,7 +172,7 @@ async fn diff_section(request: &ConsolePageRequest, account: AccountNumber, now:
             @match found {
                 None => {}
                 Some(Err(error)) => p.error role="alert" { (error.message) },
-                Some(Ok(AccountDiff { changes, .. })) if changes.is_empty() => (empty_note("Nothing is.")),
+                Some(Ok(AccountDiff { changes, .. })) if changes.is_empty() => (empty_note("They are equal.")),
                 Some(Ok(AccountDiff { changes, .. })) => {
                     table {
                         thead { tr { th scope="col" { "field" } th scope="col" { "from" } th scope="col" { "to" } } }

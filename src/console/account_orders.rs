@@ -14,10 +14,10 @@ pub(super) fn order_fields(request: &ConsolePageRequest, accounts: &str) -> Mark
     let why = request.permission_error(Permission::Operate);
     html! {
         fieldset.order {
-            legend { "With " (accounts) }
+            legend { "Actions for " (accounts) }
             label for="reason" { "Reason" }
             input #reason name="reason" maxlength=(OPERATOR_REASON_BYTES) required disabled[why.is_some()] autocomplete="off"
-                placeholder="it stands in the history";
+                placeholder="recorded for good";
             (action_button(request, Permission::Operate, "Bring online", Some(("order", "online"))))
             (action_button(request, Permission::Operate, "Recycle", Some(("order", "recycle"))))
             (permission_note(request, Permission::Operate))
@@ -30,12 +30,12 @@ pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<Markup,
     let accounts = request.form_values("account");
     let named = AccountOrder::ALL.into_iter().find(|order| request.form_value("order") == Some(order.name()));
     let (order, operation, what) = match named {
-        Some(order @ AccountOrder::Online) => (order, operation::ORDER_ONLINE, "to be online"),
-        Some(order @ AccountOrder::Recycle) => (order, operation::ORDER_RECYCLE, "to be recycled"),
-        None => return Err(PageError::bad_request("Say what is to be done: online or recycle.")),
+        Some(order @ AccountOrder::Online) => (order, operation::ORDER_ONLINE, "will come online"),
+        Some(order @ AccountOrder::Recycle) => (order, operation::ORDER_RECYCLE, "will be recycled"),
+        None => return Err(PageError::bad_request("Choose an action: online or recycle.")),
     };
     if accounts.is_empty() {
-        return Err(PageError::bad_request("No account is selected; go back and select some."));
+        return Err(PageError::bad_request("Select at least one account: go back and select it."));
     }
     let accounts = accounts.into_iter().map(str::to_owned).collect();
     let reason = request.form_value("reason").unwrap_or_default().to_owned();
@@ -43,7 +43,7 @@ pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<Markup,
     let wanted = AccountOrderRequest { accounts, reason };
     let ordered = account_orders::order_accounts(request.api(), &call, order, wanted).await?;
     Ok(html! {
-        h1 { (format_count(ordered.accepted as u64)) " of " (format_count(ordered.results.len() as u64)) " accounts are " (what) }
+        h1 { (format_count(ordered.accepted as u64)) " of " (format_count(ordered.results.len() as u64)) " accounts " (what) }
         p { a href="/accounts" { "All accounts" } }
         table {
             thead { tr { th scope="col" { "account" } th scope="col" { "outcome" } } }

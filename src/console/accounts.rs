@@ -76,7 +76,7 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
         h1 { "Accounts" }
         (filter_form(&filter))
         @if found.accounts.is_empty() {
-            (empty_note("No account is so."))
+            (empty_note("No account matches."))
         } @else {
             form method="post" action="/accounts" {
                 (account_orders::order_fields(request, "the selected accounts"))
@@ -85,7 +85,7 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
         }
         (pagination(&filter, cursor, &found))
         p {
-            "All that are so, as a file: "
+            "Download all matches: "
             a href=(filter.export_url("csv")) { "CSV" } " or " a href=(filter.export_url("jsonl")) { "JSON lines" }
         }
     };
@@ -132,7 +132,7 @@ fn account_table(rows: &[AccountRow]) -> Markup {
             table {
                 thead { tr {
                     th scope="col" {
-                        input type="checkbox" data-all aria-label="Select all accounts of this page" hidden;
+                        input type="checkbox" data-all aria-label="Select all accounts on this page" hidden;
                     }
                     th scope="col" { "account" } th scope="col" { "status" } th scope="col" { "online status" }
                     th.number scope="col" { "version" }
@@ -162,7 +162,7 @@ fn pagination(filter: &AccountListQuery<'_>, cursor: Option<&str>, found: &Accou
         html! { @match path { Some(path) => a href=(path) { (name) }, None => span aria-disabled="true" { (name) } } }
     };
     html! {
-        nav.ways aria-label="Parts of the list" {
+        nav.ways aria-label="Pages of the list" {
             (way("First", cursor.map(|_| filter.url("/accounts", None))))
             (way("Next", found.next.as_deref().map(|next| filter.url("/accounts", Some(next)))))
         }
@@ -172,7 +172,7 @@ fn pagination(filter: &AccountListQuery<'_>, cursor: Option<&str>, found: &Accou
 /// Brings selected accounts online or recycles them.
 pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
     let ordered = account_orders::submit_order(request).await?;
-    Ok(PageResponse::Page(PageContent { title: "Ordered".to_owned(), nav_path: "/accounts", content: ordered }))
+    Ok(PageResponse::Page(PageContent { title: "Result".to_owned(), nav_path: "/accounts", content: ordered }))
 }
 
 /// Exports the list as a file.

@@ -22,7 +22,7 @@ pub(super) async fn keys_page(request: &ConsolePageRequest) -> Result<PageRespon
         h1 { "API keys" }
         @match &found {
             Err(error) => p.error role="alert" { (error.message) },
-            Ok(ApiKeyList { keys }) if keys.is_empty() => (empty_note("There is none: everybody on this machine may do everything. The first one must be an admin's.")),
+            Ok(ApiKeyList { keys }) if keys.is_empty() => (empty_note("There are no keys yet, so everyone on this machine may do everything. The first key must have the role admin.")),
             Ok(ApiKeyList { keys }) => (key_table(request, keys)),
         }
         // A requester who may not list keys may not create one.
@@ -55,7 +55,7 @@ fn key_table(request: &ConsolePageRequest, keys: &[KeyView]) -> Markup {
                             td { (time_element(&key.created)) }
                             td { @match (&key.revoked, &key.expires) {
                                 (Some(at), _) | (None, Some(at)) => (time_element(at)),
-                                (None, None) => "no end",
+                                (None, None) => "never",
                             } }
                             td { @if key.state == "valid" {
                                 form method="post" action="/keys" {
@@ -78,7 +78,7 @@ fn create_key_form(request: &ConsolePageRequest) -> Markup {
     html! {
         form method="post" action="/keys" {
             fieldset disabled[is_off] {
-                legend { "A new key" }
+                legend { "Create a key" }
                 div { label for="name" { "Name" } input #name name="name" maxlength=(API_KEY_NAME_BYTES) required autocomplete="off"; }
                 div {
                     label for="role" { "Role" }
@@ -86,9 +86,9 @@ fn create_key_form(request: &ConsolePageRequest) -> Markup {
                 }
                 div {
                     label for="accounts" { "Only numbers that begin with" }
-                    input #accounts name="accounts" placeholder="8618 44; all if left empty" autocomplete="off";
+                    input #accounts name="accounts" placeholder="8618 44; empty: all numbers" autocomplete="off";
                 }
-                div { label for="expires" { "Until" } input #expires name="expires" placeholder="2027-01-01" autocomplete="off"; }
+                div { label for="expires" { "Expires" } input #expires name="expires" placeholder="2027-01-01" autocomplete="off"; }
                 (action_button(request, Permission::Administer, "Create", Some(("do", "create"))))
             }
         }
@@ -104,12 +104,12 @@ pub(super) async fn submit_key_form(request: &ConsolePageRequest) -> Result<Page
             let key: u64 = request
                 .form_value("key")
                 .and_then(|key| key.parse().ok())
-                .ok_or_else(|| PageError::bad_request("Say which key."))?;
+                .ok_or_else(|| PageError::bad_request("Name the key."))?;
             let call = request.call(operation::REVOKE_API_KEY)?;
             api_keys::revoke_key(request.api(), &call, key).await?;
             Ok(PageResponse::Redirect("/keys".to_owned()))
         }
-        Some(_) | None => Err(PageError::bad_request("Say what is to be done: create or revoke.")),
+        Some(_) | None => Err(PageError::bad_request("Choose an action: create or revoke.")),
     }
 }
 
@@ -128,12 +128,12 @@ async fn create_key(request: &ConsolePageRequest) -> Result<PageResponse, PageEr
     let made = api_keys::create_key(request.api(), &call, wanted).await?;
     let key = made.key.as_ref().map_or("", |key| key.as_str());
     let content = html! {
-        h1 { "The key " (sent("name")) }
-        p { "It is shown now and never again; keep it where it is used." }
+        h1 { "API key " (sent("name")) }
+        p { "The key is shown only now. Store it where it is used." }
         pre.lines.secret tabindex="0" role="region" aria-label="The key" { (key) }
         p { a href="/keys" { "All keys" } }
     };
-    Ok(PageResponse::Page(PageContent { title: "A new key".to_owned(), nav_path: "/keys", content }))
+    Ok(PageResponse::Page(PageContent { title: "Create a key".to_owned(), nav_path: "/keys", content }))
 }
 
 /// `/settings`
@@ -142,7 +142,7 @@ pub(super) async fn settings_page(request: &ConsolePageRequest) -> Result<PageRe
     let settings = overview::list_settings(request.api(), &call).await?.settings;
     let content = html! {
         h1 { "Settings" }
-        p { "What the service works with, and where each value comes from. They are read at the start." }
+        p { "The settings in effect, each with its source. The service reads them when it starts." }
         div.scroll tabindex="0" role="region" aria-label="Settings" {
             table {
                 thead { tr { th scope="col" { "setting" } th scope="col" { "value" } th scope="col" { "from" } } }
@@ -168,11 +168,11 @@ pub(super) async fn audit_log_page(request: &ConsolePageRequest) -> Result<PageR
     let from = Parameters::from_fields([("cursor", cursor)]).number("cursor")?;
     let found = events::list_acts(request.api(), &call, from, ACTS_PER_PAGE).await?;
     let content = html! {
-        h1 { "Administrative acts" }
-        p { "What was done to the service itself, by whom and from where: facts of the same log, for ever." }
-        @if found.acts.is_empty() { (empty_note("None yet.")) }
+        h1 { "Audit log" }
+        p { "All administrative events: what was done to the service, by whom and from where. They are part of the log and are never deleted." }
+        @if found.acts.is_empty() { (empty_note("There are none yet.")) }
         ol.feed { @for act in &found.acts { (event_line(act)) } }
-        nav.ways aria-label="Parts of the acts" {
+        nav.ways aria-label="Pages of the audit log" {
             @match cursor { Some(_) => a href="/acts" { "Newest" }, None => span aria-disabled="true" { "Newest" } }
             @match found.next.as_deref() {
                 Some(next) => a href=(with_query("/acts", &[("cursor", Some(next))])) { "Older" },
@@ -180,5 +180,5 @@ pub(super) async fn audit_log_page(request: &ConsolePageRequest) -> Result<PageR
             }
         }
     };
-    Ok(PageResponse::Page(PageContent { title: "Administrative acts".to_owned(), nav_path: "/acts", content }))
+    Ok(PageResponse::Page(PageContent { title: "Audit log".to_owned(), nav_path: "/acts", content }))
 }

@@ -42,8 +42,8 @@ pub(super) async fn deliveries_section(request: &ConsolePageRequest, channel: Ch
             @match &found {
                 Err(error) => p.error role="alert" { (error.message) },
                 Ok(found) => {
-                    @if found.deliveries.is_empty() { (empty_note("There are none here.")) } @else { (delivery_table(&page_url, &found.deliveries)) }
-                    nav.ways aria-label="Parts of the deliveries" {
+                    @if found.deliveries.is_empty() { (empty_note("No delivery matches.")) } @else { (delivery_table(&page_url, &found.deliveries)) }
+                    nav.ways aria-label="Pages of the deliveries" {
                         @match cursor {
                             Some(_) => a href={ (at(&page_url, None)) "#deliveries" } { "Newest" },
                             None => span aria-disabled="true" { "Newest" },
@@ -77,7 +77,7 @@ fn delivery_table(page_url: &str, deliveries: &[DeliveryView]) -> Markup {
                 thead { tr {
                     th.number scope="col" { "position" } th scope="col" { "account" } th.number scope="col" { "version" }
                     th scope="col" { "event" } th scope="col" { "state" } th.number scope="col" { "attempts" }
-                    th scope="col" { "the last attempt" }
+                    th scope="col" { "last failure" }
                 } }
                 tbody {
                     @for delivery in deliveries {
@@ -108,12 +108,12 @@ pub(super) async fn account_deliveries_section(request: &ConsolePageRequest, acc
     }
     html! {
         section aria-labelledby="caused" {
-            h2 #caused { "Webhooks that it caused" }
+            h2 #caused { "Webhooks of this event" }
             @for (name, id, found) in &parts {
                 h3 { a href=(format!("/webhooks/{name}?account={number}#deliveries")) { (id) } }
                 @match found {
                     Err(error) => p.note { (error.message) },
-                    Ok(found) if found.deliveries.is_empty() => (empty_note("None.")),
+                    Ok(found) if found.deliveries.is_empty() => (empty_note("There are none.")),
                     Ok(found) => (delivery_table(&format!("/webhooks/{name}"), &found.deliveries)),
                 }
             }
@@ -175,14 +175,14 @@ pub(super) async fn page(request: &ConsolePageRequest, name: &str, position: &st
                 div { dt { "Next attempt" } dd { @match &delivery.next { Some(next) => (time_element(next)), None => "none" } } }
             }
             h2 { "Attempts" }
-            @if delivery.attempts.is_empty() { (empty_note("None is remembered.")) } @else { (attempt_table(&delivery.attempts)) }
+            @if delivery.attempts.is_empty() { (empty_note("No attempts are stored.")) } @else { (attempt_table(&delivery.attempts)) }
         }
         form method="post" action=(page_url) {
-            p { (action_button(request, Permission::Operate, "Send again", None)) }
+            p { (action_button(request, Permission::Operate, "Redeliver", None)) }
             (permission_note(request, Permission::Operate))
         }
-        h2 { "What is sent" }
-        pre.lines tabindex="0" role="region" aria-label="The body" { (body.as_deref().unwrap_or("It is not kept any more.")) }
+        h2 { "Payload" }
+        pre.lines tabindex="0" role="region" aria-label="Payload" { (body.as_deref().unwrap_or("It is not stored any more.")) }
     };
     Ok(PageResponse::Page(PageContent { title: format!("Delivery {position}"), nav_path: "/webhooks", content }))
 }
@@ -193,7 +193,7 @@ fn attempt_table(attempts: &[AttemptView]) -> Markup {
             table {
                 thead { tr {
                     th.number scope="col" { "attempt" } th scope="col" { "when" } th.number scope="col" { "took" }
-                    th scope="col" { "outcome" } th scope="col" { "the answer's beginning" } th scope="col" { "next" }
+                    th scope="col" { "outcome" } th scope="col" { "start of the response" } th scope="col" { "next" }
                 } }
                 tbody {
                     @for attempt in attempts {

@@ -38,12 +38,12 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
                     @let newest = events.first().map_or_else(|| head.clone(), |event| event.record.position.to_string());
                     p.live-tail data-tail=(url("/events/live", &[("after", Some(&newest))])) hidden {
                         button type="button" data-pause aria-pressed="false" { "Pause" }
-                        " " span data-tail-state role="status" { "What happens appears here at once." }
+                        " " span data-tail-state role="status" { "New events appear here at once." }
                     }
                 }
-                @if events.is_empty() { (empty_note("Nothing is so here.")) }
+                @if events.is_empty() { (empty_note("No event matches.")) }
                 ol.feed data-tail-list[is_newest] { @for event in newest_first(events, order) { (event_line(event)) } }
-                nav.ways aria-label="Parts of the events" {
+                nav.ways aria-label="Pages of the events" {
                     @let ways = [("Newest", url("/events", &[]), is_newest), ("Oldest", url("/events", &[("after", Some("0"))]), after == Some("0"))];
                     @for (name, path, is_current) in ways {
                         @if is_current { span aria-disabled="true" { (name) } } @else { a href=(path) { (name) } }

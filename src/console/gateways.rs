@@ -27,8 +27,8 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
         @for gateway in compared() { (reconcile_form(request, gateway.name)) }
         @if compared().next().is_some() { (permission_note(request, Permission::Operate)) }
         p.note {
-            "The sessions of a gateway are compared with what is shown at the start, from time to time, and when it is back. "
-            "While it is away, accounts stay as they were shown last."
+            "Muster reconciles a gateway's sessions with the account list at the start, at intervals, and when the gateway is back. "
+            "While a gateway is away, its accounts keep their last state."
         }
     };
     Ok(PageResponse::Page(PageContent { title: "Gateways".to_owned(), nav_path: "/gateways", content }))
@@ -40,11 +40,11 @@ fn reconcile_form(request: &ConsolePageRequest, name: &str) -> Markup {
         form method="post" action="/gateways" {
             input type="hidden" name="gateway" value=(name);
             fieldset.order {
-                legend { "Compare the sessions of " (name) " now" }
+                legend { "Reconcile " (name) " now" }
                 label for=(id) { "Reason" }
                 input id=(id) name="reason" maxlength=(OPERATOR_REASON_BYTES) required disabled[why.is_some()] autocomplete="off"
-                    placeholder="it stands in the history";
-                (action_button(request, Permission::Operate, "Compare", None))
+                    placeholder="recorded for good";
+                (action_button(request, Permission::Operate, "Reconcile", None))
             }
         }
     }
@@ -60,14 +60,14 @@ fn gateway_section(gateway: &GatewayView) -> Markup {
     html! {
         section aria-label=(gateway.name) {
             h2 { (gateway.name) " " span.badge.(class) { (gateway.state.replace('_', " ")) } }
-            p.error[class == "bad"] { (gateway.summary) @if gateway.is_default { " It serves accounts that no rule names." } }
+            p.error[class == "bad"] { (gateway.summary) @if gateway.is_default { " It is the default for accounts without a rule." } }
             dl.facts {
                 div { dt { "Accounts" } dd {
                     (format_count(*total)) ": " (format_count(*online)) " online, " (format_count(*online_coming)) " coming online, "
                     (format_count(*offline_coming)) " going offline, " (format_count(*offline)) " offline, " (format_count(*banned)) " banned"
                 } }
                 @if let Some(calls) = &gateway.calls { (call_fields(calls)) }
-                @if let Some(queued) = gateway.work_queued { div { dt { "Work queued" } dd { (format_count(queued)) } } }
+                @if let Some(queued) = gateway.work_queued { div { dt { "Queued commands" } dd { (format_count(queued)) } } }
                 @if let Some(lag) = gateway.report_lag_ms { div { dt { "Report lag" } dd { (format_count(lag)) " ms" } } }
                 @if let Some(reconciliation) = &gateway.reconciliation { (reconciliation_fields(reconciliation)) }
             }
@@ -76,7 +76,7 @@ fn gateway_section(gateway: &GatewayView) -> Markup {
                 ul { @for error in &gateway.errors { li { (time_element(&error.at)) " " (error.what) } } }
             }
             @if !gateway.ignored_reports.is_empty() {
-                h3 { "Last reports that changed nothing" }
+                h3 { "Last ignored reports" }
                 ul { @for report in &gateway.ignored_reports { (ignored_report(report)) } }
             }
         }
@@ -94,12 +94,12 @@ fn ignored_report(report: &IgnoredReportView) -> Markup {
 fn call_fields(calls: &CallsView) -> Markup {
     html! {
         div { dt { "Calls" } dd {
-            (format_count(calls.in_flight as u64)) " under way, " (format_count(calls.answered)) " answered, " (format_count(calls.failed)) " found it away"
+            (format_count(calls.in_flight as u64)) " in flight, " (format_count(calls.answered)) " answered, " (format_count(calls.failed)) " failed"
         } }
-        div { dt { "Breaker" } dd {
+        div { dt { "Circuit breaker" } dd {
             (calls.breaker) @if let Some(until) = &calls.open_until { " until " (time_element(until)) }
         } }
-        div { dt { "Last answer" } dd {
+        div { dt { "Last response" } dd {
             @match &calls.last_answer { Some(at) => (time_element(at)), None => "none since the start" }
         } }
     }
@@ -107,15 +107,15 @@ fn call_fields(calls: &CallsView) -> Markup {
 
 fn reconciliation_fields(ReconciliationView { is_running, last, failure }: &ReconciliationView) -> Markup {
     html! {
-        div { dt { "Last comparison" } dd {
+        div { dt { "Last reconciliation" } dd {
             @match last {
                 Some(last) => (reconciliation_summary(last)),
                 None => "none since the start",
             }
-            @if *is_running { "; one is under way" }
+            @if *is_running { "; one is running" }
         } }
         @if let Some(ReconciliationFailureView { since, why, failed }) = failure {
-            div { dt { "Comparisons fail" } dd.bad { "since " (time_element(since)) ", " (format_count(u64::from(*failed))) " times: " (why) } }
+            div { dt { "Reconciliations fail" } dd.bad { "since " (time_element(since)) ", " (format_count(u64::from(*failed))) " times: " (why) } }
         }
     }
 }
@@ -125,25 +125,25 @@ fn reconciliation_summary(
 ) -> Markup {
     let DifferenceCounts { connected, disconnected, not_begun, unwanted, banned, ban_lifted } = differences;
     let named = [
-        (connected, "had come online"),
-        (disconnected, "had gone offline"),
-        (not_begun, "asked for again"),
+        (connected, "came online"),
+        (disconnected, "went offline"),
+        (not_begun, "requested again"),
         (unwanted, "closed"),
         (banned, "banned"),
-        (ban_lifted, "banned no more"),
+        (ban_lifted, "ban lifted"),
     ];
     let found = || named.iter().filter(|(accounts, _)| **accounts > 0);
     html! {
         (time_element(at)) ", " (format_count(*took_ms)) " ms, " (format_count(*sessions)) " sessions: "
-        @if found().next().is_none() { "all as shown" }
+        @if found().next().is_none() { "no differences" }
         @for (at, (accounts, words)) in found().enumerate() { @if at > 0 { ", " } (format_count(**accounts)) " " (words) }
-        @if *strangers > 0 { "; " (format_count(*strangers)) " of accounts that it does not serve" }
+        @if *strangers > 0 { "; " (format_count(*strangers)) " unknown sessions" }
     }
 }
 
 /// Starts a reconciliation.
 pub(super) async fn submit_reconcile(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let name = request.form_value("gateway").ok_or_else(|| PageError::bad_request("Say which gateway."))?;
+    let name = request.form_value("gateway").ok_or_else(|| PageError::bad_request("Name the gateway."))?;
     let wanted = ReconcileRequest { reason: request.form_value("reason").unwrap_or_default().to_owned() };
     let call = request.call(operation::RECONCILE_GATEWAY)?;
     gateways::reconcile_gateway(request.api(), &call, gateways::parse_gateway(name)?, wanted).await?;

@@ -73,7 +73,7 @@ pub(super) async fn history_section(
         section aria-labelledby="history" {
             h2 #history { "History" }
             (drawing)
-            nav.tabs aria-label="Views of the history" {
+            nav.tabs aria-label="History views" {
                 @for other in HistoryView::ALL {
                     a href=(page_url(other, order, cursor)) aria-current=[(other == view).then_some("true")] { (other.name()) }
                 }
@@ -85,7 +85,7 @@ pub(super) async fn history_section(
                     @for event in &events { (serde_json::to_string(event).unwrap_or_default()) "\n" }
                 },
             }
-            nav.ways aria-label="Parts of the history" {
+            nav.ways aria-label="Pages of the history" {
                 @for (name, path, is_current) in ways {
                     @if is_current { span aria-disabled="true" { (name) } } @else { a href=(path) { (name) } }
                 }
@@ -94,7 +94,7 @@ pub(super) async fn history_section(
                     Some(next) => a href=(page_url(view, order, Some(next))) { (on) },
                     None => span aria-disabled="true" { (on) },
                 }
-                span.note { (components::format_count(versions)) " events in all" }
+                span.note { (components::format_count(versions)) " events" }
             }
         }
     })
@@ -141,7 +141,7 @@ async fn timeline_section(
 
 fn event_feed(number: &str, events: &[CloudEvent<'_>]) -> Markup {
     html! {
-        @if events.is_empty() { (empty_note("There are no events here.")) }
+        @if events.is_empty() { (empty_note("No event matches.")) }
         ol.feed {
             @for event in events {
                 li id=(format!("v{}", event.version)) {
@@ -252,22 +252,22 @@ pub(super) async fn event_page(
     let content = html! {
         h1 { (event_label(&event.kind)) " · version " (version) " of " (components::account_link(number)) }
         dl.facts {
-            div { dt { "When" } dd { (time_element(&event.time)) } }
+            div { dt { "Time" } dd { (time_element(&event.time)) } }
             div { dt { "By" } dd { (event.origin) } }
-            div { dt { "In the request" } dd { @match &event.requestid { Some(id) => code { (id) }, None => "none" } } }
+            div { dt { "Request" } dd { @match &event.requestid { Some(id) => code { (id) }, None => "none" } } }
             div { dt { "Position" } dd { (event.id) } }
-            div { dt { "The account's event before" } dd { @if event.prev == "0" { "none" } @else { "position " (event.prev) } } }
-            div { dt { "What came with it" } dd { (event_details(&event.data)) } }
-            div { dt { "How the account stood then" } dd { (status_badge(then.status)) " " (online_status_badge(then.online_status)) } }
+            div { dt { "Previous event" } dd { @if event.prev == "0" { "none" } @else { "position " (event.prev) } } }
+            div { dt { "Data" } dd { (event_details(&event.data)) } }
+            div { dt { "State after the event" } dd { (status_badge(then.status)) " " (online_status_badge(then.online_status)) } }
         }
-        nav.ways aria-label="Events beside it" {
-            @if version > 1 { (way(version - 1, "Before")) } @else { span aria-disabled="true" { "Before" } }
-            @if found.next.is_some() { (way(version + 1, "After")) } @else { span aria-disabled="true" { "After" } }
-            a href=(format!("/accounts/{account}?version={version}#then")) { "The account as it was" }
+        nav.ways aria-label="Neighbouring events" {
+            @if version > 1 { (way(version - 1, "Previous")) } @else { span aria-disabled="true" { "Previous" } }
+            @if found.next.is_some() { (way(version + 1, "Next")) } @else { span aria-disabled="true" { "Next" } }
+            a href=(format!("/accounts/{account}?version={version}#then")) { "State of the account then" }
         }
-        h2 { "As others read it" }
+        h2 { "As JSON" }
         pre.lines tabindex="0" role="region" aria-label="The event as JSON" { (pretty.unwrap_or_default()) }
-        p.note { "Ask for it: " code { "GET /api/v1/accounts/" (account) "/events?order=asc&cursor=" (before) "&limit=1" } }
+        p.note { "Request it: " code { "GET /api/v1/accounts/" (account) "/events?order=asc&cursor=" (before) "&limit=1" } }
     };
     let title = format!("{} {account} v{version}", event_label(&event.kind));
     Ok(PageResponse::Page(PageContent { title, nav_path: "/accounts", content }))

@@ -36,7 +36,7 @@ const NAVIGATION: [(&str, &str); 10] = [
     ("/gateways", "Gateways"),
     ("/projections", "Projections"),
     ("/log", "Log"),
-    ("/acts", "Acts"),
+    ("/acts", "Audit log"),
     ("/keys", "Keys"),
     ("/settings", "Settings"),
 ];
@@ -63,7 +63,7 @@ pub(super) fn respond(answer: PageResponse, request: &ConsolePageRequest) -> Res
 /// An error as a page.
 pub(super) fn error_page(error: &PageError, request: Option<&ConsolePageRequest>) -> Response {
     let PageError { status, message: words } = error;
-    let title = status.canonical_reason().unwrap_or("Trouble");
+    let title = status.canonical_reason().unwrap_or("Error");
     let content = html! {
         div.card {
             h1 { (title) }
@@ -117,16 +117,16 @@ fn with_navigation(at: &str, request: &ConsolePageRequest, content: &Markup) -> 
             div.who {
                 @match request.signed_in_key() {
                     Some((name, role)) => {
-                        span title="The API key that you are signed in with, and its role" { (name) " · " (role.name()) }
+                        span title="Your API key and its role" { (name) " · " (role.name()) }
                         form method="post" action="/sign-out" { button.quiet { "Sign out" } }
                     }
                     None => {
-                        span title="There is no API key yet, so everybody on this machine may do everything" { "no keys yet" }
+                        span title="There is no API key yet, so everyone on this machine may do everything" { "no keys yet" }
                     }
                 }
             }
         }
-        p.offline role="status" hidden { "The service does not answer; what you see is not live." }
+        p.offline role="status" hidden { "The service does not respond; this page is not live." }
         main #main { (content) }
     }
 }

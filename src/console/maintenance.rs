@@ -22,7 +22,7 @@ pub(super) async fn projections_page(request: &ConsolePageRequest) -> Result<Pag
         div #live hx-get="/projections" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
             p {
                 "The journal has " (format_count(parse_number(&found.head.position))) " events"
-                @if let Some(at) = &found.head.moved_at { ", the last one from " (time_element(at)) } "."
+                @if let Some(at) = &found.head.moved_at { ", the last one at " (time_element(at)) } "."
             }
             @for projection in &found.projections { (projection_section(projection)) }
         }
@@ -33,7 +33,7 @@ pub(super) async fn projections_page(request: &ConsolePageRequest) -> Result<Pag
             }
         }
         (permission_note(request, Permission::Operate))
-        p.note { "A rebuild folds every event again while the old list goes on serving, and says how many accounts differed." }
+        p.note { "A rebuild folds all events again while the current list is still served. Then it shows how many accounts differed." }
     };
     Ok(PageResponse::Page(PageContent { title: "Projections".to_owned(), nav_path: "/projections", content }))
 }
@@ -48,7 +48,7 @@ fn projection_section(projection: &ProjectionView) -> Markup {
             h2 { (projection.name) }
             dl.facts {
                 div { dt { "Position" } dd { (format_count(parse_number(&projection.position))) } }
-                div { dt { "Behind by" } dd { (format_count(projection.lag)) " events" } }
+                div { dt { "Lag" } dd { (format_count(projection.lag)) " events" } }
                 div { dt { "Last rebuild" } dd { @match &projection.last_rebuild {
                     Some(last) => {
                         (time_element(&last.at)) ": " (format_count(parse_number(&last.events))) " events, " (format_count(last.differences)) " accounts differed"
@@ -89,17 +89,17 @@ pub(super) async fn log_page(request: &ConsolePageRequest) -> Result<PageRespons
     let content = html! {
         h1 { "Log" }
         section aria-labelledby="checkpoint" {
-            h2 #checkpoint { "Checkpoint, as of now" }
-            p { "Name, size and root of the log, signed (C2SP checkpoint, RFC 6962 tree). Keep it: a later log must go on from it." }
+            h2 #checkpoint { "Current checkpoint" }
+            p { "Name, size and root of the log, signed (C2SP checkpoint, RFC 6962 tree). Keep it: later logs must be consistent with it." }
             pre.lines tabindex="0" role="region" aria-label="The checkpoint" { (checkpoint) }
-            p { "Who signs: " code { (key.trim()) } }
+            p { "Public key: " code { (key.trim()) } }
         }
         section #consistent aria-labelledby="between" {
-            h2 #between { "Is one log the beginning of the other?" }
+            h2 #between { "Check that the log only grew" }
             form.slider method="get" action="/log#between" {
-                label for="from" { "from the size" }
+                label for="from" { "from size" }
                 input #from type="number" name="from" min="1" max=(size) value=(from.unwrap_or("1")) required;
-                label for="to" { "to the size" }
+                label for="to" { "to size" }
                 input #to type="number" name="to" min="1" max=(size) value=(to.unwrap_or(size)) required;
                 button { "Check" }
             }
@@ -131,9 +131,9 @@ fn consistency_result(found: &ConsistencyProof) -> Markup {
     });
     html! {
         @if holds {
-            p.verdict.good role="status" { "It is: of what was in the log at size " (found.from) ", nothing was changed or taken away." }
+            p.verdict.good role="status" { "The log is consistent: since size " (found.from) ", nothing was changed or removed." }
         } @else {
-            p.verdict.bad role="alert" { "The proof does not hold." }
+            p.verdict.bad role="alert" { "The proof is invalid." }
         }
         dl.facts {
             div { dt { "Root at " (found.from) } dd { code { (found.from_root) } } }

@@ -34,7 +34,7 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
                 (accounts_table(&overview))
             }
             section aria-labelledby="flow" {
-                h2 #flow { "What flows" }
+                h2 #flow { "Throughput" }
                 div.charts {
                     @let [events, webhooks] = request.console.inner.throughput.points();
                     (chart("Events", &events))
@@ -59,19 +59,15 @@ fn attention_items(overview: &Overview, request: &ConsolePageRequest) -> Vec<Att
     for channel in &overview.webhooks {
         let (name, path) = (&channel.configuration_id, format!("/webhooks/{}", channel.channel));
         if channel.blocked > 0 {
-            let words = format!(
-                "{name}: {} accounts are blocked by a delivery that was never taken",
-                format_count(channel.blocked)
-            );
+            let words = format!("{name}: {} accounts are blocked by a failed delivery", format_count(channel.blocked));
             say(true, words, path.clone());
         }
         if channel.dead_letters > 0 {
-            let words =
-                format!("{name}: {} deliveries are dead; replay or drop them", format_count(channel.dead_letters));
+            let words = format!("{name}: {} dead letters; replay or drop them", format_count(channel.dead_letters));
             say(true, words, path.clone());
         }
         if channel.breaker.state != "closed" {
-            let words = format!("{name}: the breaker is {}: its receiver fails", channel.breaker.state);
+            let words = format!("{name}: the circuit breaker is {}; the receiver fails", channel.breaker.state);
             say(true, words, path.clone());
         }
         if channel.paused.is_some() {
@@ -79,11 +75,11 @@ fn attention_items(overview: &Overview, request: &ConsolePageRequest) -> Vec<Att
         }
         match events_without_receiver(channel) {
             Some(events) if events > 0 => {
-                let words = format!("{name} has no receiver: {} events wait for one", format_count(events));
+                let words = format!("{name} has no receiver; {} events wait for one", format_count(events));
                 say(true, words, path);
             }
             Some(_) | None if channel.state == "off" => {
-                say(false, format!("{name} has no receiver: nobody is told of changes"), path);
+                say(false, format!("{name} has no receiver; changes are not sent"), path);
             }
             Some(_) | None => {}
         }
@@ -101,7 +97,7 @@ fn attention_items(overview: &Overview, request: &ConsolePageRequest) -> Vec<Att
         say(false, format!("a rotation of the master key is {}", overview.vault.rotation), "/settings".to_owned());
     }
     if request.signed_in_key().is_none() {
-        let words = "there is no API key: everybody on this machine may do everything".to_owned();
+        let words = "there is no API key; everyone on this machine may do everything".to_owned();
         say(false, words, "/keys".to_owned());
     }
     items.sort_by_key(|item| !item.is_urgent);
@@ -115,9 +111,9 @@ fn count_accounts(overview: &Overview, is_meant: impl Fn(&StateCountView) -> boo
 fn attention_section(items: &[AttentionItem]) -> Markup {
     html! {
         section aria-labelledby="person" {
-            h2 #person { "Needs a person" }
+            h2 #person { "Needs attention" }
             @if items.is_empty() {
-                (empty_note("Nothing does."))
+                (empty_note("Nothing needs attention."))
             } @else {
                 ul.matters {
                     @for item in items {
@@ -169,8 +165,8 @@ fn accounts_table(overview: &Overview) -> Markup {
             }
         }
         p.note {
-            (format_count(overview.registering as u64)) " registrations wait for their code or its answer; "
-            (format_count(overview.dropped as u64)) " accounts were dropped and would come back."
+            (format_count(overview.registering as u64)) " registrations wait for a code or its result; "
+            (format_count(overview.dropped as u64)) " accounts dropped offline and may come back."
         }
     }
 }
@@ -186,8 +182,8 @@ fn journal_section(overview: &Overview) -> Markup {
         dl.facts {
             div { dt { "Events" } dd { a href="/events" { (format_count(journal.position.parse().unwrap_or(0))) } } }
             div { dt { "Last event" } dd { @match &journal.moved_at { Some(at) => (time_element(at)), None => "none yet" } } }
-            div { dt { "Size on the disk" } dd { (format_bytes(journal.bytes)) } }
-            div { dt { "Account list behind by" } dd { a href="/projections" { (format_count(projections.lag)) " events" } } }
+            div { dt { "Size on disk" } dd { (format_bytes(journal.bytes)) } }
+            div { dt { "Lag of the account list" } dd { a href="/projections" { (format_count(projections.lag)) " events" } } }
             div.wide {
                 dt { "Last signed checkpoint" }
                 dd {

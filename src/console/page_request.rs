@@ -97,8 +97,8 @@ impl PageError {
 
     /// 500: an internal fault, which is logged.
     pub(super) fn internal(error: &dyn std::error::Error) -> PageError {
-        tracing::error!(%error, "a page could not be made");
-        let message = "The page could not be made; the log of the service says why.".to_owned();
+        tracing::error!(%error, "a page could not be rendered");
+        let message = "The page could not be rendered; the service's log has the reason.".to_owned();
         PageError { status: StatusCode::INTERNAL_SERVER_ERROR, message }
     }
 }

@@ -23,7 +23,8 @@ pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<P
     let (bundle, _) = prove_account(request, account).await?;
     let bytes = bundle.len();
     if bytes > PAGE_BUNDLE_BYTES {
-        let words = format!("this is more than the {PAGE_BUNDLE_BYTES} bytes that a page is made from; ask /api/v1");
+        let words =
+            format!("the bundle is larger than the {PAGE_BUNDLE_BYTES} bytes that a page can show; use /api/v1");
         return Err(PageError { status: StatusCode::BAD_GATEWAY, message: words });
     }
     let checked = spawn_blocking(move || verify_bundle(&bundle, key.trim()));
@@ -57,12 +58,12 @@ fn verification_result(
     html! {
         @match outcome {
             Ok(verified) => p.verdict.good role="status" {
-                "Verified: " (format_count(verified.events)) " events, whole and unaltered, in a log of " (format_count(verified.log_size)) "."
+                "Verified: " (format_count(verified.events)) " events, complete and unchanged, in a log of " (format_count(verified.log_size)) "."
             },
             Err(fault) => p.verdict.bad role="alert" { "Not verified: " (fault) },
         }
         ol.steps {
-            li { "The bundle was read: " (components::format_bytes(bytes as u64)) "." }
+            li { "Bundle read: " (components::format_bytes(bytes as u64)) "." }
             @for step in steps { li { (step_text(step)) } }
         }
     }
@@ -76,10 +77,10 @@ fn step_text(step: &VerificationStep) -> Markup {
         },
         VerificationStep::EventProved { version, position, kind: name, hashes } => html! {
             "Version " (version) ", " (event_label(name)) ": " (hashes) " hashes lead from its bytes at position " (position)
-            " to the root, and it follows the version before."
+            " to the root, and it follows the previous version."
         },
         VerificationStep::HistoryEnded { version, position } => html! {
-            "The log has signed that version " (version) " at position " (position) " is the account's last."
+            "The log has signed that version " (version) " at position " (position) " is the account's last one."
         },
     }
 }

@@ -112,7 +112,7 @@ async fn authenticate_and_handle<B: Buf>(
         Method::POST => true,
         _ => {
             let error =
-                PageError { status: StatusCode::METHOD_NOT_ALLOWED, message: "Pages take GET and POST.".to_owned() };
+                PageError { status: StatusCode::METHOD_NOT_ALLOWED, message: "Pages support GET and POST.".to_owned() };
             let mut response = layout::error_page(&error, None);
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
             return response;
@@ -123,7 +123,10 @@ async fn authenticate_and_handle<B: Buf>(
         Ok(Err(error)) => return layout::error_page(&error, None),
         Err(_) => {
             return layout::error_page(
-                &PageError { status: StatusCode::REQUEST_TIMEOUT, message: "The form came too slowly.".to_owned() },
+                &PageError {
+                    status: StatusCode::REQUEST_TIMEOUT,
+                    message: "The form did not arrive in time; send it again.".to_owned(),
+                },
                 None,
             );
         }
@@ -149,7 +152,7 @@ async fn authenticate_and_handle<B: Buf>(
     let request = Arc::new(ConsolePageRequest { console, auth, peer, id, path, query, headers, form });
     let answered = timeout(limit, answer(&request, changes)).await;
     let late = || {
-        let words = format!("There was no answer within {limit:?}; what was asked may have been done, or be done yet.");
+        let words = format!("No response within {limit:?}; the request may still complete. Check before you retry.");
         Err(PageError { status: StatusCode::SERVICE_UNAVAILABLE, message: words })
     };
     match answered.unwrap_or_else(|_| late()) {
@@ -204,7 +207,7 @@ async fn read_form<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> 
     let mut whole = Vec::new();
     let mut body = std::pin::pin!(body);
     while let Some(piece) = body.next().await {
-        let mut piece = piece.map_err(|_| PageError::bad_request("The form did not come whole."))?;
+        let mut piece = piece.map_err(|_| PageError::bad_request("The form arrived incomplete; send it again."))?;
         if whole.len() + piece.remaining() > PAGE_FORM_BYTES {
             let words = format!("The form has more than {PAGE_FORM_BYTES} bytes; select fewer accounts.");
             return Err(PageError { status: StatusCode::PAYLOAD_TOO_LARGE, message: words });

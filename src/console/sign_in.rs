@@ -104,8 +104,8 @@ fn sign_in_page(next: &str, error: Option<&PageError>) -> Response {
     let content = html! {
         form.card.sign-in method="post" action="/sign-in" {
             h1 { "Sign in" }
-            p { "With an API key of the role auditor, operator or admin. It is not kept: this browser gets a session that ends "
-                "after half an hour without use, after twelve hours, or with the key." }
+            p { "Sign in with an API key of the role auditor, operator or admin. The key is not stored: this browser gets a session that ends "
+                "after half an hour without use, after twelve hours, or when the key expires or is revoked." }
             @if let Some(error) = error { p.error role="alert" { (error.message) } }
             label for="key" { "API key" }
             input #key name="key" type="password" autocomplete="current-password" spellcheck="false" required

@@ -68,8 +68,9 @@ pub(super) fn draw_timeline(
         p.note {
             span.badge.good { "online" } " " span.badge.coming { "coming" } " " span.badge.calm { "offline, normal" } " "
             span.badge.bad { "banned" }
-            " Upper bars: online status; lower bars: status; from the left to the right, each as long as the logarithm of its "
-            "time; a zigzag marks more than an hour."
+            " Upper bars: online status; lower bars: status. Time runs from left to right; a bar's width is the \
+             logarithm of its duration. "
+            "A zigzag marks more than an hour."
         }
     }
 }
@@ -117,7 +118,7 @@ fn bar_title(bar: &TimelineBar) -> String {
     let long = match (bar.seconds, bar.is_end) {
         (Some(_), _) => format!("for {}", bar.duration_text()),
         (None, true) => "until now".to_owned(),
-        (None, false) => "and beyond these events".to_owned(),
+        (None, false) => "and beyond the shown events".to_owned(),
     };
     format!("{}, {} {long}, from version {}", bar.status.name(), bar.online_status.name(), bar.version)
 }

@@ -23,7 +23,7 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
     let content = html! {
         h1 { "Webhooks" }
         section #live hx-get="/webhooks" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live
-            aria-label="How the webhooks are" { (webhook_table(&channels)) }
+            aria-label="State of the webhooks" { (webhook_table(&channels)) }
     };
     Ok(PageResponse::Page(PageContent { title: "Webhooks".to_owned(), nav_path: "/webhooks", content }))
 }
@@ -59,11 +59,11 @@ pub(super) fn webhook_table(channels: &[ChannelView]) -> Markup {
 /// The number of deliveries or accounts in each state.
 fn state_counts(channel: &ChannelView) -> [(&'static str, u64); 5] {
     [
-        ("Attempts under way", channel.in_flight as u64),
-        ("Accounts that wait for a retry", channel.waiting),
-        ("Accounts that are blocked", channel.blocked),
+        ("Attempts in flight", channel.in_flight as u64),
+        ("Accounts waiting for a retry", channel.waiting),
+        ("Accounts blocked", channel.blocked),
         ("Dead letters", channel.dead_letters),
-        ("To be sent again", channel.again),
+        ("Redeliveries", channel.again),
     ]
 }
 
@@ -86,9 +86,9 @@ pub(super) async fn channel_page(request: &ConsolePageRequest, name: &str) -> Re
     let content = html! {
         h1 { (channel.configuration_id) }
         section #live hx-get=(page_url) hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live
-            aria-label="How it is" { (channel_fields(&channel)) }
+            aria-label="State" { (channel_fields(&channel)) }
         section aria-labelledby="act" {
-            h2 #act { "Act" }
+            h2 #act { "Actions" }
             (permission_note(request, Permission::Operate))
             (channel_actions(request, &page_url, &channel))
             (redelivery_form(request, &page_url))
@@ -109,14 +109,14 @@ fn channel_fields(channel: &ChannelView) -> Markup {
             div { dt { "Receiver" } dd {
                 @match (&channel.url, events_without_receiver(channel)) {
                     (Some(url), _) => code { (url) },
-                    (None, Some(_)) => "none: what happens waits for one",
-                    (None, None) => "none: nothing is sent",
+                    (None, Some(_)) => "none: events wait for one",
+                    (None, None) => "none: events are not sent",
                 }
                 @if let Some(from) = &channel.url_from { " (from the " (from) ")" }
             } }
-            @if let Some(cursor) = &channel.cursor { div { dt { "Told up to position" } dd { (cursor) } } }
+            @if let Some(cursor) = &channel.cursor { div { dt { "Delivered up to position" } dd { (cursor) } } }
             div { dt { "Lag" } dd { (lag_text(channel)) } }
-            div { dt { "The oldest that waits" } dd { @match &channel.oldest_pending {
+            div { dt { "Oldest pending delivery" } dd { @match &channel.oldest_pending {
                 Some(oldest) => {
                     a href=(format!("/webhooks/{}/deliveries/{}", channel.channel, oldest.position)) { (oldest.position) }
                     " of " (account_link(&oldest.whats_app)) ", " (time_element(&oldest.time))
@@ -126,11 +126,11 @@ fn channel_fields(channel: &ChannelView) -> Markup {
                 None => "none",
             } } }
             @for (name, number) in state_counts(channel) { div { dt { (name) } dd { (format_count(number)) } } }
-            div { dt { "Breaker" } dd {
+            div { dt { "Circuit breaker" } dd {
                 (channel.breaker.state) @if let Some(until) = &channel.breaker.until { " until " (time_element(until)) }
             } }
-            div { dt { "Attempts of the last five minutes" } dd {
-                (format_count(channel.attempts)) ", of which " (format_count(channel.failed)) " failed"
+            div { dt { "Attempts in the last five minutes" } dd {
+                (format_count(channel.attempts)) ", " (format_count(channel.failed)) " failed"
             } }
             div { dt { "Sends" } dd { (channel.deliver) " states of an account" } }
             div { dt { "Signed" } dd {
@@ -175,7 +175,7 @@ fn channel_actions(request: &ConsolePageRequest, page_url: &str, channel: &Chann
                 legend { "Sending" }
                 @if channel.paused.is_none() {
                     label for="why" { "Reason" }
-                    input #why name="reason" maxlength=(OPERATOR_REASON_BYTES) required placeholder="nothing is lost meanwhile"
+                    input #why name="reason" maxlength=(OPERATOR_REASON_BYTES) required placeholder="nothing is lost"
                         disabled[request.permission_error(Permission::Operate).is_some()];
                     (order(request, "Pause", "pause"))
                 } @else {
@@ -185,14 +185,14 @@ fn channel_actions(request: &ConsolePageRequest, page_url: &str, channel: &Chann
         }
         @if events_without_receiver(channel).is_some() {
             form method="post" action=(page_url) {
-                (with_reason(request, "Drop everything that waits for a receiver", &order(request, "Count it", "count-waiting"),
-                    ("close-reason", "why it is dropped for good"), &order(request, "Close", "close")))
+                (with_reason(request, "Drop all pending events", &order(request, "Count", "count-waiting"),
+                    ("close-reason", "why they are dropped for good"), &order(request, "Close", "close")))
             }
         }
         form method="post" action=(page_url) {
             fieldset {
-                legend { "The document's example, once" }
-                (order(request, "Send a test", "test"))
+                legend { "Test with the document's example" }
+                (order(request, "Send test", "test"))
             }
         }
     }
@@ -203,15 +203,15 @@ fn redelivery_form(request: &ConsolePageRequest, page_url: &str) -> Markup {
     html! {
         form method="post" action=(page_url) {
             fieldset disabled[is_off] {
-                legend { "Send again, under the same ids" }
+                legend { "Redeliver, with the same webhook ids" }
                 div { label for="again-account" { "Account" } input #again-account name="account" inputmode="numeric"; }
                 div { label for="again-state" { "State" } (state_select("again-state", None)) }
                 div { label for="again-since" { "Since" } input #again-since name="since" placeholder="2026-11-25"; }
                 div { label for="again-until" { "Until" } input #again-until name="until" placeholder="2026-11-26"; }
                 div { label for="again-from" { "From position" } input #again-from name="from" type="number" min="1"; }
                 div { label for="again-to" { "To position" } input #again-to name="to" type="number" min="1"; }
-                (order(request, "Count them", "count"))
-                (order(request, "Send again", "redeliver"))
+                (order(request, "Count", "count"))
+                (order(request, "Redeliver", "redeliver"))
             }
         }
     }
@@ -230,16 +230,16 @@ async fn dead_letters_section(
             h2 #dead { "Dead letters" }
             @if found.dead_letters.is_empty() { (empty_note("There are none.")) } @else {
                 form method="post" action=(page_url) {
-                    (with_reason(request, "With the selected ones", &order(request, "Replay", "replay"),
-                        ("drop-reason", "why they are given up"), &order(request, "Drop", "drop")))
+                    (with_reason(request, "Selected dead letters", &order(request, "Replay", "replay"),
+                        ("drop-reason", "why they are dropped"), &order(request, "Drop", "drop")))
                     div.scroll tabindex="0" role="region" aria-label="Dead letters" {
                         table {
                             thead { tr {
                                 th scope="col" {
-                                    input type="checkbox" data-all aria-label="Select all of this page" hidden;
+                                    input type="checkbox" data-all aria-label="Select all on this page" hidden;
                                 }
                                 th.number scope="col" { "position" } th scope="col" { "account" } th scope="col" { "since" }
-                                th.number scope="col" { "attempts" } th scope="col" { "the last failure" }
+                                th.number scope="col" { "attempts" } th scope="col" { "last failure" }
                             } }
                             tbody {
                                 @for letter in &found.dead_letters {
@@ -262,7 +262,7 @@ async fn dead_letters_section(
                     }
                 }
                 @if let Some(next) = &found.next {
-                    nav.ways aria-label="More dead letters" { a href=(format!("{page_url}?letters={next}#dead")) { "Later" } }
+                    nav.ways aria-label="More dead letters" { a href=(format!("{page_url}?letters={next}#dead")) { "Next" } }
                 }
             }
         }
@@ -295,21 +295,21 @@ pub(super) async fn submit_action(request: &ConsolePageRequest, name: &str) -> R
         }
         Some(action @ ("count" | "redeliver")) => {
             let wanted = redelivery_request(request, action == "count")?;
-            let title = if wanted.dry_run { "Would be sent again" } else { "Are sent again" };
+            let title = if wanted.dry_run { "Would be redelivered" } else { "Redelivery started" };
             let sent = webhooks::redeliver(api, &call(operation::REDELIVER)?, channel, wanted).await?;
             action_result(title, &sent, &back)
         }
         Some("replay") => {
             let (call, letters) = (call(operation::REPLAY_DEAD_LETTERS)?, selected_letters(request, None)?);
             let replayed = webhooks::replay_dead_letters(api, &call, channel, letters).await?;
-            action_result("Are replayed", &replayed, &back)
+            action_result("Replay started", &replayed, &back)
         }
         Some("drop") => {
             let (call, letters) = (call(operation::DROP_DEAD_LETTERS)?, selected_letters(request, Some(reason))?);
             let dropped = webhooks::drop_dead_letters(api, &call, channel, letters).await?;
             action_result("Dropped", &dropped, &back)
         }
-        Some(_) | None => return Err(PageError::bad_request("Say what is to be done.")),
+        Some(_) | None => return Err(PageError::bad_request("Choose an action.")),
     };
     Ok(PageResponse::Page(page))
 }
@@ -335,7 +335,7 @@ fn selected_letters(request: &ConsolePageRequest, reason: Option<String>) -> Res
     let positions: Result<Vec<Position>, _> = request.form_values("position").into_iter().map(parse).collect();
     match positions {
         Ok(positions) if !positions.is_empty() => Ok(DeadLetterRequest { positions, up_to: None, all: false, reason }),
-        Ok(_) | Err(_) => Err(PageError::bad_request("No dead letter is selected; go back and select some.")),
+        Ok(_) | Err(_) => Err(PageError::bad_request("Select at least one dead letter: go back and select it.")),
     }
 }
 

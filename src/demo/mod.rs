@@ -37,22 +37,22 @@ use transcript::Transcript;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Creating the temporary directory or the threads failed.
-    #[error("cannot make a temporary directory or threads for the demonstration: {0}")]
+    #[error("the demonstration cannot create a temporary directory or threads: {0}")]
     Io(#[from] io::Error),
     /// The service did not start, or failed.
     #[error(transparent)]
     Service(#[from] service::Error),
     /// The service ended early.
-    #[error("the service of the demonstration ended early")]
+    #[error("the demonstration's service ended early")]
     ServiceEnded,
     /// The caller's HTTP client cannot be created.
-    #[error("the client of the demonstration cannot be made: {0}")]
+    #[error("the demonstration's HTTP client cannot be created: {0}")]
     Client(#[from] reqwest::Error),
     /// The demonstration was interrupted.
     #[error("the demonstration was interrupted")]
     Interrupted,
     /// A request got no response.
-    #[error("the service did not answer {endpoint}: {why}")]
+    #[error("the service did not respond to {endpoint}: {why}")]
     RequestFailed {
         /// The endpoint.
         endpoint: &'static str,
@@ -70,7 +70,7 @@ pub enum Error {
         patience: Duration,
     },
     /// An account's webhooks differ from the expected ones.
-    #[error("{account} was told {arrived:?}, not {expected:?}")]
+    #[error("{account} got the webhooks {arrived:?}, not {expected:?}")]
     WebhooksDiffer {
         /// The account.
         account: String,

@@ -87,7 +87,7 @@ pub(super) fn steps() -> Vec<ScenarioStep> {
     let online = &["online-coming", "online", "offline 1001", "offline 1002", "banned"];
     vec![
         ScenarioStep {
-            title: "Accounts are imported and brought online; each meets its fate",
+            title: "Import accounts and bring them online; each has its own outcome",
             requests: vec![
                 batch_request("batchInsert", "/group-dispatch-api/whatsapp/batchInsert", dozen(), "12 accounts"),
                 batch_request(
@@ -100,17 +100,17 @@ pub(super) fn steps() -> Vec<ScenarioStep> {
             webhooks: count_expected(online),
         },
         ScenarioStep {
-            title: "One number is registered, for another no code can be sent",
+            title: "Register one number; for another, no code can be sent",
             requests: vec![submit_phone("182172623211"), submit_phone("1821720005"), submit_verify_code("654321")],
             webhooks: count_expected(&["registration failed"]),
         },
         ScenarioStep {
-            title: "The wrong code left the registration open; now comes the right one",
+            title: "The wrong code left the registration open; now send the correct one",
             requests: vec![submit_verify_code("123456")],
             webhooks: count_expected(&["registered"]),
         },
         ScenarioStep {
-            title: "Everything is recycled",
+            title: "Recycle all accounts",
             requests: vec![batch_request(
                 "batchRecycle",
                 "/group-dispatch-api/whatsapp/batchRecycle",
@@ -120,7 +120,7 @@ pub(super) fn steps() -> Vec<ScenarioStep> {
             webhooks: count_expected(&["offline-coming", "offline"]),
         },
         ScenarioStep {
-            title: "Where everybody stands",
+            title: "Final states",
             requests: vec![DemoRequest {
                 endpoint: "queryWhatsAppStatus",
                 path: "/group-dispatch-api/whatsapp/queryWhatsAppStatus",

@@ -32,9 +32,9 @@ enum Colour {
 
 /// The text that is printed first.
 pub(super) const OPENING: &str = "\
-muster demo: the service, a caller and a receiver of webhooks, in one process and a temporary directory.
-The built-in simulator stands for WhatsApp: the last four digits of a number choose its fate.
-  → asked over HTTP     ← told by webhook
+muster demo: the service, a caller and a webhook receiver, in one process and a temporary directory.
+The built-in simulator stands for WhatsApp: the last four digits of a number choose its outcome.
+  → HTTP request     ← webhook
 ";
 
 /// Column of a webhook's detail, counted from its label.
@@ -94,7 +94,7 @@ impl Transcript {
 
     /// The webhooks of each account, and the figures of the journal.
     pub(super) fn summary(&self, report: &JournalVerification) -> String {
-        let mut summary = format!("\n{:16} {:22} {}\n", "account", "fate", "told, in order");
+        let mut summary = format!("\n{:16} {:22} {}\n", "account", "outcome", "webhooks, in order");
         for account in &DEMO_ACCOUNTS {
             let webhooks = self.webhooks_of(account.number).join(" → ");
             let _ = writeln!(summary, "{:16} {:22} {webhooks}", account.number, account.simulated_outcome);

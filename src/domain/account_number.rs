@@ -15,13 +15,13 @@ pub struct AccountNumber(NonZeroU64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedAccountNumber {
     /// A character other than a digit.
-    #[error("must be digits only, country code first, no plus")]
+    #[error("must be digits only, calling code first, without a plus")]
     NotDigits,
     /// Too short or too long.
     #[error("must have {ACCOUNT_DIGITS_MIN} to {ACCOUNT_DIGITS_MAX} digits, not {0}")]
     Length(usize),
     /// It starts with 0, as no country code does.
-    #[error("must start with the country code, not with 0")]
+    #[error("must start with the calling code, not with 0")]
     LeadingZero,
 }
 

@@ -11,7 +11,7 @@ pub struct CallingCode(u16);
 
 /// The text is not an optional plus and 1 to 4 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a plus and 1 to {CALLING_CODE_DIGITS_MAX} digits, not starting with 0, as in +86")]
+#[error("must be a plus and 1 to {CALLING_CODE_DIGITS_MAX} digits, not starting with 0, such as +86")]
 pub struct MalformedCallingCode;
 
 impl CallingCode {

@@ -67,7 +67,7 @@ impl Channel {
                 default_path: "/callback/gsTask/syncWhatsAppStatus",
                 operation_id: "syncWhatsAppStatus",
                 summary: "Sync WhatsApp account status",
-                body: "How the account stands.",
+                body: "The account's new status.",
             },
             Channel::RegisterStatus => &ChannelDefinition {
                 number: 2,
@@ -76,7 +76,7 @@ impl Channel {
                 default_path: "/group-dispatch-api/register/syncStatus",
                 operation_id: "syncRegisterStatus",
                 summary: "Sync customer service account registration status",
-                body: "How the registration ended.",
+                body: "The outcome of the registration.",
             },
         }
     }

@@ -35,15 +35,15 @@ macro_rules! content_fields {
 content_fields! {
     /// Name.
     Name: "name", Optional, Plain;
-    /// Avatar, as in `wwww.baiux.com/1.img`.
+    /// Avatar, such as `wwww.baiux.com/1.img`.
     Avatar: "avatar", Optional, Plain;
     /// Account public key; may be empty.
     PublicKey: "publicKey", Required, Plain;
-    /// Account private key; may be empty. It is sealed where it arrives.
+    /// Account private key; may be empty. It is sealed on arrival.
     PrivateKey: "privateKey", Required, Sealed;
     /// Message public key; may be empty.
     MsgPublicKey: "msgPublicKey", Required, Plain;
-    /// Message private key; may be empty. It is sealed where it arrives.
+    /// Message private key; may be empty. It is sealed on arrival.
     MsgPrivateKey: "msgPrivateKey", Required, Sealed;
     /// Account id; may be empty.
     AccountId: "accountId", Optional, Plain;
@@ -51,7 +51,7 @@ content_fields! {
     NextKeyId: "nextKeyId", Optional, Plain;
     /// Registration id.
     RegistrationId: "registrationId", Optional, Plain;
-    /// Device parameters, an opaque text. They are sealed where they arrive.
+    /// Device parameters, an opaque text. They are sealed on arrival.
     DeviceParams: "deviceParams", Optional, Sealed;
 }
 

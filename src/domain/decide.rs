@@ -27,7 +27,7 @@ pub enum CommandRejection {
     #[error("has no content yet; send it")]
     NoContent,
     /// No registration waits for a code.
-    #[error("has no registration waiting for a code; submit the phone number first")]
+    #[error("has no registration that waits for a code; submit the phone number first")]
     NoRegistrationWaiting,
     /// Its gateway does not serve personal accounts.
     #[error(
@@ -46,7 +46,7 @@ pub enum CommandRejection {
     },
     /// The provider accepts no more such calls for this number.
     #[error(
-        "was registered or deregistered {REGISTER_CALLS} times in {} hours, which is all that the provider takes",
+        "was registered or deregistered {REGISTER_CALLS} times in {} hours, which is the provider's limit",
         REGISTER_CALLS_WINDOW.as_secs() / 3600
     )]
     BudgetUsedUp {

@@ -69,7 +69,8 @@ pub enum RoutingCondition {
 /// The text is not a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be an account type or the first digits of numbers, then = and a gateway, as in business=cloud_api or 49=bridge"
+    "must be an account type or the first digits of numbers, then = and a gateway, such as business=cloud_api or \
+     49=bridge"
 )]
 pub struct MalformedRoutingRule;
 

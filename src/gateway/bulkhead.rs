@@ -36,7 +36,7 @@ pub(crate) struct Bulkhead {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError<E> {
     /// The breaker is open: no call is made before `wait` is over.
-    #[error("the gateway is away and is tried again in {} s", .wait.as_secs())]
+    #[error("the gateway is away; the next try is in {} s", .wait.as_secs())]
     BreakerOpen {
         /// The time until the next probe.
         wait: Duration,
@@ -282,7 +282,7 @@ impl InFlightCall<'_> {
                 gateway = gateway.name(),
                 failures,
                 error = message,
-                "the gateway is away; no call is made to it"
+                "the gateway is away; calls to it are stopped"
             );
             self.bulkhead.is_available.send_replace(false);
         }

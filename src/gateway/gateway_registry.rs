@@ -91,7 +91,7 @@ impl GatewayRegistry {
                     gateway = kind.name(),
                     accounts = counts.total(),
                     online_coming = counts.of_state(AccountState::OnlineComing),
-                    "accounts are served by a gateway that is not set up: what they wait for is kept; {}",
+                    "accounts are routed to a gateway that is not set up, and their pending effects wait; {}",
                     what_to_do(*kind)
                 );
             }

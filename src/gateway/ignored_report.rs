@@ -8,19 +8,19 @@ use utoipa::ToSchema;
 #[serde(rename_all = "camelCase")]
 #[schema(as = GatewayIgnored)]
 pub(crate) struct IgnoredReportView {
-    /// When it came.
+    /// The time of its arrival.
     #[schema(format = DateTime)]
     pub(crate) at: String,
-    /// When the gateway made it.
+    /// The time at which the gateway made it.
     #[schema(format = DateTime)]
     pub(crate) made_at: String,
     /// The gateway's stream of reports.
     pub(crate) stream: String,
-    /// Its place in the stream.
+    /// The sequence number in the stream.
     pub(crate) sequence: u64,
-    /// The account, masked: `861******232`. Empty where a report of an unknown type names none.
+    /// The account, masked: `861******232`. Empty if a report of an unknown type has none.
     pub(crate) account: String,
-    /// What it says, a word of the protocol; `unknown` where its type is none and looks like none.
+    /// The report type; `unknown` if it is not a valid word.
     #[serde(rename = "type")]
     pub(crate) kind: String,
     /// Why it changed nothing.
@@ -32,13 +32,13 @@ pub(crate) struct IgnoredReportView {
 #[serde(rename_all = "snake_case")]
 #[schema(as = GatewayReportWhy)]
 pub(crate) enum IgnoreReason {
-    /// Nothing ever happened to this number.
+    /// The account is unknown.
     UnknownAccount,
-    /// The account is served by another gateway.
+    /// The account is routed to another gateway.
     OtherGateway,
-    /// It is late, or it holds already.
+    /// The report is late, or the account already has this state.
     DoesNotFit,
-    /// Its type is not of this version of the protocol.
+    /// The report type is not part of this version of the protocol.
     UnknownType,
 }
 

@@ -17,44 +17,44 @@ use crate::metrics::{AccountState, BreakerState, Difference, Metrics};
 use crate::projections::{AccountCounts, Roster};
 use crate::store;
 
-/// How a gateway is.
+/// The state of a gateway.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Gateway)]
 pub struct GatewayView {
-    /// Its name, as an account's `gateway` says it.
+    /// The gateway's name, as in an account's `gateway`.
     pub(crate) name: &'static str,
-    /// Whether it serves accounts that no rule names.
+    /// Whether it serves the accounts that no rule names.
     pub(crate) is_default: bool,
     /// `up`, `away`, or `not_set_up`.
     pub(crate) state: &'static str,
-    /// The same in a sentence, with what is to be done.
+    /// The state in a sentence, and how to correct it.
     #[serde(rename = "says")]
     pub(crate) summary: String,
     pub(crate) accounts: AccountsServed,
-    /// Null for the simulator, which is always there, and where it is not set up.
+    /// The calls; null for the simulator, and if the gateway is not set up.
     #[schema(required)]
     pub(crate) calls: Option<CallsView>,
-    /// Null likewise.
+    /// The reconciliations; null for the simulator, and if the gateway is not set up.
     #[schema(required)]
     pub(crate) reconciliation: Option<ReconciliationView>,
-    /// What went wrong last, the newest first.
+    /// The last errors, newest first.
     pub(crate) errors: Vec<GatewayErrorView>,
-    /// Commands that wait to be sent or fetched; null where there is no such queue.
+    /// Commands that wait to be sent or fetched; null if the gateway has no such queue.
     #[schema(required)]
     pub(crate) work_queued: Option<u64>,
-    /// Milliseconds from the making of the report that was taken in last to its taking in; null where there is none.
+    /// Milliseconds between the creation and the ingestion of the last report; null if there is none.
     #[schema(required)]
     pub(crate) report_lag_ms: Option<u64>,
-    /// The last reports that came of it and changed nothing, 20 at most, the newest first.
+    /// The last reports that changed nothing, newest first, at most 20.
     pub(crate) ignored_reports: Vec<IgnoredReportView>,
 }
 
-/// The accounts that a gateway serves.
+/// The accounts that are routed to a gateway.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AccountsServed {
-    /// How many there are.
+    /// The number of accounts.
     pub(crate) total: u64,
     pub(crate) online_coming: u64,
     pub(crate) online: u64,
@@ -68,95 +68,95 @@ pub(crate) struct AccountsServed {
 #[serde(rename_all = "camelCase")]
 #[schema(as = GatewayCalls)]
 pub(crate) struct CallsView {
-    /// Under way.
+    /// Calls in flight.
     pub(crate) in_flight: usize,
-    /// Since the start: those that were answered, whatever the answer.
+    /// Calls since the start that got a response, whatever its status.
     pub(crate) answered: u64,
-    /// Since the start: those that found it away.
+    /// Calls since the start that failed.
     pub(crate) failed: u64,
-    /// `closed`, `open`: no call is made; or `probing`: one is.
+    /// `closed`; `open`: no calls are made; or `probing`: one test call is made.
     pub(crate) breaker: &'static str,
-    /// When one call tries again, while the breaker is open.
+    /// The time of the next test call, while the circuit breaker is open.
     #[schema(required, format = DateTime)]
     pub(crate) open_until: Option<String>,
-    /// When it last answered.
+    /// The time of the last response.
     #[schema(required, format = DateTime)]
     pub(crate) last_answer: Option<String>,
 }
 
-/// How its sessions are compared with what is shown.
+/// The reconciliation of a gateway's sessions with the account list.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Reconciliation)]
 pub(crate) struct ReconciliationView {
-    /// Whether that is being done now.
+    /// Whether one is running.
     #[serde(rename = "isUnderWay")]
     pub(crate) is_running: bool,
-    /// The last time that it came to its end; null if it never did since the start.
+    /// The last complete reconciliation; null if there was none since the start.
     #[schema(required)]
     pub(crate) last: Option<LastReconciliationView>,
-    /// Why it does not come to its end any more; null if it does.
+    /// Why the last one failed; null if it did not.
     #[schema(required)]
     pub(crate) failure: Option<ReconciliationFailureView>,
 }
 
-/// A comparison that came to its end.
+/// A complete reconciliation.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Reconciled)]
 pub(crate) struct LastReconciliationView {
-    /// When it began.
+    /// The start time.
     #[schema(format = DateTime)]
     pub(crate) at: String,
-    /// How long it took, in milliseconds, with all that was mended.
+    /// The duration in milliseconds, including all repairs.
     pub(crate) took_ms: u64,
-    /// Sessions that the gateway has.
+    /// The number of the gateway's sessions.
     pub(crate) sessions: u64,
     pub(crate) differences: DifferenceCounts,
-    /// Accounts with a session at the gateway that it does not serve; nothing is done about them.
+    /// Accounts with a session at the gateway that are not routed to it. Nothing is done about them.
     #[serde(rename = "strangers")]
     pub(crate) unknown_sessions: u64,
 }
 
-/// Accounts that the gateway saw otherwise than they were shown.
+/// The differences between the gateway's sessions and the account list, as numbers of accounts.
 #[derive(Serialize, Default, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Differences)]
 pub(crate) struct DifferenceCounts {
-    /// They came online.
+    /// Accounts that came online.
     pub(crate) connected: u64,
-    /// They went offline.
+    /// Accounts that went offline.
     pub(crate) disconnected: u64,
-    /// What they wait for was handed to the gateway again.
+    /// Accounts whose pending effects were sent to the gateway again.
     pub(crate) not_begun: u64,
     /// Sessions that no account needs. They are closed.
     pub(crate) unwanted: u64,
-    /// They are banned.
+    /// Accounts that are banned.
     pub(crate) banned: u64,
-    /// They are banned no more.
+    /// Accounts whose ban was lifted.
     pub(crate) ban_lifted: u64,
 }
 
-/// Why sessions are not compared.
+/// Why reconciliations fail.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReconciliationFailure)]
 pub(crate) struct ReconciliationFailureView {
-    /// Since when.
+    /// The time of the first failure.
     #[schema(format = DateTime)]
     pub(crate) since: String,
-    /// Why, the last time.
+    /// The reason of the last failure.
     pub(crate) why: String,
-    /// How many times, one after the other.
+    /// The number of consecutive failures.
     pub(crate) failed: u32,
 }
 
-/// Something that went wrong.
+/// An error of a gateway.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GatewayCallError)]
 pub(crate) struct GatewayErrorView {
     #[schema(format = DateTime)]
     pub(crate) at: String,
-    /// What, without secrets.
+    /// What went wrong, without secrets.
     pub(crate) what: String,
 }
 
@@ -204,11 +204,12 @@ impl GatewayView {
             banned: counts.of_state(AccountState::Banned),
         };
         let (state, summary) = match (&entry.provider, accounts.total) {
-            (Some(_), _) => ("up", "It is built in, and always there.".to_owned()),
+            (Some(_), _) => ("up", "It is built in and always available.".to_owned()),
             (None, 0) => ("not_set_up", "It is not set up, and no account needs it.".to_owned()),
             (None, served) => {
                 let says = format!(
-                    "It is not set up, and {served} accounts are served by it: what they wait for is kept. What to do: {}.",
+                    "It is not set up, and {served} accounts are routed to it. Their pending effects wait. To correct \
+                     this: {}.",
                     what_to_do(entry.kind)
                 );
                 ("not_set_up", says)
@@ -313,18 +314,18 @@ fn is_up(call_stats: &CallStats, status: &ReconcileStatus) -> bool {
 fn describe_state(call_stats: &CallStats, status: &ReconcileStatus) -> (&'static str, String) {
     if is_up(call_stats, status) {
         let words =
-            if call_stats.last_answer.is_some() { "It answers." } else { "Nothing was asked that it has answered." };
+            if call_stats.last_answer.is_some() { "It responds." } else { "It has not responded to any call yet." };
         return ("up", words.to_owned());
     }
     let error = call_stats.errors.first().map(|error| error.message.clone());
     let why = error.or(status.failure().map(|failure| failure.reason)).unwrap_or_default();
     let again = match call_stats.breaker {
         GatewayBreakerState::Open { .. } | GatewayBreakerState::Probing => {
-            "No call is made to it but for one that tries, now and then.".to_owned()
+            "Muster makes single test calls to it only.".to_owned()
         }
         GatewayBreakerState::Closed => {
-            format!("Its sessions are asked for again after {} s or more.", RECONCILE_RETRY_WAIT.as_secs())
+            format!("The next reconciliation is in {} s or more.", RECONCILE_RETRY_WAIT.as_secs())
         }
     };
-    ("away", format!("It is away: {why}. {again} Accounts stay as they were shown last."))
+    ("away", format!("It is away: {why}. {again} Its accounts keep their last state."))
 }

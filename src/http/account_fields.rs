@@ -44,10 +44,10 @@ impl<'a> AccountFields<'a> {
     /// The OpenAPI schema.
     pub(super) fn shape(import: ImportKind) -> Object {
         let replace =
-            (REPLACE, "Whether what is stored of a known account is replaced by what is sent.", LenientBool::schema());
+            (REPLACE, "Whether the sent content replaces a known account's stored content.", LenientBool::schema());
         let fields = [
-            (ACCOUNT, "The account number: digits only, country code first.", AccountNumberText::schema()),
-            (ACCOUNT_TYPE, "1 personal, which holds if it is left out; 2 business.", EnumCode::<AccountType>::schema()),
+            (ACCOUNT, "The account number: digits only, calling code first.", AccountNumberText::schema()),
+            (ACCOUNT_TYPE, "1 personal (the default), 2 business.", EnumCode::<AccountType>::schema()),
         ];
         let fields = fields.into_iter().chain((import == ImportKind::Online).then_some(replace));
         let texts = ContentField::ALL.map(|field| (field.name(), field.description(), JsonText::schema()));

@@ -42,8 +42,7 @@ impl Dialect for BridgeDialect {
         let Handler::Bridge(handler) = endpoint.handler else { return Err(BridgeApiError::no_such_path()) };
         let Some(bridge) = state.bridge.clone() else {
             // The setting may be missing only in this run, so the gateway must keep its reports and retry.
-            let words =
-                "the bridge is not set up; keep this and send it again; the operator sets gateway.bridge.secret";
+            let words = "the bridge is not set up; retry later. The operator sets it up with gateway.bridge.secret";
             let retry_after = Some(NOT_SET_UP_AGAIN.as_secs());
             return Err(BridgeApiError { retry_after, ..BridgeApiError::retry_later("not_set_up", words) });
         };
@@ -75,7 +74,7 @@ impl From<&NoEndpoint> for BridgeApiError {
         match none {
             NoEndpoint::UnknownPath => BridgeApiError::no_such_path(),
             NoEndpoint::MethodNotAllowed { allow, .. } => {
-                let words = format!("this path does not take this method; use {allow}");
+                let words = format!("this path does not support this method; use {allow}");
                 let error = BridgeApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", words);
                 BridgeApiError { allow: Some(allow.clone()), ..error }
             }
@@ -85,6 +84,6 @@ impl From<&NoEndpoint> for BridgeApiError {
 
 impl BridgeApiError {
     fn no_such_path() -> BridgeApiError {
-        BridgeApiError::new(StatusCode::NOT_FOUND, "no_such_path", "nothing has this path under /gateway/v1")
+        BridgeApiError::new(StatusCode::NOT_FOUND, "no_such_path", "no such path under /gateway/v1")
     }
 }

@@ -31,23 +31,24 @@ pub(super) static ENDPOINTS: [Endpoint; 3] = [
         path: "/gateway/v1/reports",
         operation: operation::REPORT_TO_MUSTER,
         tag: Tag::Bridge,
-        summary: "Report what happened to accounts",
+        summary: "Report account events",
         body: BodyLimit::Bytes(REPORT_BATCH_BYTES),
         handler: Handler::Bridge(|_, request| ingest_reports(request).boxed()),
         document: |operation| {
-            let gap = "Reports are missing before this batch: send from `expected` on. Nothing of it is stored.";
+            let gap = "Reports before this batch are missing: send from `expected` on. Nothing was stored.";
             operation
                 .describe(
-                    "One batch of a stream at a time, in order, until it is answered with 200: then all up to `acknowledged` \
-                     is durable and may be forgotten. What was there before is a duplicate, and no error.",
+                    "Send one batch of a stream at a time, in order, until the response is 200. Then all reports up to \
+                     `acknowledged` are durable, and the gateway may delete them. Reports that Muster has already are \
+                     duplicates, which is not an error.",
                 )
                 .describe(
-                    "Only what cannot be read stops a batch. A report of a type that is not listed is ignored, with the \
-                     reason `unknown_type`; of it only `sequence`, `time` and `type` are needed. A text longer than its \
-                     `maxLength` is cut.",
+                    "Only unreadable reports stop a batch. A report with an unlisted type is ignored with the reason \
+                     `unknown_type`; it needs only `sequence`, `time` and `type`. Texts longer than their `maxLength` \
+                     are cut.",
                 )
-                .json_body::<ReportsSchema>(Required::True, "The batch.")
-                .json_response::<BatchResult>(200, "All of it is taken in, and durable.")
+                .json_body::<ReportsSchema>(Required::True, "The batch of reports.")
+                .json_response::<BatchResult>(200, "The whole batch is ingested and durable.")
                 .response(409, error_response(gap))
         },
     },
@@ -63,15 +64,24 @@ pub(super) static ENDPOINTS: [Endpoint; 3] = [
             let (seconds, most) = (WORK_WAIT_SECONDS, WORK_ITEMS as u64);
             operation
                 .describe(
-                    "For a gateway that cannot be reached: `gateway.bridge.url` is not set. It is answered at once if there \
-                     are any, else after `wait`. What is not acknowledged by its `lease_until` is given out again.",
+                    "For gateways that Muster cannot reach: `gateway.bridge.url` is not set. The response comes as \
+                     soon as there are commands, at the latest after `wait`. A command that is not acknowledged by its \
+                     `lease_until` is handed out again.",
                 )
-                .query_parameter("wait", bounded_integer(0, seconds, WORK_WAIT_SECONDS_DEFAULT), "Seconds to wait.")
-                .query_parameter("limit", bounded_integer(1, most, WORK_ITEMS_DEFAULT as u64), "Commands, most.")
-                .json_response::<WorkBatch<'_>>(200, "The commands, or none.")
+                .query_parameter(
+                    "wait",
+                    bounded_integer(0, seconds, WORK_WAIT_SECONDS_DEFAULT),
+                    "How long to wait for commands, in seconds.",
+                )
+                .query_parameter(
+                    "limit",
+                    bounded_integer(1, most, WORK_ITEMS_DEFAULT as u64),
+                    "The maximum number of commands.",
+                )
+                .json_response::<WorkBatch<'_>>(200, "The commands; the list may be empty.")
                 .register_schema::<GatewayCommand<'_>>()
-                .response(403, error_response("The connection is neither under TLS nor from this machine."))
-                .response(409, error_response("`gateway.bridge.url` is set: commands are sent there."))
+                .response(403, error_response("The connection has no TLS and is not from this machine."))
+                .response(409, error_response("`gateway.bridge.url` is set, so Muster sends the commands there."))
         },
     },
     Endpoint {
@@ -79,14 +89,16 @@ pub(super) static ENDPOINTS: [Endpoint; 3] = [
         path: "/gateway/v1/work/acks",
         operation: operation::ACKNOWLEDGE_COMMANDS,
         tag: Tag::Bridge,
-        summary: "Acknowledge commands that were fetched",
+        summary: "Acknowledge fetched commands",
         body: BodyLimit::Bytes(SESSIONS_PAGE_BYTES),
         handler: Handler::Bridge(|_, request| acknowledge_commands(request).boxed()),
         document: |operation| {
             operation
-                .describe("Once the gateway keeps a command, refuses it, or answers `list_sessions`.")
+                .describe(
+                    "Acknowledge a command when the gateway has stored it, rejects it, or answers `list_sessions`.",
+                )
                 .json_body::<AcksSchema>(Required::True, "The acknowledgements.")
-                .json_response::<AckResult>(200, "Which of them were taken.")
+                .json_response::<AckResult>(200, "Which acknowledgements were accepted.")
         },
     },
 ];
@@ -104,7 +116,7 @@ async fn ingest_reports(request: BridgeRequest) -> Result<Response, BridgeApiErr
 async fn fetch_work(state: BridgeState, request: BridgeRequest) -> Result<Response, BridgeApiError> {
     request.bridge.verify_request(request.signature(), request.signed_target().as_bytes())?;
     if !state.is_tls && !request.from.is_loopback() {
-        let words = "secrets would be sent where they can be read on the way; fetch commands over TLS";
+        let words = "commands contain secrets and this connection is not encrypted; fetch them over TLS";
         let error = BridgeApiError::new(StatusCode::FORBIDDEN, "readable", words);
         return Err(BridgeApiError { metric_reason: Some(BridgeRefusal::Readable), ..error });
     }
@@ -144,8 +156,9 @@ fn parse_work_query(query: &str) -> Result<(Duration, usize), BridgeApiError> {
 }
 
 /// The rules of signatures, for descriptions.
-const SIGNATURE_RULES: &str = "Signed as Standard Webhooks with `gateway.bridge.secret`, anew for each attempt: HMAC-SHA256 over `id.timestamp.body`, \
-     or without a body over `id.timestamp.` and the path with its query as sent. The very same signature is taken once.";
+const SIGNATURE_RULES: &str = "Signed as Standard Webhooks with `gateway.bridge.secret`, with a new signature for each \
+    attempt. The signature is the HMAC-SHA256 of `id.timestamp.body`. Without a body it is that of `id.timestamp.` and \
+    the path with its query as sent. Each signature is accepted once.";
 
 /// The operation of an endpoint, with what it shares with the others.
 pub(super) fn document_bridge(endpoint: &Endpoint) -> OperationDoc {
@@ -155,20 +168,25 @@ pub(super) fn document_bridge(endpoint: &Endpoint) -> OperationDoc {
         operation
     } else {
         operation
-            .response(413, error_response("The body is too large. Nothing of it is stored."))
-            .response(415, error_response("The body is no JSON in UTF-8, or compressed."))
+            .response(413, error_response("The body is too large. Nothing was stored."))
+            .response(415, error_response("The body is not JSON in UTF-8, or it is compressed."))
     };
     operation
-        .response(400, error_response("It is malformed: `message` names the field. Nothing of it is stored."))
-        .response(401, error_response("`code` says why: `unsigned`, `forged`, `stale` or `replayed`."))
-        .response(404, error_response("Nothing has this path."))
+        .response(400, error_response("The request is malformed: `message` names the field. Nothing was stored."))
+        .response(
+            401,
+            error_response(
+                "The signature is not accepted. `code` says why: `unsigned`, `forged`, `stale` or `replayed`.",
+            ),
+        )
+        .response(404, error_response("No such path."))
         .response(
             429,
             error_response("Too many requests from one address.").header("Retry-After", retry_after_header()),
         )
         .response(
             503,
-            error_response("Not now; send it again. `code` is `not_set_up` where the bridge is not set up.")
+            error_response("Retry later. `code` is `not_set_up` if the bridge is not set up.")
                 .header("Retry-After", retry_after_header()),
         )
 }
@@ -190,16 +208,16 @@ impl OperationDoc {
     /// Adds the headers with the signature.
     pub(super) fn signature_headers(self) -> OperationDoc {
         self.security(vec![SecurityRequirement::new("gatewaySecret", Vec::<String>::new())])
-            .required_header("webhook-id", text(), "The same when the same thing is sent again.")
+            .required_header("webhook-id", text(), "The message id. It is the same in every attempt.")
             .required_header(
                 "webhook-timestamp",
                 number(0),
-                "Unix time of this attempt, in seconds; at most 5 min from now.",
+                "Unix time of this attempt in seconds, at most 5 min from now.",
             )
             .required_header(
                 "webhook-signature",
                 text(),
-                "`v1,` and the signature in base64; several with blanks between.",
+                "`v1,` and the signature in base64. Several signatures are separated by spaces.",
             )
     }
 }

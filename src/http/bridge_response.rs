@@ -34,15 +34,15 @@ pub(super) struct BridgeErrorBody<'a> {
     error: BridgeErrorDetail<'a>,
 }
 
-/// What is wrong.
+/// The error.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GatewayErrorInside)]
 struct BridgeErrorDetail<'a> {
-    /// In one word, for programs.
+    /// A word for programs.
     code: &'static str,
-    /// In one sentence, which says what to do.
+    /// One sentence that says what to do.
     message: &'a str,
-    /// Reports are missing: the sequence to send from.
+    /// If reports are missing: the sequence to send from.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     expected: Option<u64>,
@@ -61,8 +61,8 @@ impl BridgeApiError {
 
     /// Logs an internal error. The gateway gets only a general message.
     pub(super) fn internal(error: &dyn std::error::Error) -> BridgeApiError {
-        tracing::error!(error = %error, "a gateway's request failed inside");
-        let words = "the service failed, and what was sent may have been taken in or not; send it again";
+        tracing::error!(error = %error, "a request from a gateway failed with an internal error");
+        let words = "the service failed, and the request may have been ingested; send it again";
         BridgeApiError::retry_later("failed", words)
     }
 

@@ -80,8 +80,8 @@ impl ConnectionLimit {
                 open = self.max_total,
                 busiest = address,
                 of_it,
-                "all places for connections are taken: further ones wait; \
-                look at who holds so many, or raise http.max_connections"
+                "the connection limit is reached, and new connections wait; check the busiest address, or raise \
+                 http.max_connections"
             );
         }
         self.permits.clone().acquire_owned().await.ok()
@@ -112,8 +112,8 @@ impl ConnectionLimit {
         self.metrics.connections_refused.inc();
         if is_log_due(&mut self.refused_logged_at) {
             let refused = std::mem::take(&mut self.refused_since_log);
-            tracing::warn!(%from, open, refused, "connections are closed because their address has too many; \
-                raise http.max_connections_per_address if many clients share it, as behind a proxy");
+            tracing::warn!(%from, open, refused, "closing new connections from an address that has too many; raise \
+                http.max_connections_per_address if many clients share it, such as behind a proxy");
         }
         Err(permit)
     }

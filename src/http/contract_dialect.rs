@@ -78,7 +78,8 @@ impl Dialect for ContractDialect {
         if error.code() == 500 {
             let cause = &error as &dyn std::error::Error;
             let id = &request.id;
-            tracing::error!(request = %id.id, x_request_id = ?id.header, error = cause, "a request failed inside");
+            tracing::error!(request = %id.id, x_request_id = ?id.header, error = cause, "a request failed with an \
+                internal error");
         }
         let kind = match request.endpoint_of_path().map(|endpoint| endpoint.handler) {
             Some(Handler::Contract(kind, _)) => kind,

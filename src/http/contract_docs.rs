@@ -14,20 +14,22 @@ use crate::limits::{CALLING_CODE_DIGITS_MAX, TASK_ID_MAX};
 /// Descriptions of the responses, by code.
 const MALFORMED: &str =
     "The body, the query or the `Idempotency-Key` is malformed: `message` names the field. Nothing was done.";
-const UNKNOWN_CALLER: &str = "No API key, or none that is taken: `code` is 401. Or a token of a tenant that is not taken: `code` is 502 timestamp too \
-     old or yet to come, 518 missing, 519 malformed, 522 token wrong, 523 `tenant_id` missing, 525 `token` missing.";
-pub(super) const FORBIDDEN: &str = "The API key is not for this, or is bound to other accounts; or there is no API key yet, and a web page elsewhere asks.";
-const TOO_LARGE: &str = "The body has more than `http.max_body_bytes`. Nothing was done.";
-const MEDIA_TYPE: &str = "The body is no JSON in UTF-8, or compressed. Nothing was done.";
-const OTHER_REQUEST: &str = "The `Idempotency-Key` was used for another body. Nothing was done.";
-pub(super) const TOO_MANY: &str = "Too many requests of one API key, or from one address. Nothing was done.";
-pub(super) const FAILED: &str = "The service failed, and what was asked may have happened or not.";
-pub(super) const BUSY: &str = "The service is starting, stopping or overloaded, and nothing was begun; or there was no answer within \
-     `http.request_timeout`, and what was asked may have been done.";
+const UNKNOWN_CALLER: &str = "The API key is missing or not accepted: `code` is 401. Or the tenant's token is not \
+    accepted. Then `code` is 502 (timestamp too far from now), 518 (timestamp missing), 519 (timestamp malformed), 522 \
+    (wrong token), 523 (`tenant_id` missing) or 525 (`token` missing).";
+pub(super) const FORBIDDEN: &str = "The API key lacks the permission, or is limited to other accounts. While there are \
+    no API keys, requests from other sites' web pages get this too.";
+const TOO_LARGE: &str = "The body is larger than `http.max_body_bytes`. Nothing was done.";
+const MEDIA_TYPE: &str = "The body is not JSON in UTF-8, or it is compressed. Nothing was done.";
+const OTHER_REQUEST: &str = "The `Idempotency-Key` was used with another body. Nothing was done.";
+pub(super) const TOO_MANY: &str = "Too many requests with one API key, or from one address. Nothing was done.";
+pub(super) const FAILED: &str = "The service failed. The request may have been carried out.";
+pub(super) const BUSY: &str = "The service is starting, stopping or overloaded, and nothing was done. Or there was no \
+    response within `http.request_timeout`, and the request may have been carried out.";
 
-const BATCH_RULES: &str = "A batch is checked whole: one malformed entry, or a number that is listed twice, refuses it with 400, and \
-     nothing is stored. A well-formed one is decided account by account.";
-pub(super) const LIST: &str = "The accounts, at most `http.max_batch`, each once.";
+const BATCH_RULES: &str = "A batch is validated as a whole: a malformed or repeated entry rejects it with 400, and \
+    nothing is stored. The accounts of a valid batch are decided one by one.";
+pub(super) const LIST: &str = "At most `http.max_batch` accounts, each once.";
 
 /// Schemas of the envelopes, one for each kind.
 pub(super) fn envelope_schemas() -> Schemas {
@@ -58,7 +60,7 @@ fn data_schema(kind: EnvelopeKind) -> RefOr<Schema> {
             .schema_type(Type::Integer)
             .minimum(Some(0))
             .maximum(Some(f64::from(TASK_ID_MAX)))
-            .description(Some("The task id, from 1 and rising; 0 on errors."))
+            .description(Some("The task id: it rises from 1, and is 0 on errors."))
             .into(),
         EnvelopeKind::AccountList => {
             let row = ObjectBuilder::new()
@@ -70,7 +72,7 @@ fn data_schema(kind: EnvelopeKind) -> RefOr<Schema> {
                 );
             let row = ["whatsApp", "status", "onlineStatus"].into_iter().fold(row, ObjectBuilder::required);
             let mut rows = Array::new(row);
-            rows.description = Some("The accounts, the oldest first; empty on errors.".to_owned());
+            rows.description = Some("The accounts, oldest first; empty on errors.".to_owned());
             RefOr::T(Schema::Array(rows))
         }
     }
@@ -92,7 +94,7 @@ pub(super) fn envelope_response(kind: EnvelopeKind, words: &str) -> ResponseBuil
 
 /// A response that is stored under its `Idempotency-Key`.
 fn stored_response(kind: EnvelopeKind, words: &str) -> ResponseBuilder {
-    let replayed = text_header("`true` where it was given before, to the same request.");
+    let replayed = text_header("`true` if this is the stored response of the same request.");
     envelope_response(kind, words).header("Idempotency-Replayed", replayed)
 }
 
@@ -102,9 +104,9 @@ impl OperationDoc {
         self.optional_header(
             "Idempotency-Key",
             idempotency_key(),
-            "Names the request, so that it can be sent again as it was, and is carried out once. A UUID will do.",
+            "Identifies the request, so that retrying it unchanged does not repeat its effect. For example a UUID.",
         )
-        .response(200, stored_response(kind, "All of it was done."))
+        .response(200, stored_response(kind, "The request was carried out in full."))
         .contract_responses(kind)
         .response(413, envelope_response(kind, TOO_LARGE))
         .response(415, envelope_response(kind, MEDIA_TYPE))
@@ -114,16 +116,16 @@ impl OperationDoc {
     /// Adds what the endpoints for batches share.
     pub(super) fn contract_batch(self) -> OperationDoc {
         let (kind, details) = (EnvelopeKind::Batch, ObjectBuilder::new().schema_type(Type::Boolean));
-        let partly = "Some accounts were refused: `message` says how many, and names the first.";
+        let partly = "Some accounts were rejected: `message` has their number, and names the first ones.";
         self.contract_post(kind)
             .query_parameter(
                 "details",
                 details.default(Some(json!(false))),
-                "Whether the answer has a verdict for each account.",
+                "Whether the response has a result for each account.",
             )
             .describe(BATCH_RULES)
             .response(207, stored_response(kind, partly))
-            .response(409, stored_response(kind, "All accounts were refused, each as the rules say."))
+            .response(409, stored_response(kind, "All accounts were rejected. `message` names the first ones."))
     }
 
     /// Adds the responses and the security that all documented calls share.

@@ -35,9 +35,9 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
             let one = AccountFields::shape(ImportKind::Insert);
             operation
                 .describe(
-                    "A new number is imported, with `status` 1 and `onlineStatus` 4. The same number with the same content \
-                     again is success, and makes no event; with other content it is refused (409): use batchOnline with \
-                     `override`.",
+                    "Imports new accounts, with `status` 1 and `onlineStatus` 4. Repeating an import with the same \
+                     content succeeds and records nothing. Other content for a known account is rejected (409): use \
+                     batchOnline with `override`.",
                 )
                 .contract_batch()
                 .json_body_schema(account_list_schema(one, true), Some(insert_example()), Required::True, LIST)
@@ -52,17 +52,17 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
         body: BodyLimit::Unread,
         handler: Handler::Contract(EnvelopeKind::AccountList, |api, request| query_status(api, request).boxed()),
         document: |operation| {
-            let tag = || text_header("Of this list, to be sent as `If-None-Match`.");
-            let list = envelope_response(EnvelopeKind::AccountList, "The list.");
+            let tag = || text_header("The version of this list, for `If-None-Match`.");
+            let list = envelope_response(EnvelopeKind::AccountList, "The account list.");
             operation
                 .describe(
-                    "Every account, the oldest import first, as it is after every command that was answered before this was \
-                     asked. Compressed for `Accept-Encoding: gzip`.",
+                    "All accounts, in the order of their first import. The list includes every command that was \
+                     answered before this request. Supports `Accept-Encoding: gzip`.",
                 )
-                .query_parameter("whatsApp", account_digits(), "The one account that is asked for.")
-                .optional_header("If-None-Match", text(), "The `ETag` of a list that the caller has.")
+                .query_parameter("whatsApp", account_digits(), "Return this account only.")
+                .optional_header("If-None-Match", text(), "The `ETag` of the list that the caller has.")
                 .response(200, list.header("ETag", tag()))
-                .response(304, response_with_id("The caller has this list already.").header("ETag", tag()))
+                .response(304, response_with_id("The caller's list is up to date.").header("ETag", tag()))
                 .contract_responses(EnvelopeKind::AccountList)
         },
     },
@@ -80,9 +80,10 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
             let one = AccountFields::shape(ImportKind::Online);
             operation
                 .describe(
-                    "An unknown number is imported, then asked online. Of a known one `override` true replaces what is \
-                     stored, false keeps it. What is on its way already is success, and makes no event. A banned account \
-                     is refused (409), and so is one whose secrets were erased.",
+                    "Brings accounts online, and imports unknown ones first. For known accounts, `override` true \
+                     replaces the stored content and false keeps it. Accounts that are online or coming online \
+                     succeed, and nothing is recorded. Banned accounts and accounts with erased secrets are rejected \
+                     (409).",
                 )
                 .contract_batch()
                 .json_body_schema(account_list_schema(one, true), Some(online_example()), Required::True, LIST)
@@ -103,9 +104,10 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
             let example = json!({"whatsAppList": ["861821726232", "861821726231"]});
             operation
                 .describe(
-                    "Listed accounts go offline-coming (3), then offline (4). What is offline already is success, and \
-                     makes no event; an unknown number is refused (404). Without a list, or with null for it, all accounts \
-                     are meant; an empty list means none. Therefore an unknown field is a fault here.",
+                    "Takes the listed accounts offline: offline-coming (3), then offline (4). Accounts that are \
+                     offline succeed, and nothing is recorded; unknown accounts are rejected (404). If the list is \
+                     missing or null, all accounts are recycled; an empty list means no account. Unknown fields are \
+                     therefore an error here.",
                 )
                 .contract_batch()
                 .json_body_schema(account_list_schema(one.build(), false), Some(example), Required::True, LIST)
@@ -127,8 +129,8 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
             let example = json!({"phone": "182172623211", "verifyType": 1, "accountType": 2, "areaCode": "+86", "countryCode": "CN"});
             operation
                 .describe(
-                    "Begins a registration of the number that `areaCode` and `phone` make. One of the same number that \
-                     waits for its code is superseded. The outcome comes by webhook.",
+                    "Starts a registration of the number `areaCode` and `phone`. It supersedes a registration of the \
+                     same number that waits for its code. The outcome comes by webhook.",
                 )
                 .contract_post(EnvelopeKind::Task)
                 .json_body_schema(body, Some(example), Required::True, "The phone number.")
@@ -150,12 +152,12 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
             let none_waits = "No registration of this number waits for a code.";
             operation
                 .describe(
-                    "Accepted where a registration of the number waits; the outcome comes by webhook. A refused code is \
-                     told as failed (0), and leaves the registration open for another, 5 in all, within \
-                     `accounts.registration_lifetime`.",
+                    "Submits the code for a registration that waits for one; the outcome comes by webhook. A wrong \
+                     code is reported as failed (0). The registration then accepts another code, up to 5 in all, \
+                     within `accounts.registration_lifetime`.",
                 )
                 .contract_post(EnvelopeKind::Plain)
-                .json_body_schema(body, Some(example), Required::True, "The code.")
+                .json_body_schema(body, Some(example), Required::True, "The verification code.")
                 .response(404, envelope_response(EnvelopeKind::Plain, none_waits))
         },
     },

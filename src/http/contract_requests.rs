@@ -80,11 +80,11 @@ pub(super) fn parse_submit_phone(body: &[u8]) -> Result<SubmitPhoneRequest, Vali
     if countries.is_empty() {
         return Err(ValidationError::at_field(
             "areaCode",
-            "is the calling code of no country; give one that is, as in +86",
+            "is not the calling code of a country; give one, such as +86",
         ));
     }
     if !calling_code.serves(&country) {
-        let words = format_args!("must be a country of the calling code +{calling_code}, which has {countries}");
+        let words = format_args!("must be a country with the calling code +{calling_code}: {countries}");
         return Err(ValidationError::at_field("countryCode", words));
     }
     Ok(SubmitPhoneRequest { account, verify_type, account_type, calling_code, country: country.to_ascii_uppercase() })
@@ -97,7 +97,7 @@ pub(super) fn parse_submit_verify_code(body: &[u8]) -> Result<SubmitVerifyCodeRe
     let code = required(fields.verify_code, "verifyCode")?;
     let (_, account) = parse_account_number(&area_code, &phone)?;
     if code.len() > VERIFY_CODE_BYTES {
-        let words = format_args!("has {} bytes; at most {VERIFY_CODE_BYTES} are taken", code.len());
+        let words = format_args!("has {} bytes; the limit is {VERIFY_CODE_BYTES}", code.len());
         return Err(ValidationError::at_field("verifyCode", words));
     }
     Ok(SubmitVerifyCodeRequest { account, code })
@@ -149,15 +149,15 @@ impl<'a> ImportItem<'a> {
         match entry.texts.iter().map(|text| text.len()).sum::<usize>() {
             bytes if bytes > CONTENT_BYTES => Err(ValidationError::at_field(
                 &at("").to_string(),
-                format_args!("has {bytes} bytes in its texts together; at most {CONTENT_BYTES} are taken"),
+                format_args!("has {bytes} bytes of text in all its fields; the limit is {CONTENT_BYTES}"),
             )),
             _ => Ok(entry),
         }
     }
 }
 
-const MISSING_TEXT: &str = "is missing; it is required, though it may be empty";
-const MISSING_FLAG: &str = "is missing; send true to replace what is stored, false to keep it";
+const MISSING_TEXT: &str = "is missing; it is required, but may be empty";
+const MISSING_FLAG: &str = "is missing; send true to replace the stored content, or false to keep it";
 
 /// The path of an entry's field. It is formatted only for an error.
 struct FieldPath {
@@ -182,7 +182,7 @@ fn parse_account_number(area_code: &str, phone: &str) -> Result<(CallingCode, Ac
     let calling_code: CallingCode =
         area_code.parse().map_err(|malformed| ValidationError::at_field("areaCode", malformed))?;
     if phone.is_empty() || !phone.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(ValidationError::at_field("phone", "must be digits only, without the country code"));
+        return Err(ValidationError::at_field("phone", "must be digits only, without the calling code"));
     }
     let number = format!("{calling_code}{phone}").parse().map_err(|malformed| match malformed {
         MalformedAccountNumber::Length(digits) => ValidationError::new(format_args!(
@@ -210,7 +210,7 @@ fn reject_duplicates(
         None => Ok(()),
         Some((index, (account, first))) => Err(ValidationError::at_field(
             &FieldPath { index, field }.to_string(),
-            format_args!("is {account} again, as in whatsAppList[{first}]; list each account once"),
+            format_args!("repeats {account}, as in whatsAppList[{first}]; list each account once"),
         )),
     }
 }

@@ -116,16 +116,18 @@ impl Tag {
     /// Its name and description in the OpenAPI document.
     pub(super) fn name_and_description(self) -> (&'static str, &'static str) {
         match self {
-            Tag::Documented => ("Documented", "What callers' back-ends call."),
-            Tag::Health => ("Health", "How the service is."),
-            Tag::Accounts => ("Accounts", "Accounts, their state, their history."),
-            Tag::Journal => ("Journal", "All facts, and proofs of them."),
-            Tag::Upkeep => ("Upkeep", "Projections, verification, replay, backup."),
-            Tag::Gateways => ("Gateways", "The ways to WhatsApp."),
-            Tag::Webhooks => ("Webhooks", "Receivers, secrets, deliveries, dead letters."),
-            Tag::Bridge => ("Gateways", "Where gateways of an operator's own report to, and fetch commands."),
-            Tag::Vault => ("Vault", "The master key."),
-            Tag::ApiKeys => ("API keys", "Who may do what."),
+            Tag::Documented => ("Documented", "The API for the back ends of callers."),
+            Tag::Health => ("Health", "Health checks and metrics."),
+            Tag::Accounts => ("Accounts", "Accounts with their state and history."),
+            Tag::Journal => ("Journal", "All events, and proofs of them."),
+            Tag::Upkeep => ("Upkeep", "Projections, verification, replay and backup."),
+            Tag::Gateways => ("Gateways", "The gateways to WhatsApp."),
+            Tag::Webhooks => ("Webhooks", "Receivers, signing secrets, deliveries and dead letters."),
+            Tag::Bridge => {
+                ("Gateways", "The API for an operator's own gateway: it reports events and fetches commands.")
+            }
+            Tag::Vault => ("Vault", "The master key and its rotation."),
+            Tag::ApiKeys => ("API keys", "API keys and their permissions."),
             Tag::Unlisted => ("", ""),
         }
     }

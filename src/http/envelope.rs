@@ -89,31 +89,32 @@ pub(super) enum EndpointResponse {
 #[derive(Clone, Copy)]
 pub(super) struct IntendedStatus(pub(super) StatusCode);
 
-/// The body of an answer; the keys stand in this order.
+/// The body of a response; the keys keep this order.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Envelope<'a> {
     #[schema(value_type = String)]
     data: EnvelopeData,
-    /// 200 done; 207 some accounts of a batch were refused; else the error, as the status of HTTP says it too, but for tokens.
+    /// 200 done; 207 some accounts of a batch were rejected; otherwise the error, which is also the HTTP status, except
+    /// for tokens.
     code: u16,
-    /// `success`, or one sentence that names the field or the account, and says what to do.
+    /// `success`, or one sentence that names the field or the account and says what to do.
     message: &'a str,
-    /// With `details=true` one verdict for each account of the batch, in order; else left out.
+    /// With `details=true`, one result for each account of the batch, in order; otherwise left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     results: Option<Vec<ItemResult>>,
 }
 
-/// What became of one account.
+/// The result for one account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Verdict)]
 struct ItemResult {
     /// The account number.
     #[serde(rename = "whatsApp")]
     account: String,
-    /// 200 accepted, 404 unknown, 409 refused, 500 or 503 failed.
+    /// 200 accepted, 404 unknown, 409 rejected, 500 or 503 failed.
     code: u16,
-    /// `success`, or why not.
+    /// `success`, or the reason.
     message: Cow<'static, str>,
 }
 
@@ -206,9 +207,9 @@ fn rejection_summary(
     let mut message = match outcomes.len() {
         1 => String::new(),
         all if outcomes.iter().any(|outcome| matches!(outcome, Err(ItemError::Failed(_) | ItemError::Auth(_)))) => {
-            format!("{refused} of {all} accounts refused or failed: ")
+            format!("{refused} of {all} accounts rejected or failed: ")
         }
-        all => format!("{refused} of {all} accounts refused: "),
+        all => format!("{refused} of {all} accounts rejected: "),
     };
     let words = |(account, outcome): (&AccountNumber, &Result<(), ItemError>)| {
         outcome.as_ref().err().map(|error| error.message(*account))

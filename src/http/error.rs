@@ -16,10 +16,10 @@ use crate::{actors, idempotency, vault};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No endpoint has this path.
-    #[error("no endpoint has this path; the API is under /group-dispatch-api")]
+    #[error("no such path; the API is under /group-dispatch-api")]
     NoSuchPath,
     /// The endpoint does not take this method.
-    #[error("this endpoint does not take this method; use {allow}")]
+    #[error("this endpoint does not support this method; use {allow}")]
     MethodNotAllowed {
         /// The methods that it takes, as the `Allow` header lists them.
         allow: String,
@@ -31,16 +31,16 @@ pub enum Error {
         limit: usize,
     },
     /// The body is not plain JSON in UTF-8.
-    #[error("the body must be JSON in UTF-8, not compressed; send Content-Type: application/json")]
+    #[error("the body must be uncompressed JSON in UTF-8; send Content-Type: application/json")]
     UnsupportedMediaType,
     /// Too many large bodies are being read.
-    #[error("too many large requests are being read; try again shortly, or send fewer accounts in one request")]
+    #[error("the service is reading too many large requests; retry shortly, or send fewer accounts in one request")]
     MemoryBudgetExceeded,
     /// The body did not arrive in time.
-    #[error("the body did not arrive within {} s; send it without a pause", BODY_TIMEOUT.as_secs())]
+    #[error("the body did not arrive within {} s; send it without pauses", BODY_TIMEOUT.as_secs())]
     SlowBody,
     /// The connection broke before the body was complete.
-    #[error("the body ended early; send as many bytes as Content-Length says")]
+    #[error("the body ended early; send as many bytes as Content-Length announces")]
     IncompleteBody,
     /// The body or the query is malformed.
     #[error(transparent)]
@@ -57,12 +57,12 @@ pub enum Error {
     #[error(transparent)]
     Auth(#[from] AuthError),
     /// The service is starting or stopping.
-    #[error("the service is starting or stopping; try again shortly")]
+    #[error("the service is starting or stopping; retry shortly")]
     NotReady,
     /// The deadline passed before the response was ready.
     #[error(
-        "there was no answer within {limit:?}; what was asked may have been done, in part or whole, or be done yet: ask \
-         queryWhatsAppStatus before sending it again"
+        "no response within {limit:?}; the request may still complete, in full or in part: check queryWhatsAppStatus \
+         before you retry"
     )]
     Timeout {
         /// The deadline.
@@ -78,7 +78,7 @@ pub enum Error {
     #[error(transparent)]
     Idempotency(#[from] idempotency::Error),
     /// The task of the request panicked.
-    #[error("the work on a request failed: {0}")]
+    #[error("the request's task failed: {0}")]
     TaskFailed(#[from] JoinError),
 }
 

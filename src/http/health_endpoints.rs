@@ -28,7 +28,7 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
 
 const fn health(method: Method) -> Endpoint {
     let answer: ContractHandler = |_, _| async { Ok(EndpointResponse::Outcome(CallOutcome::Success)) }.boxed();
-    endpoint(method, "/healthz", operation::HEALTH, "Whether the process runs", answer, document_probe)
+    endpoint(method, "/healthz", operation::HEALTH, "Check that the process runs", answer, document_probe)
 }
 
 const fn ready(method: Method) -> Endpoint {
@@ -38,15 +38,15 @@ const fn ready(method: Method) -> Endpoint {
         }
         .boxed()
     };
-    endpoint(method, "/readyz", operation::READY, "Whether the service takes requests", answer, |operation| {
-        let response = probe_response(&operation, "It does not yet, or not any more.");
+    endpoint(method, "/readyz", operation::READY, "Check that the service accepts requests", answer, |operation| {
+        let response = probe_response(&operation, "The service is starting or stopping.");
         document_probe(operation).response(503, response.header("Retry-After", retry_after_header()))
     })
 }
 
 const fn metrics(method: Method) -> Endpoint {
     let answer: ContractHandler = |api, _| render_metrics(api).boxed();
-    endpoint(method, "/metrics", operation::METRICS, "How the service is, for Prometheus", answer, document_metrics)
+    endpoint(method, "/metrics", operation::METRICS, "Read the metrics for Prometheus", answer, document_metrics)
 }
 
 const fn endpoint(
@@ -65,7 +65,7 @@ const fn endpoint(
 async fn render_metrics(api: Api) -> Result<EndpointResponse, Error> {
     // On an error the last values stay: the other metrics matter most when something is wrong.
     if let Err(error) = api.webhooks().update_metrics().await {
-        tracing::warn!(%error, "the webhooks do not say how they are");
+        tracing::warn!(%error, "the webhooks' state cannot be read");
     }
     let text = spawn_blocking(move || {
         let (journal, metrics) = (api.journal(), api.metrics());
@@ -89,26 +89,26 @@ fn probe_response(operation: &OperationDoc, words: &str) -> ResponseBuilder {
 }
 
 fn document_probe(operation: OperationDoc) -> OperationDoc {
-    let response = probe_response(&operation, "It does.");
+    let response = probe_response(&operation, "The check succeeded.");
     operation.security(vec![SecurityRequirement::default()]).response(200, response)
 }
 
 fn document_metrics(operation: OperationDoc) -> OperationDoc {
     let is_head = matches!(operation.method, HttpMethod::Head);
     let response = if is_head {
-        response_with_id("It would be given.")
+        response_with_id("The headers of the metrics.")
     } else {
         response_with_id("The metrics.").content(CONTENT_TYPE, content(text()))
     };
     let errors = [
-        (401, "No API key, or none that is taken.", Some(("WWW-Authenticate", text_header("`Bearer`.")))),
+        (401, "The API key is missing or not accepted.", Some(("WWW-Authenticate", text_header("`Bearer`.")))),
         (403, FORBIDDEN, None),
         (429, TOO_MANY, Some(("Retry-After", retry_after_header()))),
         (500, FAILED, None),
         (503, BUSY, Some(("Retry-After", retry_after_header()))),
     ];
     let operation =
-        operation.describe("The text format of Prometheus; README lists the metrics.").response(200, response);
+        operation.describe("The Prometheus text format; the README lists the metrics.").response(200, response);
     errors.into_iter().fold(operation, |operation, (status, words, header)| {
         let response = probe_response(&operation, words);
         let response = header.into_iter().fold(response, |response, (name, header)| response.header(name, header));

@@ -44,7 +44,7 @@ pub(super) fn from_headers(headers: &HeaderMap) -> Result<Option<HeaderValue>, V
         return Err(ValidationError::at_field("Idempotency-Key", "is given twice in the headers; give it once"));
     }
     if !(1..=IDEMPOTENCY_KEY_BYTES).contains(&key.len()) || !key.as_bytes().iter().all(u8::is_ascii_graphic) {
-        let words = format_args!("must be 1 to {IDEMPOTENCY_KEY_BYTES} visible ASCII characters; a UUID will do");
+        let words = format_args!("must be 1 to {IDEMPOTENCY_KEY_BYTES} visible ASCII characters, such as a UUID");
         return Err(ValidationError::at_field("Idempotency-Key", words));
     }
     Ok(Some(key.clone()))
@@ -94,7 +94,8 @@ async fn execute_once(api: &Api, key: &HeaderValue, call: ContractCall) -> Resul
 async fn execute_or_recover(api: &Api, call: ContractCall, in_flight: &InFlightRecord) -> Result<CallOutcome, Error> {
     let intent = in_flight.intent();
     if in_flight.is_resumed {
-        tracing::info!(request = %call.requester.request(), begun_as = %intent.request, "goes on with what nobody was answered");
+        tracing::info!(request = %call.requester.request(), begun_as = %intent.request, "continues a request that got \
+            no response");
         let done = match call.operation {
             ContractOperation::SubmitPhone => {
                 let account = contract_requests::parse_submit_phone(&call.body)?.account;

@@ -28,7 +28,7 @@ pub(super) enum UnknownFields {
 
 const GIVEN_TWICE: &str = "is given twice; give it once";
 const NO_SUCH_FIELD: &str =
-    "is no field of this request; the only one is whatsAppList, and without that all accounts would be meant";
+    "is not a field of this request; the only field is whatsAppList, and leaving it out means all accounts";
 
 /// Defines a struct with one optional field per key: `None` if the key is missing or null. Unknown keys are ignored; a
 /// repeated key is an error. The doc comment of a key is its description in OpenAPI.
@@ -86,7 +86,7 @@ object! {
         "verifyType" => verify_type: EnumCode<VerifyType>,
         /// 1 personal, 2 business.
         "accountType" => account_type: EnumCode<AccountType>,
-        /// The calling code, as in `+86`; the plus may be missing.
+        /// The calling code, such as `+86`; the plus is optional.
         "areaCode" => area_code: JsonText<'a>,
         /// ISO 3166-1 alpha-2; must be a country of the calling code.
         "countryCode" => country_code: JsonText<'a>,
@@ -100,7 +100,7 @@ object! {
         "phone" => phone: JsonText<'a>,
         /// The calling code, as in submitPhone.
         "areaCode" => area_code: JsonText<'a>,
-        /// The code that reached the phone; at most 64 bytes. It is sealed where it arrives.
+        /// The code that reached the phone; at most 64 bytes. It is sealed on arrival.
         "verifyCode" => verify_code: JsonText<'a>,
     }
 }

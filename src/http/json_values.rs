@@ -152,7 +152,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonText<'a> {
 
 fn check_text<E: de::Error>(text: &str) -> Result<(), E> {
     if text.len() > TEXT_BYTES {
-        return Err(E::custom(format_args!("has {} bytes; at most {TEXT_BYTES} are taken", text.len())));
+        return Err(E::custom(format_args!("has {} bytes; the limit is {TEXT_BYTES}", text.len())));
     }
     if text.as_bytes().contains(&0) {
         return Err(E::custom("contains the character U+0000; leave it out"));

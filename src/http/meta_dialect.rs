@@ -15,8 +15,8 @@ use super::request_head::RequestHead;
 use crate::access::AuthContext;
 use crate::limits::{META_WEBHOOK_BYTES, NOT_SET_UP_AGAIN};
 
-const NOT_SET_UP: &str = "the Cloud API is not set up, so this waits at Meta; the operator sets gateway.cloud_api.waba_id and \
-     gateway.cloud_api.token\n";
+const NOT_SET_UP: &str = "the Cloud API is not set up, so Meta has to retry; the operator sets \
+    gateway.cloud_api.waba_id and gateway.cloud_api.token\n";
 
 /// The dialect of Meta's webhook.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl Dialect for MetaDialect {
         let Ok((endpoint, Handler::MetaWebhook(handler))) =
             request.endpoint.as_ref().map(|endpoint| (endpoint, endpoint.handler))
         else {
-            let words = "Meta's webhooks are posted; GET is for its handshake\n";
+            let words = "Meta sends its webhooks by POST; GET is for the verification handshake only\n";
             return Err((StatusCode::METHOD_NOT_ALLOWED, words.to_owned()));
         };
         let body = match endpoint.body.bytes(META_WEBHOOK_BYTES) {
@@ -68,7 +68,7 @@ impl Dialect for MetaDialect {
     /// The query is not logged, because it holds the verification token.
     fn log(request: &RequestHead, response: &Response, _: Instant) {
         let (method, status) = (request.method.as_str(), response.status().as_u16());
-        tracing::info!(method, status, request = %request.id.id, "a webhook of Meta's is answered");
+        tracing::info!(method, status, request = %request.id.id, "responding to a webhook from Meta");
     }
 }
 

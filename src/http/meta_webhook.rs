@@ -47,15 +47,14 @@ fn verify_subscription(MetaRequest { cloud_api, query, .. }: &MetaRequest) -> Me
     if !cloud_api.accepts_verification(parameter("hub.mode"), parameter("hub.verify_token")) {
         return (
             StatusCode::FORBIDDEN,
-            "hub.verify_token is not what gateway.cloud_api.verify_token says, or hub.mode is not subscribe\n"
-                .to_owned(),
+            "hub.verify_token differs from gateway.cloud_api.verify_token, or hub.mode is not subscribe\n".to_owned(),
         );
     }
     let is_challenge = challenge.len() <= META_CHALLENGE_BYTES && challenge.bytes().all(|byte| byte.is_ascii_graphic());
     if is_challenge {
         (StatusCode::OK, challenge.to_owned())
     } else {
-        (StatusCode::BAD_REQUEST, format!("hub.challenge must be at most {META_CHALLENGE_BYTES} visible letters\n"))
+        (StatusCode::BAD_REQUEST, format!("hub.challenge must be at most {META_CHALLENGE_BYTES} visible characters\n"))
     }
 }
 
@@ -66,7 +65,7 @@ async fn receive_notification(MetaRequest { cloud_api, headers, body, .. }: Meta
         MetaWebhookOutcome::SignatureInvalid(why) => (StatusCode::UNAUTHORIZED, format!("{why}\n")),
         MetaWebhookOutcome::Malformed(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")),
         MetaWebhookOutcome::Retry => {
-            (StatusCode::SERVICE_UNAVAILABLE, "what follows from it is not done yet; send it again\n".to_owned())
+            (StatusCode::SERVICE_UNAVAILABLE, "the webhook is not processed yet; send it again\n".to_owned())
         }
     }
 }

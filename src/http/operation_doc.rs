@@ -154,7 +154,7 @@ impl OperationDoc {
 
 /// A response with the header `x-request-id`.
 pub(super) fn response_with_id(words: &str) -> ResponseBuilder {
-    let id = text_header("The request's id: the caller's own, or one that was drawn. The log has it too.");
+    let id = text_header("The request id: the caller's own, or a generated one. The log has it too.");
     ResponseBuilder::new().description(words).header("x-request-id", id)
 }
 
@@ -171,5 +171,5 @@ pub(super) fn text_header(words: &str) -> Header {
 /// `Retry-After`.
 pub(super) fn retry_after_header() -> Header {
     let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
-    HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds to wait before it is asked again.")).build()
+    HeaderBuilder::new().schema(Some(seconds)).description(Some("How many seconds to wait before a retry.")).build()
 }

@@ -32,7 +32,7 @@ pub fn abort_when_key_ends(response: Response, reader: Requester) -> Response {
         let (mut pieces, mut ended) = state?;
         tokio::select! {
             biased;
-            () = &mut ended => Some((Err(io::Error::other("the key of whoever reads is over")), None)),
+            () = &mut ended => Some((Err(io::Error::other("the reader's API key is no longer valid")), None)),
             piece = pieces.next() => piece.map(|piece| (piece, Some((pieces, ended)))),
         }
     });

@@ -78,9 +78,9 @@ pub(super) async fn run<S>(
                     // Boxed, so that the future of a connection without TLS stays small.
                     Some(Ok(Ok(stream))) => Box::pin(serve_connection(http, stream, service, draining)).await,
                     Some(Ok(Err(error))) => {
-                        tracing::debug!(%peer, %error, "a client did not agree on TLS");
+                        tracing::debug!(%peer, %error, "a client failed the TLS handshake");
                     }
-                    Some(Err(_)) => tracing::debug!(%peer, "a client did not agree on TLS in time"),
+                    Some(Err(_)) => tracing::debug!(%peer, "a client did not finish the TLS handshake in time"),
                     None => {}
                 }
             };
@@ -91,11 +91,7 @@ pub(super) async fn run<S>(
     drop(listener);
     if timeout(DRAIN_TIMEOUT, draining.shutdown()).await.is_err() {
         let open = connection_limit.open_connections();
-        tracing::warn!(
-            open,
-            "connections are cut off: their requests did not finish within {} s",
-            DRAIN_TIMEOUT.as_secs()
-        );
+        tracing::warn!(open, "closing connections whose requests did not finish within {} s", DRAIN_TIMEOUT.as_secs());
     }
 }
 
@@ -109,7 +105,7 @@ where
     let connection = http.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = draining.watch(connection).await {
         // Clients often hang up or send something other than HTTP.
-        tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
+        tracing::debug!(error = &error as &dyn std::error::Error, "a connection failed");
     }
 }
 

@@ -49,7 +49,7 @@ impl ServerSocket {
     }
 
     /// All was sent: a close may be a close again.
-    #[expect(deprecated, reason = "tokio warns of a wait at the close; this takes one away")]
+    #[expect(deprecated, reason = "tokio warns of waiting at close; this removes the wait")]
     fn disarm(&mut self) {
         self.abort.0.store(false, Ordering::Relaxed);
         if self.is_armed {

@@ -31,7 +31,7 @@ use crate::limits::{TLS_FILE_BYTES, TLS_POLL_INTERVAL};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
-    #[error("{setting}: cannot read {path}: {source}; set it to a PEM file that the service may read")]
+    #[error("{setting}: cannot read {path}: {source}; name a PEM file that the service may read")]
     Unreadable {
         /// The setting that names the file.
         setting: &'static str,
@@ -41,7 +41,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Others may read the private key.
-    #[error("tls.key: the private key {path} may be read by others (mode {mode:o}); run: chmod 600 {path}")]
+    #[error("tls.key: other users may read the private key {path} (mode {mode:o}); run: chmod 600 {path}")]
     ReadableByOthers {
         /// The file.
         path: PathBuf,
@@ -116,7 +116,7 @@ impl TlsReloader {
                 });
                 match checked.await {
                     Ok(checked) => (tls, before) = checked,
-                    Err(error) => return tracing::error!(%error, "the files of TLS are not looked at any more"),
+                    Err(error) => return tracing::error!(%error, "the TLS files are no longer checked for changes"),
                 }
             }
         });
@@ -140,15 +140,16 @@ impl TlsReloader {
             return Some(found);
         }
         self.last_digest = found;
-        let happened = if is_asked { "are read again" } else { "changed" };
+        let happened = if is_asked { "were read again" } else { "changed" };
         match read.and_then(|contents| self.files.build_config(&contents)) {
             Ok((config, fingerprint)) => {
                 self.current.send_replace(config);
                 let cert = self.files.cert.display();
-                tracing::info!(%cert, sha256 = fingerprint, "the files of TLS {happened}: new connections get them");
+                tracing::info!(%cert, sha256 = fingerprint, "the TLS files {happened}: new connections use them");
             }
             Err(error) => {
-                tracing::warn!(%error, "the files of TLS {happened} and are of no use: what was there is still served");
+                tracing::warn!(%error, "the TLS files {happened} and cannot be used; the previous certificate is still \
+                    served");
             }
         }
         Some(found)
@@ -171,7 +172,7 @@ impl TlsFilePaths {
         let unusable = |words: String| unusable("tls.cert", &self.cert, words);
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(|error| unusable(format!("cannot be served: {error}")))?;
+            .map_err(|error| unusable(format!("cannot be used: {error}")))?;
         let resolver = Arc::new(SingleCertAndKey::from(certified));
         let mut config = match (&contents.client_ca, &self.client_ca) {
             (Some(pem), Some(path)) => {
@@ -193,23 +194,20 @@ impl TlsFilePaths {
     fn load_certified_key(&self, contents: &TlsFileContents, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
         let chain = parse_certificates("tls.cert", &self.cert, &contents.cert)?;
         let wrong_key = |words: String| unusable("tls.key", &self.key, words);
-        let mut key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|_| {
-            wrong_key("holds no private key; it must be PEM, and not encrypted with a password".to_owned())
-        })?;
+        let mut key = PrivateKeyDer::from_pem_slice(&contents.key)
+            .map_err(|_| wrong_key("has no private key; it must be PEM without a password".to_owned()))?;
         let signing = provider.key_provider.load_private_key(key.clone_key());
         key.zeroize();
-        let signing = signing.map_err(|error| wrong_key(format!("holds a key of no known kind: {error}")))?;
+        let signing = signing.map_err(|error| wrong_key(format!("has a key of an unknown kind: {error}")))?;
         let certified = CertifiedKey::new(chain, signing);
         match certified.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
             Err(rustls::Error::InconsistentKeys(_)) => {
                 let cert = self.cert.display();
-                Err(wrong_key(format!(
-                    "is not the key of the certificate in {cert} (tls.cert); name two that belong together"
-                )))
+                Err(wrong_key(format!("does not belong to the certificate in {cert} (tls.cert); name a matching pair")))
             }
             Err(error) => {
-                let words = format!("begins with a certificate that cannot be shown: {error}; have it made anew");
+                let words = format!("begins with an invalid certificate: {error}; issue a new one");
                 Err(unusable("tls.cert", &self.cert, words))
             }
         }
@@ -245,8 +243,8 @@ fn parse_certificates(setting: &'static str, path: &Path, bytes: &[u8]) -> Resul
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unusable(setting, path, "holds no certificate; it must be PEM (BEGIN CERTIFICATE)".to_owned())),
-        Err(_) => Err(unusable(setting, path, "is no whole PEM file; copy it again".to_owned())),
+        Ok(_) => Err(unusable(setting, path, "has no certificate; it must be PEM (BEGIN CERTIFICATE)".to_owned())),
+        Err(_) => Err(unusable(setting, path, "is not a complete PEM file; copy it again".to_owned())),
     }
 }
 
@@ -258,7 +256,7 @@ fn parse_client_cas(bytes: &[u8], path: &Path) -> Result<RootCertStore, Error> {
             unusable(
                 "tls.client_ca",
                 path,
-                format!("holds a certificate that is of no use as a CA: {error}; take it out"),
+                format!("has a certificate that cannot be used as a CA: {error}; remove it"),
             )
         })?;
     }

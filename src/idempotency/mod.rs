@@ -77,18 +77,19 @@ pub struct InFlightRecord {
 pub enum Error {
     /// The key was used for another request.
     #[error(
-        "Idempotency-Key was used before, for a request with another body or another query; repeat that request as it \
-         was, or choose another key"
+        "this Idempotency-Key was used for a request with another body or query; repeat that request unchanged, or use \
+         another key"
     )]
     KeyReused,
     /// Too many requests with a key are in flight.
     #[error(
-        "{IDEMPOTENT_REQUESTS_IN_FLIGHT} requests with an Idempotency-Key are under way, which is the limit; try again shortly"
+        "{IDEMPOTENT_REQUESTS_IN_FLIGHT} requests with an Idempotency-Key are in progress, which is the limit; retry \
+         shortly"
     )]
     TooManyInFlight,
     /// The API key's capacity for stored responses is used up.
     #[error(
-        "so many answers to this API key were kept of late that there is no room for another; try again later, or send this without \
+        "this API key has reached the limit of stored responses; try again later, or send the request without \
          Idempotency-Key"
     )]
     NoCapacity {
@@ -96,7 +97,7 @@ pub enum Error {
         seconds: u64,
     },
     /// The stored record has an unknown format.
-    #[error("what is kept under an Idempotency-Key was written by another program; use that one, or a newer one")]
+    #[error("the record of this Idempotency-Key was written by a newer program; use that program, or a newer one")]
     Unreadable,
     /// The store failed. Final.
     #[error(transparent)]
@@ -157,7 +158,7 @@ impl IdempotencyRecords {
         let records = self.clone();
         let counted = tokio::task::spawn_blocking(move || records.inner.store.count_existing()).await;
         if let Ok(Err(error)) = counted {
-            tracing::error!(%error, "the answers that are kept could not be counted");
+            tracing::error!(%error, "the stored responses could not be counted");
         }
         while stop.run_until_cancelled(sleep(IDEMPOTENCY_EXPIRY_INTERVAL)).await.is_some() {
             while !stop.is_cancelled() && self.expire_some().await {}
@@ -172,7 +173,7 @@ impl IdempotencyRecords {
         match forgotten {
             Ok(Ok(has_more)) => has_more,
             Ok(Err(error)) => {
-                tracing::error!(%error, "answers that are over could not be forgotten");
+                tracing::error!(%error, "expired responses could not be deleted");
                 false
             }
             Err(_) => false,

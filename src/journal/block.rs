@@ -77,7 +77,7 @@ impl<'a> Block<'a> {
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Block<'a>, &'static str> {
         let (header, records) = bytes.split_at_checked(HEADER_BYTES).ok_or("a block is shorter than its header")?;
         if header.first_chunk().map(|stored| u32::from_le_bytes(*stored)) != Some(crc32fast::hash(&bytes[4..])) {
-            return Err("a block's checksum does not fit its bytes");
+            return Err("a block's checksum does not match its bytes");
         }
         if header[4..8] != [FORMAT, 0, 0, 0] {
             return Err("a block has an unknown format");

@@ -233,7 +233,7 @@ fn decode_event(event_type: AccountEventType, at: Timestamp, payload: &[u8]) -> 
 pub(super) fn encode_payload(payload: &impl Encode, out: &mut Vec<u8>) {
     // Writing into a vector can only fail at the limit, and the appender checks sizes.
     if let Err(error) = bincode::encode_into_std_write(payload, out, bincode::config::standard()) {
-        tracing::error!(%error, "a payload did not encode");
+        tracing::error!(%error, "a payload could not be encoded");
     }
 }
 

@@ -100,7 +100,7 @@ pub enum Error {
         actual: u64,
     },
     /// The events of one append do not fit into a block.
-    #[error("{bytes} bytes of events in one append are over the limit of {limit}")]
+    #[error("{bytes} bytes of events in one append are more than the limit of {limit}")]
     TooLarge {
         /// Size of the events in bytes.
         bytes: usize,
@@ -117,7 +117,8 @@ pub enum Error {
     },
     /// A newer program wrote the record.
     #[error(
-        "position {position} holds event type {event_type} version {schema}, which this program does not know; use the program that wrote it, or a newer one"
+        "position {position} has event type {event_type} version {schema}, which this program does not know; use the \
+         program that wrote it, or a newer one"
     )]
     UnknownEvent {
         /// Position of the record.
@@ -304,7 +305,7 @@ fn replay_tail(store: &Store, checkpoint: &mut StartupCheckpoint) -> Result<(), 
     };
     let seen = checkpoint.position.max(store.high_water_mark());
     if last < seen {
-        return Err(damaged(last + 1, &format!("it ends at position {last}, and position {seen} was there before")));
+        return Err(damaged(last + 1, &format!("it ends at position {last}, but position {seen} existed before")));
     }
     // A checkpoint is taken after a commit, so its position is the end of a block. Whole blocks can be read from
     // there.
@@ -321,7 +322,7 @@ fn replay_tail(store: &Store, checkpoint: &mut StartupCheckpoint) -> Result<(), 
         }
         checkpoint.position += block.count();
         if block.root() != checkpoint.tree.root() {
-            return Err(damaged(first, "a block's root does not fit the records up to it"));
+            return Err(damaged(first, "a block's root does not match the records up to it"));
         }
     }
     if last == checkpoint.position { Ok(()) } else { Err(damaged(checkpoint.position + 1, "a block is missing")) }

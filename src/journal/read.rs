@@ -117,7 +117,7 @@ impl Journal {
         let record = decode_record_in_block(first, &bytes, end.position)?;
         // Versions count from 1. Requiring that makes every chain end, even one of forged records.
         let is_linked = record.stream == stream && record.version == end.version && end.version > 0;
-        if is_linked { Ok(record) } else { Err(damaged(end.position, "a chain of events leads to another")) }
+        if is_linked { Ok(record) } else { Err(damaged(end.position, "a chain of events leads to another stream")) }
     }
 
     fn block_containing(&self, position: u64) -> Result<(u64, StoredValue), Error> {
@@ -144,10 +144,10 @@ pub(super) fn decode_record_in_block(first: u64, block: &[u8], position: u64) ->
 /// Decodes the record in `bytes`; its header must carry `position`.
 pub(super) fn decode_at(bytes: &[u8], position: u64) -> Result<JournalRecord, Error> {
     let record = JournalRecord::decode(bytes).map_err(|malformed| match malformed {
-        MalformedRecord::Payload => damaged(position, "a payload does not decode"),
+        MalformedRecord::Payload => damaged(position, "a payload cannot be decoded"),
         MalformedRecord::Header(what) => damaged(position, what),
     })?;
-    if record.position == position { Ok(record) } else { Err(damaged(position, "a record is not in its place")) }
+    if record.position == position { Ok(record) } else { Err(damaged(position, "a record is in the wrong place")) }
 }
 
 /// The account event in `record`, for code that must apply it. Fails for an event that this program does not know.
@@ -158,9 +158,7 @@ pub fn require_account_event(record: &JournalRecord) -> Result<&Event, Error> {
         JournalEvent::Unknown(unknown) => {
             Err(Error::UnknownEvent { position, event_type: unknown.event_type, schema: unknown.schema })
         }
-        JournalEvent::Administration(_) => {
-            Err(damaged(position, "a record is in a stream where its type does not belong"))
-        }
+        JournalEvent::Administration(_) => Err(damaged(position, "a record is in the wrong stream for its type")),
     }
 }
 

@@ -185,7 +185,7 @@ impl JournalRecord {
         let RawHeader { event_type, schema, sequence } = header;
         let event = match event_codec::decode(event_type, schema, sequence.at, payload) {
             Ok(event) if event.is_allowed_in(sequence.stream) => event,
-            Ok(_) => return Err(MalformedRecord::Header("a record is in a stream where its type does not belong")),
+            Ok(_) => return Err(MalformedRecord::Header("a record is in the wrong stream for its type")),
             Err(PayloadError::Unknown) => {
                 JournalEvent::Unknown(UnknownEvent { event_type, schema, payload: payload.into() })
             }
@@ -224,7 +224,7 @@ pub(super) fn record_len(bytes: &[u8]) -> Option<usize> {
 pub(super) fn split_header(bytes: &[u8]) -> Result<(RawHeader, &[u8]), &'static str> {
     let (header, payload) = bytes.split_at_checked(HEADER_BYTES).ok_or("a record is shorter than its header")?;
     if record_len(header) != Some(bytes.len()) {
-        return Err("a record's length does not fit its payload");
+        return Err("a record's length does not match its payload");
     }
     let word = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let half = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);

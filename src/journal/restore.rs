@@ -49,7 +49,7 @@ impl JournalRestorer {
             self.tree.push(record);
         }
         if block.root() != self.tree.root() {
-            return Err(damaged(first, "a block's root does not fit the records up to it"));
+            return Err(damaged(first, "a block's root does not match the records up to it"));
         }
         self.position += block.count();
         self.verified_blocks.push((first, bytes));

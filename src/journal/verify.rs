@@ -106,7 +106,7 @@ fn check_roots(blocks: &Receiver<(u64, StoredValue)>) -> Result<Root, Error> {
             tree.push(record);
         }
         if block.root() != tree.root() {
-            return Err(damaged(first, "a block's root does not fit the records up to it"));
+            return Err(damaged(first, "a block's root does not match the records up to it"));
         }
     }
     Ok(tree.root())

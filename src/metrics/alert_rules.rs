@@ -54,20 +54,20 @@ fn alert_rules() -> [AlertRule; 18] {
             expression: format!("absent({BUILD_INFO})"),
             hold_for: "2m",
             severity: "critical",
-            summary: "Muster is not there",
-            description: "No instance has answered a scrape for 2 minutes.",
-            runbook: "Look whether the process runs, what its log said last, and whether the scrape's API key is good: \
-                      curl /healthz needs none.",
+            summary: "Muster cannot be scraped",
+            description: "No instance has responded to a scrape for 2 minutes.",
+            runbook: "Check that the process runs, what its log said last, and that the scrape's API key is valid: \
+                curl /healthz needs none.",
         },
         AlertRule {
             name: "MusterNotReady",
             expression: format!("{READY} == 0"),
             hold_for: "1m",
             severity: "critical",
-            summary: "{{ $labels.instance }} takes no requests",
-            description: "It has been stopping for a minute; an end takes ten seconds.",
-            runbook: "Look into the log for why it stops: a failing disk ends the process. Start it again once that is \
-                      mended.",
+            summary: "{{ $labels.instance }} accepts no requests",
+            description: "It has been stopping for a minute; a normal stop takes ten seconds.",
+            runbook: "Find in the log why it stops: a failing disk ends the process. Correct the cause, then start it \
+                again.",
         },
         AlertRule {
             name: "MusterErrors",
@@ -77,29 +77,30 @@ fn alert_rules() -> [AlertRule; 18] {
             hold_for: "5m",
             severity: "critical",
             summary: "{{ $labels.instance }} fails requests",
-            description: "{{ $value | humanizePercentage }} of the answers are 5xx.",
-            runbook: "Find \"a request failed inside\" in the log, and the cause beside it; 503 alone is overload or a \
-                      slow disk.",
+            description: "{{ $value | humanizePercentage }} of the responses are 5xx.",
+            runbook: "Find \"a request failed with an internal error\" in the log, with its cause. 503 alone means \
+                overload or a slow disk.",
         },
         AlertRule {
             name: "MusterCommandsFail",
             expression: format!(r#"sum by (instance, command) (increase({COMMANDS}{{outcome="failed"}}[5m])) > 0"#),
             hold_for: "5m",
             severity: "warning",
-            summary: "{{ $labels.instance }} fails commands of the kind {{ $labels.command }}",
-            description: "{{ $value | humanize }} commands failed inside within 5 minutes.",
-            runbook: "Look into the log for the account and the error; then muster verify says whether the journal is \
-                      whole.",
+            summary: "{{ $labels.instance }} fails {{ $labels.command }} commands",
+            description: "{{ $value | humanize }} commands failed with an internal error within 5 minutes.",
+            runbook: "Find the account and the error in the log; then check with muster verify that the journal is not \
+                damaged.",
         },
         AlertRule {
             name: "MusterOverloaded",
             expression: format!(r#"sum by (instance) (rate({COMMANDS}{{outcome="overloaded"}}[5m])) > 0"#),
             hold_for: "5m",
             severity: "warning",
-            summary: "{{ $labels.instance }} turns commands away",
-            description: "{{ $value | humanize }} commands a second are answered 503: actors.max_in_flight are under way.",
-            runbook: "See whether commits are slow; if they are not, callers send more than one instance takes: send \
-                      smaller batches, or raise actors.max_in_flight.",
+            summary: "{{ $labels.instance }} rejects commands because of overload",
+            description: "{{ $value | humanize }} commands a second get 503, because actors.max_in_flight are in \
+                progress.",
+            runbook: "Check whether commits are slow. If not, the load is too high for one instance: send smaller \
+                batches, or raise actors.max_in_flight.",
         },
         AlertRule {
             name: "MusterCommitsSlow",
@@ -109,8 +110,10 @@ fn alert_rules() -> [AlertRule; 18] {
             hold_for: "10m",
             severity: "warning",
             summary: "{{ $labels.instance }} commits slowly",
-            description: "One commit in a hundred takes {{ $value | humanizeDuration }}; every caller waits for one.",
-            runbook: "Compare with the disk's own time (MusterDiskSlow); if that is short, the machine has too few cores.",
+            description: "One commit in a hundred takes {{ $value | humanizeDuration }}, and every caller waits for \
+                one.",
+            runbook: "Compare with the disk's own time (MusterDiskSlow). If that is short, the machine has too few \
+                cores.",
         },
         AlertRule {
             name: "MusterDiskSlow",
@@ -121,17 +124,17 @@ fn alert_rules() -> [AlertRule; 18] {
             severity: "warning",
             summary: "The disk under {{ $labels.instance }} is slow",
             description: "One fdatasync in a hundred takes {{ $value | humanizeDuration }}.",
-            runbook: "Look at what else writes to the disk of data_dir, and how full and how healthy it is.",
+            runbook: "Check what else writes to the disk of data_dir, its free space and its health.",
         },
         AlertRule {
             name: "MusterProjectionBehind",
             expression: format!("{PROJECTION_LAG} > 1000"),
             hold_for: "2m",
             severity: "critical",
-            summary: "The list of {{ $labels.instance }} is behind its journal",
-            description: "{{ $labels.projection }} lacks {{ $value }} events that are durable.",
-            runbook: "Start the service again: a start brings the list level. Then make it anew with POST \
-                      /api/v1/projections/roster/rebuild, and keep the log.",
+            summary: "The account list of {{ $labels.instance }} is behind its journal",
+            description: "{{ $labels.projection }} lacks {{ $value }} durable events.",
+            runbook: "Restart the service: a start brings the list up to date. Then rebuild it with POST \
+                /api/v1/projections/roster/rebuild, and keep the log.",
         },
         AlertRule {
             name: "MusterWebhooksBehind",
@@ -139,9 +142,9 @@ fn alert_rules() -> [AlertRule; 18] {
             hold_for: "10m",
             severity: "warning",
             summary: "The receiver of {{ $labels.channel }} is behind",
-            description: "The oldest event that it does not have is {{ $value | humanizeDuration }} old.",
-            runbook: "muster webhooks show says what waits, muster webhooks deliveries why attempts fail. Without a receiver \
-                      set one; or drop what waits with muster webhooks close.",
+            description: "The oldest undelivered event is {{ $value | humanizeDuration }} old.",
+            runbook: "muster webhooks show lists pending deliveries; muster webhooks deliveries shows why attempts \
+                fail. Without a receiver, set one, or drop the pending deliveries with muster webhooks close.",
         },
         AlertRule {
             name: "MusterWebhookLanesBlocked",
@@ -149,17 +152,19 @@ fn alert_rules() -> [AlertRule; 18] {
             hold_for: "5m",
             severity: "warning",
             summary: "Accounts are blocked in the webhook {{ $labels.channel }}",
-            description: "{{ $value }} accounts wait behind a delivery that is dead.",
-            runbook: "muster webhooks dead-letters shows them; replay or drop each once the receiver is mended.",
+            description: "{{ $value }} accounts wait behind a dead letter.",
+            runbook: "muster webhooks dead-letters lists the dead letters; replay or drop each when the receiver works \
+                again.",
         },
         AlertRule {
             name: "MusterDeadLetters",
             expression: format!("increase({WEBHOOK_DEAD}[15m]) > 0"),
             hold_for: "0m",
             severity: "warning",
-            summary: "Deliveries of the webhook {{ $labels.channel }} die",
-            description: "No attempt was left for {{ $value | humanize }} deliveries within 15 minutes.",
-            runbook: "muster webhooks dead-letters shows what the receiver said; mend it, then muster webhooks replay.",
+            summary: "Deliveries of the webhook {{ $labels.channel }} become dead letters",
+            description: "{{ $value | humanize }} deliveries used all their attempts within 15 minutes.",
+            runbook: "muster webhooks dead-letters shows the receiver's responses. Correct the receiver, then run \
+                muster webhooks replay.",
         },
         AlertRule {
             name: "MusterBreakerOpen",
@@ -167,8 +172,10 @@ fn alert_rules() -> [AlertRule; 18] {
             hold_for: "5m",
             severity: "critical",
             summary: "Nothing is sent to the receiver of {{ $labels.channel }}",
-            description: "Most first attempts failed, so the breaker has been open for 5 minutes but for probes.",
-            runbook: "See whether the receiver is there; the breaker closes by itself with the first probe that is taken.",
+            description: "Most first attempts failed, so the circuit breaker has been open for 5 minutes; only single \
+                test deliveries are sent.",
+            runbook: "Check that the receiver runs; the circuit breaker closes by itself when a test delivery is \
+                accepted.",
         },
         AlertRule {
             name: "MusterWebhookPaused",
@@ -176,8 +183,8 @@ fn alert_rules() -> [AlertRule; 18] {
             hold_for: "1h",
             severity: "warning",
             summary: "The webhook {{ $labels.channel }} is paused",
-            description: "Nothing has been sent for an hour; nothing is lost.",
-            runbook: "muster webhooks show says who paused it and why; muster webhooks resume goes on.",
+            description: "Nothing has been sent for an hour. Nothing is lost.",
+            runbook: "muster webhooks show tells who paused it and why; muster webhooks resume resumes it.",
         },
         AlertRule {
             name: "MusterGatewayAway",
@@ -185,26 +192,27 @@ fn alert_rules() -> [AlertRule; 18] {
             hold_for: "5m",
             severity: "critical",
             summary: "The gateway {{ $labels.gateway }} of {{ $labels.instance }} is away",
-            description: "It has not answered for 5 minutes. Accounts stay as they were shown last; what is asked waits.",
-            runbook: "muster gateways shows what went wrong last and when it is tried again. Once it is back its sessions \
-                      are compared with what is shown by themselves.",
+            description: "It has not responded for 5 minutes. Its accounts keep their last state, and pending effects \
+                wait.",
+            runbook: "muster gateways shows the last errors and the next try. When the gateway is back, it is \
+                reconciled automatically.",
         },
         AlertRule {
             name: "MusterAuthFailures",
             expression: format!("sum by (instance, reason) (rate({AUTH_FAILURES}[5m])) > 1"),
             hold_for: "5m",
             severity: "warning",
-            summary: "Somebody knocks at {{ $labels.instance }}",
-            description: "{{ $value | humanize }} requests a second are refused: {{ $labels.reason }}.",
-            runbook: "The log has their addresses. A key that was revoked or has expired means a caller that was \
-                      forgotten; unknown ones are guesses: shut their address out before the service.",
+            summary: "{{ $labels.instance }} rejects many unauthenticated requests",
+            description: "{{ $value | humanize }} requests a second are rejected: {{ $labels.reason }}.",
+            runbook: "The log has their addresses. A revoked or expired key belongs to a caller that was not updated. \
+                Unknown keys are guesses: block their address before it reaches the service.",
         },
         AlertRule {
             name: "MusterFilesNearLimit",
             expression: format!("{OPEN_FDS} / {MAX_FDS} > 0.8 and on (instance, job) {BUILD_INFO}"),
             hold_for: "5m",
             severity: "warning",
-            summary: "{{ $labels.instance }} has nearly all files open that it may",
+            summary: "{{ $labels.instance }} is near its limit of open files",
             description: "{{ $value | humanizePercentage }} of its limit is in use.",
             runbook: "Raise the limit on open files (LimitNOFILE, ulimit -n), or lower http.max_connections.",
         },
@@ -213,20 +221,21 @@ fn alert_rules() -> [AlertRule; 18] {
             expression: format!("increase({LOG_LINES_LOST}[15m]) > 0"),
             hold_for: "0m",
             severity: "warning",
-            summary: "{{ $labels.instance }} loses lines of its log",
-            description: "{{ $value | humanize }} lines were lost within 15 minutes. Requests are served as before.",
-            runbook: "Whatever reads the service's standard error is too slow or stuck: look at the log collector and its \
-                      disk, or log less (log.filter, which SIGHUP reads again).",
+            summary: "{{ $labels.instance }} loses log lines",
+            description: "{{ $value | humanize }} lines were lost within 15 minutes. The service handles requests as \
+                before.",
+            runbook: "The reader of the service's standard error is too slow or stuck. Check the log collector and its \
+                disk, or log less (log.filter, which SIGHUP reloads).",
         },
         AlertRule {
             name: "MusterClockLeapt",
             expression: format!("increase({CLOCK_LEAPS}[15m]) > 0"),
             hold_for: "0m",
             severity: "warning",
-            summary: "The clock of {{ $labels.instance }} leapt",
-            description: "{{ $value | humanize }} leaps within 15 minutes. Nothing ended by them that was not due.",
-            runbook: "Look what has set the clock (timedatectl, chronyc tracking), and set it right within an hour: after \
-                      that API keys and idempotency keys end by the new time.",
+            summary: "The clock of {{ $labels.instance }} jumped",
+            description: "{{ $value | humanize }} jumps within 15 minutes. Nothing expired early because of them.",
+            runbook: "Find what set the clock (timedatectl, chronyc tracking), and correct it within an hour. After \
+                that, API keys and idempotency keys expire by the new time.",
         },
     ]
 }

@@ -69,9 +69,13 @@ fn dashboard_rows() -> [DashboardRow; 9] {
 fn traffic_row() -> DashboardRow {
     let panels = vec![
         new_panel("Requests", "reqps", [(rate_expr(metric_list::HTTP_REQUESTS, "route"), "{{route}}")]),
-        new_panel("Answers by status", "reqps", [(rate_expr(metric_list::HTTP_REQUESTS, "status"), "{{status}}")]),
-        new_panel("Time to answer, p99", "s", [(quantile_expr(0.99, metric_list::HTTP_SECONDS, "route"), "{{route}}")]),
-        new_panel("Requests under way", "short", [(current_expr(metric_list::HTTP_IN_FLIGHT), "{{instance}}")]),
+        new_panel("Responses by status", "reqps", [(rate_expr(metric_list::HTTP_REQUESTS, "status"), "{{status}}")]),
+        new_panel(
+            "Time to respond, p99",
+            "s",
+            [(quantile_expr(0.99, metric_list::HTTP_SECONDS, "route"), "{{route}}")],
+        ),
+        new_panel("Requests in flight", "short", [(current_expr(metric_list::HTTP_IN_FLIGHT), "{{instance}}")]),
         new_panel(
             "Ready",
             "short",
@@ -101,14 +105,14 @@ fn command_row() -> DashboardRow {
                 (quantile_expr(0.99, metric_list::COMMAND_WAIT, ""), "p99"),
             ],
         ),
-        new_panel("Asked of the gateway", "ops", [(rate_expr(metric_list::GATEWAY_CALLS, "call"), "{{call}}")]),
         new_panel(
-            "Reported by the gateway",
+            "Pending effects sent to gateways",
             "ops",
-            [(rate_expr(metric_list::GATEWAY_REPORTS, "report"), "{{report}}")],
+            [(rate_expr(metric_list::GATEWAY_CALLS, "call"), "{{call}}")],
         ),
-        new_panel("Sent by Meta", "ops", [(rate_expr(metric_list::META_UPDATES, "outcome"), "{{outcome}}")]),
-        new_panel("Meta refuses the token", "short", [(current_expr(metric_list::META_TOKEN_REFUSED), "{{instance}}")]),
+        new_panel("Reports from gateways", "ops", [(rate_expr(metric_list::GATEWAY_REPORTS, "report"), "{{report}}")]),
+        new_panel("Updates from Meta", "ops", [(rate_expr(metric_list::META_UPDATES, "outcome"), "{{outcome}}")]),
+        new_panel("Meta rejects the token", "short", [(current_expr(metric_list::META_TOKEN_REFUSED), "{{instance}}")]),
     ];
     ("Commands", panels)
 }
@@ -117,7 +121,7 @@ fn journal_row() -> DashboardRow {
     let panels = vec![
         new_panel("Events", "ops", [(rate_expr(metric_list::EVENTS_APPENDED, "type"), "{{type}}")]),
         new_panel(
-            "Time of a commit",
+            "Commit time",
             "s",
             [
                 (quantile_expr(0.5, metric_list::COMMIT_SECONDS, ""), "p50"),
@@ -125,17 +129,17 @@ fn journal_row() -> DashboardRow {
             ],
         ),
         new_panel(
-            "Time of the disk (fdatasync)",
+            "Disk time (fdatasync)",
             "s",
             [
                 (quantile_expr(0.5, metric_list::SYNC_SECONDS, ""), "p50"),
                 (quantile_expr(0.99, metric_list::SYNC_SECONDS, ""), "p99"),
             ],
         ),
-        new_panel("Events in a block", "short", [(mean_expr(metric_list::BLOCK_EVENTS), "mean")]),
-        new_panel("Bytes of a block", "bytes", [(mean_expr(metric_list::BLOCK_BYTES), "mean")]),
+        new_panel("Events per block", "short", [(mean_expr(metric_list::BLOCK_EVENTS), "mean")]),
+        new_panel("Bytes per block", "bytes", [(mean_expr(metric_list::BLOCK_BYTES), "mean")]),
         new_panel("Position", "short", [(current_expr(metric_list::POSITION), "{{instance}}")]),
-        new_panel("On the disk", "bytes", [(current_expr(metric_list::STORE_BYTES), "{{instance}}")]),
+        new_panel("Size on disk", "bytes", [(current_expr(metric_list::STORE_BYTES), "{{instance}}")]),
     ];
     ("Journal", panels)
 }
@@ -168,7 +172,7 @@ fn projection_row() -> DashboardRow {
     let panels = vec![
         new_panel("Accounts by state", "short", [(sum_expr(metric_list::ACCOUNTS, "state"), "{{state}}")]),
         new_panel(
-            "Events behind",
+            "Events behind the journal",
             "short",
             [(current_expr(metric_list::PROJECTION_LAG), "{{projection}} {{instance}}")],
         ),
@@ -179,13 +183,13 @@ fn projection_row() -> DashboardRow {
 fn webhook_row() -> DashboardRow {
     let panels = vec![
         new_panel(
-            "Age of the oldest that waits",
+            "Age of the oldest pending delivery",
             "s",
             [(current_expr(metric_list::WEBHOOK_LAG_SECONDS), "{{channel}}")],
         ),
-        new_panel("Events behind", "short", [(current_expr(metric_list::WEBHOOK_LAG), "{{channel}}")]),
+        new_panel("Events behind the journal", "short", [(current_expr(metric_list::WEBHOOK_LAG), "{{channel}}")]),
         new_panel(
-            "Accounts that wait",
+            "Accounts waiting",
             "short",
             [(sum_expr(metric_list::WEBHOOK_LANES, "channel, state"), "{{channel}} {{state}}")],
         ),
@@ -195,17 +199,17 @@ fn webhook_row() -> DashboardRow {
             [(rate_expr(metric_list::WEBHOOK_ATTEMPTS, "channel, outcome"), "{{channel}} {{outcome}}")],
         ),
         new_panel(
-            "Time of an attempt, p99",
+            "Attempt time, p99",
             "s",
             [(quantile_expr(0.99, metric_list::WEBHOOK_SECONDS, "channel"), "{{channel}}")],
         ),
-        new_panel("Attempts under way", "short", [(current_expr(metric_list::WEBHOOK_IN_FLIGHT), "{{channel}}")]),
+        new_panel("Attempts in flight", "short", [(current_expr(metric_list::WEBHOOK_IN_FLIGHT), "{{channel}}")]),
         new_panel(
-            "Retries, and sent again",
+            "Retries and redeliveries",
             "ops",
             [
                 (rate_expr(metric_list::WEBHOOK_RETRIES, "channel"), "retries {{channel}}"),
-                (rate_expr(metric_list::WEBHOOK_REDELIVERIES, "channel"), "sent again {{channel}}"),
+                (rate_expr(metric_list::WEBHOOK_REDELIVERIES, "channel"), "redeliveries {{channel}}"),
             ],
         ),
         new_panel(
@@ -217,7 +221,7 @@ fn webhook_row() -> DashboardRow {
             ],
         ),
         new_panel(
-            "Breaker, pause",
+            "Circuit breaker, pause",
             "short",
             [
                 (current_expr(metric_list::WEBHOOK_BREAKER), "{{channel}} {{state}}"),
@@ -232,7 +236,7 @@ fn webhook_row() -> DashboardRow {
 fn gateway_row() -> DashboardRow {
     let panels = vec![
         new_panel(
-            "Gateways that are there, breaker",
+            "Gateways up, circuit breaker",
             "short",
             [
                 (current_expr(metric_list::GATEWAY_SET_UP), "{{gateway}} set up"),
@@ -245,12 +249,12 @@ fn gateway_row() -> DashboardRow {
             "short",
             [
                 (current_expr(metric_list::GATEWAY_ACCOUNTS), "{{gateway}} {{state}}"),
-                (current_expr(metric_list::STRANGERS), "{{gateway}} served by nobody"),
+                (current_expr(metric_list::STRANGERS), "{{gateway}} unknown sessions"),
             ],
         ),
-        new_panel("Calls under way", "short", [(current_expr(metric_list::GATEWAY_IN_FLIGHT), "{{gateway}}")]),
+        new_panel("Calls in flight", "short", [(current_expr(metric_list::GATEWAY_IN_FLIGHT), "{{gateway}}")]),
         new_panel(
-            "Since the last error",
+            "Time since the last error",
             "s",
             [(format!("time() - ({} > 0)", current_expr(metric_list::GATEWAY_LAST_ERROR)), "{{gateway}}")],
         ),
@@ -260,18 +264,18 @@ fn gateway_row() -> DashboardRow {
             [(rate_expr(metric_list::DIFFERENCES, "gateway, difference"), "{{gateway}} {{difference}}")],
         ),
         new_panel(
-            "Comparisons",
+            "Reconciliations",
             "ops",
             [(rate_expr(metric_list::RECONCILIATIONS, "gateway, outcome"), "{{gateway}} {{outcome}}")],
         ),
+        new_panel("Bridge reports", "ops", [(rate_expr(metric_list::BRIDGE_REPORTS, "outcome"), "{{outcome}}")]),
         new_panel(
-            "Reports over the bridge",
+            "Rejected bridge requests",
             "ops",
-            [(rate_expr(metric_list::BRIDGE_REPORTS, "outcome"), "{{outcome}}")],
+            [(rate_expr(metric_list::BRIDGE_REFUSED, "reason"), "{{reason}}")],
         ),
-        new_panel("Refused over the bridge", "ops", [(rate_expr(metric_list::BRIDGE_REFUSED, "reason"), "{{reason}}")]),
-        new_panel("Commands over the bridge", "ops", [(rate_expr(metric_list::BRIDGE_COMMANDS, "event"), "{{event}}")]),
-        new_panel("Commands that wait", "short", [(current_expr(metric_list::BRIDGE_QUEUE), "{{state}}")]),
+        new_panel("Bridge commands", "ops", [(rate_expr(metric_list::BRIDGE_COMMANDS, "event"), "{{event}}")]),
+        new_panel("Bridge commands waiting", "short", [(current_expr(metric_list::BRIDGE_QUEUE), "{{state}}")]),
     ];
     ("Gateways", panels)
 }
@@ -279,11 +283,11 @@ fn gateway_row() -> DashboardRow {
 fn access_row() -> DashboardRow {
     let panels = vec![
         new_panel(
-            "Callers who are not known",
+            "Unauthenticated requests",
             "reqps",
             [(rate_expr(metric_list::AUTH_FAILURES, "reason"), "{{reason}}")],
         ),
-        new_panel("Refused for their rate", "reqps", [(rate_expr(metric_list::RATE_LIMITED, ""), "requests")]),
+        new_panel("Rate-limited requests", "reqps", [(rate_expr(metric_list::RATE_LIMITED, ""), "requests")]),
         new_panel(
             "Connections",
             "short",
@@ -298,11 +302,11 @@ fn access_row() -> DashboardRow {
             [
                 (current_expr(metric_list::ROTATED), "done"),
                 (current_expr(metric_list::TO_ROTATE), "of"),
-                (current_expr(metric_list::ROTATING), "under way"),
+                (current_expr(metric_list::ROTATING), "running"),
             ],
         ),
     ];
-    ("Doors", panels)
+    ("Access", panels)
 }
 
 fn process_row() -> DashboardRow {
@@ -320,14 +324,10 @@ fn process_row() -> DashboardRow {
             [(current_expr(metric_list::OPEN_FDS), "open"), (current_expr(metric_list::MAX_FDS), "limit")],
         ),
         new_panel("Threads", "short", [(current_expr(metric_list::THREADS), "{{instance}}")]),
-        new_panel("Since the start", "s", [(uptime, "{{instance}}")]),
+        new_panel("Uptime", "s", [(uptime, "{{instance}}")]),
+        new_panel("Lost log lines", "ops", [(rate_expr(metric_list::LOG_LINES_LOST, "instance"), "{{instance}}")]),
         new_panel(
-            "Lost lines of the log",
-            "ops",
-            [(rate_expr(metric_list::LOG_LINES_LOST, "instance"), "{{instance}}")],
-        ),
-        new_panel(
-            "Leaps of the wall clock",
+            "Jumps of the wall clock",
             "short",
             [(increase_expr(metric_list::CLOCK_LEAPS, "instance"), "{{instance}}")],
         ),

@@ -86,149 +86,150 @@ metrics! {
     BUILD_INFO = MetricKind::Gauge, "muster_build_info", ["version"],
         "1, with the version of the program";
     READY = MetricKind::Gauge, "muster_ready", [],
-        "1 while requests are taken, 0 while the service stops";
+        "1 while requests are accepted, 0 while the service stops";
 
     HTTP_REQUESTS = MetricKind::Counter, "muster_http_requests_total", ["route", "status"],
-        "Requests that were answered, by the class of the HTTP status";
+        "Requests that got a response, by the class of the HTTP status";
     HTTP_SECONDS = DURATION_HISTOGRAM, "muster_http_request_duration_seconds", ["route"],
-        "Time from a request's head to its answer's head";
+        "Time from a request's head to its response's head";
     HTTP_IN_FLIGHT = MetricKind::Gauge, "muster_http_requests_in_flight", [],
-        "Requests that wait for their answer's head";
+        "Requests that wait for their response's head";
     CONNECTIONS = MetricKind::Gauge, "muster_http_connections", [],
-        "Connections that are open";
+        "Open connections";
     CONNECTIONS_REFUSED = MetricKind::Counter, "muster_http_connections_refused_total", [],
         "Connections that were closed at once because their address had too many";
     AUTH_FAILURES = MetricKind::Counter, "muster_http_auth_failures_total", ["reason"],
-        "Requests whose caller was not known";
+        "Requests that failed authentication";
     RATE_LIMITED = MetricKind::Counter, "muster_http_rate_limited_total", [],
-        "Requests that were refused because their key or address sent too many";
+        "Requests that were rejected by the rate limit of their key or address";
 
     COMMANDS = MetricKind::Counter, "muster_commands_total", ["command", "outcome"],
-        "Commands to accounts; one that meets a conflict or a failed actor is decided once more, and counts again";
+        "Commands to accounts; a retry after a conflict or a failed actor counts again";
     COMMAND_SECONDS = DURATION_HISTOGRAM, "muster_command_duration_seconds", ["command"],
-        "Time from a command's being put into its account's mailbox to its outcome, durable";
+        "Time from a command's entry into its account's mailbox to its durable outcome";
     COMMAND_WAIT = DURATION_HISTOGRAM, "muster_command_wait_seconds", [],
         "Time that commands waited in their account's mailbox";
     ACTORS = MetricKind::Gauge, "muster_actors_active", [],
-        "Accounts that are in memory";
+        "Accounts in memory";
     ACTORS_STARTED = MetricKind::Counter, "muster_actors_started_total", [],
         "Actors that were started";
     ACTORS_RETIRED = MetricKind::Counter, "muster_actors_retired_total", [],
-        "Actors that were retired because they were idle, or to make room";
+        "Actors that were retired because they were idle, or to free memory";
     RECOVERIES = MetricKind::Counter, "muster_actors_recovered_total", [],
         "Accounts that were read from the journal into memory";
     SNAPSHOTS = MetricKind::Counter, "muster_snapshots_written_total", [],
-        "Snapshots of accounts that were saved";
+        "Account snapshots that were saved";
 
     COMMIT_SECONDS = DURATION_HISTOGRAM, "muster_journal_commit_duration_seconds", [],
-        "Time that a commit took until its events were durable and in the account list";
+        "Time until a commit's events were durable and in the account list";
     SYNC_SECONDS = DURATION_HISTOGRAM, "muster_store_sync_duration_seconds", [],
-        "Time that the disk took to make what was written durable (fdatasync)";
+        "Time the disk needed to make writes durable (fdatasync)";
     BLOCK_EVENTS = EVENT_COUNT_HISTOGRAM, "muster_journal_block_events", [],
-        "Events in a block, which is written as one";
+        "Events per block, which is written atomically";
     BLOCK_BYTES = SIZE_HISTOGRAM, "muster_journal_block_bytes", [],
-        "Bytes of a block";
+        "Bytes per block";
     EVENTS_APPENDED = MetricKind::Counter, "muster_journal_events_total", ["type"],
         "Events that were made durable";
     POSITION = MetricKind::Gauge, "muster_journal_position", [],
-        "Position of the last durable event, which is how many there ever were";
+        "Position of the last durable event, which is also the total number of events";
     STORE_BYTES = MetricKind::Gauge, "muster_store_size_bytes", [],
-        "Bytes that journal and tables take on the disk";
+        "Bytes of the journal and the tables on disk";
     CACHE_FAILURES = MetricKind::Counter, "muster_store_cache_failures_total", [],
-        "Caches and snapshots that could not be saved; the service goes on, and its next start takes longer";
+        "Caches and snapshots that could not be saved; the service continues, and its next start takes longer";
 
     ACCOUNTS = MetricKind::Gauge, "muster_accounts", ["state"],
         "Accounts in the list";
     PROJECTION_LAG = MetricKind::Gauge, "muster_projection_lag_events", ["projection"],
-        "Events that are durable and not applied yet";
+        "Durable events that the projection has not applied yet";
 
     WEBHOOK_LAG = MetricKind::Gauge, "muster_webhook_lag_events", ["channel"],
-        "Events from the oldest on that its receiver does not have";
+        "Events from the oldest undelivered one on";
     WEBHOOK_LAG_SECONDS = MetricKind::Gauge, "muster_webhook_lag_seconds", ["channel"],
-        "Age of the oldest event that its receiver does not have";
+        "Age of the oldest undelivered event";
     WEBHOOK_LANES = MetricKind::Gauge, "muster_webhook_lanes", ["channel", "state"],
-        "Accounts that wait for a retry, are blocked by a dead delivery, or have something to be sent again";
+        "Accounts that wait for a retry, are blocked by a dead letter, or have redeliveries";
     WEBHOOK_ATTEMPTS = MetricKind::Counter, "muster_webhook_attempts_total", ["channel", "outcome"],
-        "Attempts that ended: taken, or the class of failure";
+        "Completed attempts: accepted, or the class of failure";
     WEBHOOK_SECONDS = DURATION_HISTOGRAM, "muster_webhook_attempt_duration_seconds", ["channel"],
-        "Time from the beginning of an attempt to its outcome";
+        "Time from the start of an attempt to its outcome";
     WEBHOOK_IN_FLIGHT = MetricKind::Gauge, "muster_webhook_attempts_in_flight", ["channel"],
-        "Attempts that are under way";
+        "Attempts in flight";
     WEBHOOK_RETRIES = MetricKind::Counter, "muster_webhook_retries_total", ["channel"],
-        "Attempts that ended and were not their delivery's first";
+        "Completed attempts after the first of their delivery";
     WEBHOOK_DEAD = MetricKind::Counter, "muster_webhook_deliveries_dead_total", ["channel"],
-        "Deliveries that no attempt was left for";
+        "Deliveries that became dead letters";
     WEBHOOK_LETTERS = MetricKind::Gauge, "muster_webhook_dead_letters", ["channel"],
-        "Dead deliveries that nobody has replayed or dropped";
+        "Dead letters that are neither replayed nor dropped";
     WEBHOOK_BREAKER = MetricKind::Gauge, "muster_webhook_breaker", ["channel", "state"],
-        "1 for the state that the breaker is in";
+        "1 for the current state of the circuit breaker";
     WEBHOOK_PAUSED = MetricKind::Gauge, "muster_webhook_paused", ["channel"],
         "1 while an operator, or HTTP 410, has paused the webhook";
     WEBHOOK_RECEIVER = MetricKind::Gauge, "muster_webhook_receiver", ["channel"],
         "1 while the webhook has a receiver; without one, its deliveries wait";
     WEBHOOK_REDELIVERIES = MetricKind::Counter, "muster_webhook_redeliveries_total", ["channel"],
-        "Deliveries that operators had sent again";
+        "Redeliveries that operators requested";
 
     GATEWAY_CALLS = MetricKind::Counter, "muster_gateway_calls_total", ["call"],
-        "What was asked of the gateway";
+        "Pending effects that were sent to the gateway";
     GATEWAY_REPORTS = MetricKind::Counter, "muster_gateway_reports_total", ["report"],
-        "What the gateway reported";
+        "Reports from the gateway";
     META_UPDATES = MetricKind::Counter, "muster_cloud_api_updates_total", ["outcome"],
-        "Updates in Meta's webhooks: taken, known, of no known kind, of another account; or webhooks that were refused";
+        "Updates in Meta's webhooks: processed, duplicate, of an unknown kind or of another account; or webhooks that \
+         were rejected";
     META_TOKEN_REFUSED = MetricKind::Gauge, "muster_cloud_api_token_refused", [],
-        "1 while Meta refuses the token, and no call is made to it";
+        "1 while Meta rejects the token, and no calls are made";
     BRIDGE_REPORTS = MetricKind::Counter, "muster_bridge_reports_total", ["outcome"],
-        "Reports over the bridge that were taken in: recorded, ignored for a reason, or there before";
+        "Bridge reports that were ingested: recorded, ignored for a reason, or duplicate";
     BRIDGE_REFUSED = MetricKind::Counter, "muster_bridge_refused_total", ["reason"],
-        "Requests over the bridge that were refused, with nothing stored";
+        "Bridge requests that were rejected, with nothing stored";
     BRIDGE_COMMANDS = MetricKind::Counter, "muster_bridge_commands_total", ["event"],
-        "What became of commands over the bridge; one that is given out again counts as given, too";
+        "Outcomes of bridge commands; one that is handed out again counts again";
     BRIDGE_QUEUE = MetricKind::Gauge, "muster_bridge_queue", ["state"],
-        "Commands over the bridge that wait, or are given out and not acknowledged";
+        "Bridge commands that wait, or are leased and not acknowledged";
     GATEWAY_SET_UP = MetricKind::Gauge, "muster_gateway_set_up", ["gateway"],
-        "1 where the settings have set the gateway up";
+        "1 if the settings set the gateway up";
     GATEWAY_UP = MetricKind::Gauge, "muster_gateway_up", ["gateway"],
-        "1 while the gateway is there, 0 while it is away or not set up";
+        "1 while the gateway is up, 0 while it is away or not set up";
     GATEWAY_BREAKER = MetricKind::Gauge, "muster_gateway_breaker", ["gateway", "state"],
-        "1 for the state that the gateway's breaker is in";
+        "1 for the current state of the gateway's circuit breaker";
     GATEWAY_IN_FLIGHT = MetricKind::Gauge, "muster_gateway_calls_in_flight", ["gateway"],
-        "Calls to the gateway that are under way";
+        "Calls to the gateway in flight";
     GATEWAY_ACCOUNTS = MetricKind::Gauge, "muster_gateway_accounts", ["gateway", "state"],
-        "Accounts that the gateway serves";
+        "Accounts that are routed to the gateway";
     GATEWAY_LAST_ERROR = MetricKind::Gauge, "muster_gateway_last_error_time_seconds", ["gateway"],
-        "When something last went wrong with the gateway, in seconds since 1970; 0 if nothing did since the start";
+        "Time of the gateway's last error, in seconds since 1970; 0 if there was none since the start";
     RECONCILIATIONS = MetricKind::Counter, "muster_gateway_reconciliations_total", ["gateway", "outcome"],
-        "Comparisons of the gateway's sessions with what is shown";
+        "Reconciliations of the gateway's sessions with the account list";
     DIFFERENCES = MetricKind::Counter, "muster_gateway_differences_total", ["gateway", "difference"],
-        "Accounts that the gateway was found to see otherwise than they were shown";
+        "Accounts whose state at the gateway differed from the account list";
     STRANGERS = MetricKind::Gauge, "muster_gateway_strangers", ["gateway"],
-        "Accounts with a session at the gateway that it does not serve, when they were compared last";
+        "Unknown sessions at the last reconciliation: sessions of accounts that are not routed to the gateway";
 
     ROTATING = MetricKind::Gauge, "muster_vault_rotation_under_way", [],
-        "1 while the master key is being rotated";
+        "1 while a rotation of the master key is running";
     ROTATED = MetricKind::Gauge, "muster_vault_rotation_keys_done", [],
-        "Keys that the rotation that runs, or ran last, has looked at";
+        "Keys that the running or last rotation has processed";
     TO_ROTATE = MetricKind::Gauge, "muster_vault_rotation_keys", [],
-        "Keys that there are for that rotation to look at";
+        "Keys that this rotation has to process in all";
 
     LOG_LINES_LOST = MetricKind::Counter, "muster_log_lines_lost_total", [],
-        "Lines of the log that were lost, because standard error was not read in time or could not be written";
+        "Log lines that were lost, because standard error was not read in time or could not be written";
 
     CLOCK_LEAPS = MetricKind::Counter, "muster_clock_leaps_total", [],
-        "Leaps of the wall clock that elapsed time does not explain; nothing ends by one that was not due";
+        "Jumps of the wall clock that elapsed time does not explain; nothing expires early because of one";
 
     CPU_SECONDS = MetricKind::Counter, "process_cpu_seconds_total", [],
-        "Time that the process has spent on a core, its own and the system's for it";
+        "CPU time of the process, in user and system mode";
     RESIDENT = MetricKind::Gauge, "process_resident_memory_bytes", [],
-        "Memory of the process that is in RAM";
+        "Resident memory of the process";
     VIRTUAL = MetricKind::Gauge, "process_virtual_memory_bytes", [],
-        "Memory that the process has addresses for";
+        "Virtual memory of the process";
     OPEN_FDS = MetricKind::Gauge, "process_open_fds", [],
-        "Files and connections that the process has open";
+        "Open files and connections of the process";
     MAX_FDS = MetricKind::Gauge, "process_max_fds", [],
-        "Files and connections that the process may have open";
+        "Limit of open files and connections";
     START_TIME = MetricKind::Gauge, "process_start_time_seconds", [],
-        "When the process was started, in seconds since 1970";
+        "Start time of the process, in seconds since 1970";
     THREADS = MetricKind::Gauge, "process_threads", [],
         "Threads of the process";
 }

@@ -19,7 +19,7 @@ impl FaultInjector {
         let is_named = status.is_some() || code.is_some();
         let probability = share.unwrap_or(if is_named { 1.0 } else { 0.0 });
         let status = status.unwrap_or(if code.is_some() { 200 } else { 500 });
-        let mut response = ReceiverResponse::rejection(status, "a fault, as asked for");
+        let mut response = ReceiverResponse::rejection(status, "a fault, as requested");
         response.code = code.unwrap_or(response.code);
         if response.is_success() {
             response.message = ReceiverResponse::success().message;

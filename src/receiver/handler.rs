@@ -37,7 +37,7 @@ impl WebhookHandler {
                 let (signature, body) = (self.verifier.verify(&headers, &bytes, at), object_or_text(&bytes));
                 let answer = match &signature {
                     Err(why) => ReceiverResponse::rejection(401, why),
-                    Ok(_) if !body.is_object() => ReceiverResponse::rejection(400, "the body is no JSON object"),
+                    Ok(_) if !body.is_object() => ReceiverResponse::rejection(400, "the body is not a JSON object"),
                     Ok(_) => self.faults.next_fault().unwrap_or_else(ReceiverResponse::success),
                 };
                 (signature, body, answer)

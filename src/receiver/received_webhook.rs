@@ -69,8 +69,8 @@ impl ReceivedWebhook {
             said += &format!(" {name}={value}");
         }
         said += match still_waiting.filter(|_| what.is_some()) {
-            Some(true) => ", another code may be tried",
-            Some(false) => ", no code may be tried any more",
+            Some(true) => ", another code can be submitted",
+            Some(false) => ", no more codes can be submitted",
             None => "",
         };
         let header = |name| self.headers.get(name).unwrap_or("-");

@@ -57,11 +57,11 @@ pub(super) async fn save_on_shutdown(storage: OpenStorage, until: Instant) -> Re
     match timeout_at(until, saving).await {
         Ok(Ok(saved)) => saved,
         Ok(Err(error)) => {
-            tracing::error!(%error, "what makes the next start quick was not saved");
+            tracing::error!(%error, "the startup checkpoint was not saved");
             Ok(())
         }
         Err(_) => {
-            tracing::warn!("the disk is slow: what makes the next start quick was not saved");
+            tracing::warn!("the disk is slow: the startup checkpoint was not saved");
             Ok(())
         }
     }

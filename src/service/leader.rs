@@ -109,11 +109,11 @@ fn gateway_dependencies(
 fn resume_rotation(vault: &Vault, journal: &Journal) {
     let Some(rotation) = vault.unfinished_rotation() else { return };
     let (journal, runtime) = (journal.clone(), runtime::Handle::current());
-    tracing::warn!("this start goes on with a rotation of the master key that was broken off");
+    tracing::warn!("this start continues an interrupted rotation of the master key");
     tokio::task::spawn_blocking(move || match rotation.run_at_start(&journal, &runtime) {
         Ok(RotationReport { rewrapped, next }) => {
-            tracing::warn!(rewrapped, "this start has finished that rotation; what to do now: {next}");
+            tracing::warn!(rewrapped, "this start completed the rotation; what to do now: {next}");
         }
-        Err(error) => tracing::error!(%error, "this start could not finish that rotation"),
+        Err(error) => tracing::error!(%error, "this start could not complete the rotation"),
     });
 }

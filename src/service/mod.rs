@@ -59,8 +59,8 @@ pub enum Error {
     },
     /// Without an API key, anybody who reaches the address could do everything.
     #[error(
-        "there is no API key yet, so {listen} would be open to everybody; make the first one with \
-         `muster keys create --name admin --role admin --data-dir {}`, or listen on 127.0.0.1", .data_dir.display()
+        "there is no API key yet, so everyone could use {listen}; create the first key with `muster keys create --name \
+         admin --role admin --data-dir {}`, or listen on 127.0.0.1", .data_dir.display()
     )]
     NoApiKey {
         /// The configured address.
@@ -78,7 +78,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The request is invalid.
-    #[error("the question cannot be asked: {0}")]
+    #[error("the request cannot be made: {0}")]
     InvalidRequest(String),
     /// The threads cannot be started.
     #[error("cannot start the service's threads: {0}")]
@@ -214,7 +214,7 @@ async fn serve(
     tracing::info!(%address, accounts = journal.account_count(), events = journal.head(), "ready");
     if keys.allows_anonymous() {
         tracing::warn!(
-            "there is no API key: everybody on this machine may do everything; `muster keys create` makes one"
+            "there is no API key, so everyone on this machine may do everything; `muster keys create` creates one"
         );
     }
     ready(address);
@@ -243,7 +243,7 @@ async fn serve(
     if timeout(SHUTDOWN_TIMEOUT, drain).await.is_err() {
         tracing::warn!(
             seconds = SHUTDOWN_TIMEOUT.as_secs(),
-            "not everything under way ended in time; it is taken up again by the next start"
+            "some running work did not finish in time; the next start continues it"
         );
     }
     outcome?;

@@ -62,7 +62,7 @@ impl DataDirectory {
         (&marker).take(MARKER_BYTES).read_to_string(&mut text).map_err(io_error("read", &marker_path))?;
         let is_new = is_incomplete_marker(&text);
         let id = if is_new {
-            StoreId::generate().map_err(io_error("draw random bytes for", &marker_path))?
+            StoreId::generate().map_err(io_error("generate random bytes for", &marker_path))?
         } else {
             parse_marker(&text).ok_or_else(|| Error::UnknownFormat {
                 path: path.to_owned(),
@@ -133,7 +133,7 @@ impl DataDirectory {
 
 /// The text is not a store id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an id of a store has 16 hexadecimal digits, in lower case")]
+#[error("a store's id must have 16 lower-case hexadecimal digits")]
 pub struct InvalidStoreId;
 
 impl StoreId {

@@ -86,7 +86,7 @@ pub enum Error {
         source: Arc<::sled::Error>,
     },
     /// Stored bytes differ from what was written.
-    #[error("the store in {path} is damaged: what it reads is not what it wrote; restore it from a backup")]
+    #[error("the store in {path} is damaged: what it reads differs from what it wrote; restore it from a backup")]
     Damaged {
         /// The data directory.
         path: PathBuf,
@@ -111,21 +111,22 @@ pub enum Error {
     },
     /// The directory has content, but no marker.
     #[error(
-        "the directory {path} is not empty and is no muster data directory (it has no file MUSTER); choose another with --data-dir"
+        "the directory {path} is not empty and is not a muster data directory (it has no file MUSTER); choose another \
+         with --data-dir"
     )]
     ForeignDirectory {
         /// The directory.
         path: PathBuf,
     },
     /// The target directory of a copy is not empty.
-    #[error("the directory {path} is not empty; choose one that is, or that is not there")]
+    #[error("the directory {path} is not empty; choose one that is empty or does not exist")]
     NotEmpty {
         /// The directory.
         path: PathBuf,
     },
     /// The data directory has a format that this program does not know.
     #[error(
-        "the data directory {path} has format {found:?}, this program reads format 1; use the program that wrote it"
+        "the data directory {path} has format {found:?}, but this program reads format 1; use the program that wrote it"
     )]
     UnknownFormat {
         /// The data directory.
@@ -134,7 +135,7 @@ pub enum Error {
         found: String,
     },
     /// A value is too large for the store.
-    #[error("a block of {bytes} bytes is over the store's limit of {BLOCK_BYTES}")]
+    #[error("a block of {bytes} bytes is larger than the store's limit of {BLOCK_BYTES}")]
     TooLarge {
         /// Size of the value in bytes.
         bytes: usize,

@@ -208,7 +208,7 @@ pub(super) fn describe_error(error: &::sled::Error) -> String {
         // sled keeps the error and returns copies of it. Their messages show internals.
         ::sled::Error::Io(error) if error.raw_os_error().is_none() => error.kind().to_string(),
         ::sled::Error::Io(error) => error.to_string(),
-        ::sled::Error::Corruption { .. } => "what it reads is not what it wrote".to_owned(),
+        ::sled::Error::Corruption { .. } => "what it reads differs from what it wrote".to_owned(),
         ::sled::Error::CollectionNotFound(_) | ::sled::Error::Unsupported(_) | ::sled::Error::ReportableBug(_) => {
             error.to_string()
         }

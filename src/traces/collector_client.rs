@@ -34,9 +34,9 @@ impl CollectorClient {
         let was_unavailable = self.is_unavailable.swap(why_not.is_some(), Ordering::Relaxed);
         match why_not {
             Some(why) if !was_unavailable => {
-                tracing::warn!(collector, why, "spans are lost: the collector does not take them");
+                tracing::warn!(collector, why, "spans are lost, because the collector does not accept them");
             }
-            None if was_unavailable => tracing::info!(collector, "the collector takes spans again"),
+            None if was_unavailable => tracing::info!(collector, "the collector accepts spans again"),
             Some(_) | None => {}
         }
     }

@@ -36,7 +36,7 @@ pub enum Error {
     #[error("cannot start the thread that sends spans: {0}")]
     Threads(io::Error),
     /// The HTTP client cannot be created.
-    #[error("cannot make a client for the collector (telemetry.otlp_endpoint): {0}")]
+    #[error("the HTTP client for the collector cannot be created (telemetry.otlp_endpoint): {0}")]
     Client(#[from] TlsSetupError),
     /// The endpoint is invalid.
     #[error("spans cannot be sent to telemetry.otlp_endpoint: {0}")]

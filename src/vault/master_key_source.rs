@@ -63,7 +63,7 @@ impl MasterKeySource {
     pub(super) fn wrong_key_error(&self) -> Error {
         let from = match self {
             MasterKeySource::File(path) => path.display().to_string(),
-            MasterKeySource::Command(_) => "what the command prints".to_owned(),
+            MasterKeySource::Command(_) => "the command's output".to_owned(),
             MasterKeySource::Environment(_) => "the environment".to_owned(),
         };
         Error::WrongMasterKey { from, setting: self.setting() }
@@ -104,7 +104,7 @@ fn read_from_command(command: &[String]) -> Result<SymmetricKey, Error> {
         return Err(wrong(format!("failed ({status})")));
     }
     let key = if is_text { master_key_file::parse(text.trim()) } else { None };
-    key.ok_or_else(|| wrong("must print the master key, 64 hexadecimal digits, and nothing else".to_owned()))
+    key.ok_or_else(|| wrong("must print only the master key, as 64 hexadecimal digits".to_owned()))
 }
 
 /// The exit status of a program, if it ends before the deadline. Its output is complete, so it is about to end.

@@ -45,29 +45,29 @@ pub struct Rotation {
     _permit: OwnedSemaphorePermit,
 }
 
-/// A rotation that has ended.
+/// A complete rotation.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Rotated)]
 pub struct RotationReport {
     /// How many keys and secrets were sealed under the new master key.
     pub rewrapped: u64,
-    /// What the operator does now.
+    /// What the operator has to do now.
     pub next: String,
 }
 
-/// How the master key is.
+/// The master key's source and rotation.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = MasterKey)]
 pub struct MasterKeyStatus {
-    /// The setting that it comes from.
+    /// The setting that gives the master key.
     pub source: &'static str,
     /// `none`, `under way`, `broken off` by a failure, or `waits for its setting`.
     pub rotation: &'static str,
-    /// How many keys the rotation that runs, or ran last, has looked at.
+    /// The number of keys that the running or last rotation has processed.
     pub done: u64,
-    /// Of how many.
+    /// The number of keys in all.
     #[serde(rename = "of")]
     pub total: u64,
 }
@@ -86,9 +86,9 @@ impl Vault {
                 }
                 (MasterKeySource::File(_), Some(file)) => {
                     let words =
-                        "holds another key than the rotation that was broken off; go on with that one first, by \
-                                 asking again without a new key"
-                            .to_owned();
+                        "has another key than the interrupted rotation; complete that one first: rotate without a new \
+                         key"
+                        .to_owned();
                     Err(Error::InvalidNewKey { path: file.to_owned(), words })
                 }
                 (MasterKeySource::Command(_) | MasterKeySource::Environment(_), _) => {
@@ -105,7 +105,8 @@ impl Vault {
         };
         if *next == *self.master_keys().current {
             let path = new_key_file.unwrap_or(Path::new("")).to_owned();
-            let words = "holds the key that is in use; make another, as with openssl rand -hex 32".to_owned();
+            let words =
+                "has the key that is in use; generate another, for example with openssl rand -hex 32".to_owned();
             return Err(Error::InvalidNewKey { path, words });
         }
         if let MasterKeySource::File(path) = source {
@@ -315,7 +316,7 @@ impl Rotation {
                 // The value was altered. It opens with no master key, and must not block the others.
                 tracing::error!(
                     table = table.name(),
-                    "a sealed key opens with neither master key; it is left as it is"
+                    "a sealed key opens with neither master key; it is left unchanged"
                 );
                 return Ok(false);
             };
@@ -353,13 +354,12 @@ impl Rotation {
         };
         if has_undone {
             return Ok(format!(
-                "nothing: everything is sealed with the master key from before the rotation ({place}); the one that was to \
-                 follow it opens nothing but backups taken meanwhile"
+                "nothing: everything is sealed with the previous master key ({place}); the new one opens only backups \
+                 taken meanwhile"
             ));
         }
         Ok(format!(
-            "keep a copy of the new master key ({place}) elsewhere; the one before it opens backups taken until now, and \
-             nothing else"
+            "keep a copy of the new master key ({place}) elsewhere; the previous one opens only backups taken until now"
         ))
     }
 }
@@ -368,12 +368,12 @@ impl Rotation {
 fn read_new_key(file: &Path) -> Result<SymmetricKey, Error> {
     let wrong = |words: &str| Error::InvalidNewKey { path: file.to_owned(), words: words.to_owned() };
     if !file.is_absolute() {
-        return Err(wrong("must be named by its whole path, on the machine of the service"));
+        return Err(wrong("must be an absolute path on the service's machine"));
     }
     match master_key_file::read(file) {
         Ok(Some(key)) => Ok(key),
-        Ok(None) => Err(wrong("is not there; it is looked for on the machine of the service")),
-        Err(Error::MalformedMasterKey { .. }) => Err(wrong("holds no master key; put 64 hexadecimal digits in it")),
+        Ok(None) => Err(wrong("does not exist on the service's machine")),
+        Err(Error::MalformedMasterKey { .. }) => Err(wrong("has no master key; it must be 64 hexadecimal digits")),
         Err(error) => Err(error),
     }
 }

@@ -92,14 +92,14 @@ fn a_master_key_that_is_not_right_is_refused() {
     };
 
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-    refused("may be read by others (mode 640)");
+    refused("other users may read the master key file");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&file, "not a key").unwrap();
-    refused("holds no master key");
+    refused("has no master key");
     fs::write(&file, format!("{PREFIX_AND_ZEROS}\n")).unwrap();
-    refused("is not the one that the store is sealed with");
+    refused("is not the one that sealed the store");
     fs::remove_file(&file).unwrap();
-    refused("is missing, and the store is sealed with it");
+    refused("is missing, but the store is sealed with its key");
     assert!(!file.exists(), "a missing key is never replaced by a new one");
     fs::write(&file, key).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -315,7 +315,7 @@ fn a_key_from_a_command_or_the_environment() {
         Vault::open(store(), settings).err().map(|it| it.to_string()).unwrap_or_default()
     };
     give("xy");
-    assert!(said(&cat).contains("must print the master key, 64 hexadecimal digits"), "{}", said(&cat));
+    assert!(said(&cat).contains("must print only the master key"), "{}", said(&cat));
     assert!(said(&by_command(&["/nowhere"])).contains("vault.master_key_command cannot be run"));
     assert!(said(&by_command(&["false"])).contains("failed (exit status: 1)"));
     give("11");
@@ -324,7 +324,7 @@ fn a_key_from_a_command_or_the_environment() {
         vault.create_data_key(account("861821726232")).unwrap();
         assert!(matches!(vault.begin_rotation(None), Err(Error::NewKeyFileRequired { .. })));
         let same = vault.begin_rotation(Some(&file)).err().unwrap().to_string();
-        assert!(same.contains("holds the key that is in use"), "{same}");
+        assert!(same.contains("has the key that is in use"), "{same}");
         let next = directory.path().join("next");
         fs::write(&next, "22".repeat(32)).unwrap();
         fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
@@ -344,6 +344,6 @@ fn a_key_from_a_command_or_the_environment() {
         vault.unfinished_rotation().unwrap().finish().unwrap();
         assert!(vault.seal_code(account("861821726232"), "123456").unwrap().is_some());
     }
-    assert!(said(&cat).contains("what the command prints is not the one"), "{}", said(&cat));
+    assert!(said(&cat).contains("the command's output is not the one"), "{}", said(&cat));
     assert_eq!(said(&environment), "");
 }

@@ -31,24 +31,24 @@ pub(super) struct AttemptLog {
     pub(super) reason: Option<String>,
 }
 
-/// How a delivery stands.
+/// The state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = DeliveryState)]
 pub enum DeliveryState {
-    /// No attempt was made yet.
+    /// The first attempt is still to come.
     Pending,
-    /// An attempt failed, the next is due at some time.
+    /// An attempt failed, and the next one is due later.
     Waiting,
-    /// The receiver has it.
+    /// The receiver accepted it.
     Delivered,
-    /// No attempt is left; there is a dead letter.
+    /// All attempts failed; it is a dead letter.
     Dead,
-    /// It was dead, and an operator dropped it.
+    /// An operator dropped the dead letter.
     Dropped,
-    /// It was never tried, because a later one said more.
+    /// It was not sent, because a newer one replaces it.
     Superseded,
-    /// Its attempts are not remembered any more; or there was no receiver; or the webhook was closed before it was taken.
+    /// Its attempts are deleted; or there was no receiver; or the webhook was closed before it was accepted.
     Forgotten,
 }
 

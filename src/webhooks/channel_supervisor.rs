@@ -54,8 +54,8 @@ impl ChannelSupervisor {
                 kept_seconds = retention.in_force().as_secs(),
                 set_seconds = self.keep_attempts.as_secs(),
                 counts_after_seconds = left.as_secs(),
-                "webhooks.keep_attempts is shorter than before: it counts after so much more running time, and older attempts \
-                 are forgotten then; set it as it was to keep them"
+                "webhooks.keep_attempts was shortened; it takes effect after this much more running time, and then \
+                 older attempts are deleted. To keep them, set the previous value"
             );
         }
         let forgetting = prune_attempts(self.store.clone(), retention, self.trusted);
@@ -128,7 +128,7 @@ async fn prune_attempts(store: DeliveryStore, mut retention: Retention, trusted:
         if passed != retention
             && let Err(error) = store.put_retention(passed)
         {
-            tracing::warn!(%error, "how long attempts are remembered was not written down");
+            tracing::warn!(%error, "the start of the new webhooks.keep_attempts was not stored");
             continue;
         }
         retention = passed;
@@ -141,7 +141,7 @@ async fn prune_attempts(store: DeliveryStore, mut retention: Retention, trusted:
                 from = match spawn_blocking(move || prune(&store, position, before, ATTEMPTS_PRUNE_BATCH)).await {
                     Ok(Ok(next)) => next,
                     Ok(Err(error)) => {
-                        tracing::warn!(%error, "old attempts were not forgotten");
+                        tracing::warn!(%error, "old attempts were not deleted");
                         None
                     }
                     Err(_) => return,

@@ -105,8 +105,8 @@ impl<'d> ChannelWorker<'d> {
             tracing::warn!(
                 channel = name,
                 blocked,
-                "accounts wait for a dead delivery, since webhooks.after_last_try was block; `muster webhooks replay` or \
-                 `muster webhooks drop` settles it"
+                "accounts are blocked by a dead letter, because webhooks.after_last_try was block; resolve it with \
+                 `muster webhooks replay` or `muster webhooks drop`"
             );
         }
         if channel.receiver.is_some() {
@@ -119,7 +119,7 @@ impl<'d> ChannelWorker<'d> {
                 unread,
                 waiting,
                 again = again_waiting,
-                "the channel has no receiver: its deliveries wait for one; `muster webhooks close` drops them"
+                "the channel has no receiver, and its deliveries wait; `muster webhooks close` drops them"
             );
         }
         Ok(ChannelWorker {
@@ -292,7 +292,7 @@ impl<'d> ChannelWorker<'d> {
         if is_probe {
             self.breaker.finish_probe(failure.is_none(), now.steady);
         } else if self.breaker.record_attempt(is_first, failure.is_none(), now.steady) {
-            tracing::warn!(channel, seconds = BREAKER_OPEN.as_secs(), "the breaker opens: most first attempts fail");
+            tracing::warn!(channel, seconds = BREAKER_OPEN.as_secs(), "circuit breaker open: most first attempts fail");
         }
         let (outcome, changes) = self.lanes.finish_attempt(key, result, now.steady);
         let is_new = log.state == DeliveryState::Pending;
@@ -308,7 +308,7 @@ impl<'d> ChannelWorker<'d> {
             metrics.webhook_retries.with(of).inc();
         }
         if let Some(failure) = &failure {
-            tracing::warn!(channel, %account, position, attempt = attempts, %failure, "a webhook failed");
+            tracing::warn!(channel, %account, position, attempt = attempts, %failure, "a delivery attempt failed");
         }
         // The success log is written later. A lane with a row needs its log in the store before the row.
         if is_new && state == DeliveryState::Delivered && changes.is_empty() {
@@ -325,7 +325,7 @@ impl<'d> ChannelWorker<'d> {
                 let letter = DeadLetter::new(&delivery, attempts, failure.to_string(), now.wall);
                 self.supervisor.store.put_dead_letter(position, &letter)?;
                 metrics.webhook_dead.with(of).inc();
-                tracing::error!(channel, %account, position, attempts, "a webhook is dead: no attempt is left");
+                tracing::error!(channel, %account, position, attempts, "a delivery failed for good: it is a dead letter");
             }
             // A redelivered delivery may have a dead letter.
             (DeliveryOutcome::Delivered, _) if !is_new => self.supervisor.store.remove_dead_letter(position)?,

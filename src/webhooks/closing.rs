@@ -19,13 +19,13 @@ use crate::limits::READ_RECORDS;
 #[serde(rename_all = "camelCase")]
 #[schema(as = Closed)]
 pub struct CloseSummary {
-    /// How many deliveries waited.
+    /// The number of pending deliveries.
     deliveries: u64,
-    /// Of how many accounts.
+    /// The number of their accounts.
     accounts: u64,
-    /// Events of all kinds that the webhook had not read.
+    /// The number of events, of all kinds, that the webhook had not read.
     events: u64,
-    /// Whether it was only counted.
+    /// Whether they were only counted.
     dry_run: bool,
 }
 
@@ -43,7 +43,7 @@ impl Webhooks {
             (true, _) => String::new(),
             (false, Some(reason)) => validate_reason(reason)?,
             (false, None) => {
-                let words = "is missing; say why what waits is dropped".to_owned();
+                let words = "is missing; say why the pending deliveries are dropped".to_owned();
                 return Err(ManagementError::InvalidField { field: "reason", words });
             }
         };
@@ -53,7 +53,7 @@ impl Webhooks {
         let live = self.channel_status(channel).await?;
         if live.has_receiver && !dry_run {
             let words = format!(
-                "{} has a receiver, which is to be told what waits; take the receiver away first, then close the webhook",
+                "{} has a receiver for its pending deliveries; remove the receiver first, then close the webhook",
                 channel.short_name()
             );
             return Err(ManagementError::Conflict(words));
@@ -71,7 +71,11 @@ impl Webhooks {
         self.append_administrative_event(AdministrativeEvent::WebhookClosed { channel, deliveries, reason }, requester)
             .await?;
         handle.send_command(|done| ChannelCommand::Close { done }).await?;
-        tracing::warn!(channel = channel.short_name(), deliveries, "the webhook is closed: what waited is dropped");
+        tracing::warn!(
+            channel = channel.short_name(),
+            deliveries,
+            "the webhook is closed, and its pending deliveries are dropped"
+        );
         Ok(closed)
     }
 

@@ -53,7 +53,7 @@ pub(super) struct PayloadBuilder {
     pub(super) with_still_waiting: bool,
 }
 
-/// The body of `CHANNEL_SYNC_STATUS`; the fields stand in this order.
+/// The body of `CHANNEL_SYNC_STATUS`; the fields keep this order.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AccountStatus, example = json!({"whatsApp": "8218132718231", "status": 1, "onlineStatus": 1, "reason": "", "instanceCode": ""}))]
@@ -66,10 +66,10 @@ pub(super) struct AccountStatusPayload<'a> {
     /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
     #[schema(minimum = 1, maximum = 4)]
     online_status: u8,
-    /// `1001` pairing failed, scan again; `1002` network exception, change IP; other words of a gateway as they are; empty
-    /// where there is nothing to say.
+    /// `1001` pairing failed, scan again; `1002` network exception, change IP; or the gateway's own text; empty if
+    /// there is no reason.
     reason: &'a str,
-    /// The gateway's scan or pairing id of the session; empty where there is none.
+    /// The gateway's scan or pairing id of the session; empty if there is none.
     instance_code: &'a str,
 }
 
@@ -80,14 +80,14 @@ pub(super) struct RegistrationStatusPayload<'a> {
     /// The account number.
     phone: &'a str,
     status: RegistrationOutcome,
-    /// Of a failed registration: whether another code may be tried. Sent with `webhooks.register_still_waiting` only; the
-    /// document does not have it.
+    /// After a failed registration: whether another code may be submitted. Sent with `webhooks.register_still_waiting`
+    /// only; the document does not have it.
     #[serde(rename = "stillWaiting", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     still_waiting: Option<bool>,
 }
 
-/// What is posted to a receiver.
+/// The payload of a webhook.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = PostedBody)]
@@ -120,7 +120,7 @@ impl PayloadSchema {
     }
 }
 
-/// How a registration ended: 1 registered, 0 failed; as a text with `webhooks.register_status_as_string`.
+/// The outcome of a registration: 1 registered, 0 failed; a string with `webhooks.register_status_as_string`.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = RegistrationOutcome)]

@@ -15,38 +15,38 @@ use crate::domain::{AccountNumber, Channel, Timestamp};
 use crate::journal::{self, JournalRecord, StreamId};
 use crate::limits::{DELIVERIES_SCANNED, READ_RECORDS};
 
-/// One event, as a receiver is told of it.
+/// The delivery of one event to one receiver.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Delivery)]
 pub struct DeliveryView {
-    /// Its `webhook-id`.
+    /// The webhook id.
     pub(crate) id: String,
     /// The position of its event.
     pub(crate) position: String,
     /// The account number.
     pub(crate) whats_app: String,
-    /// The event's place in the account's history.
+    /// The version of the account after the event.
     pub(crate) version: u64,
     /// When the event happened.
     #[schema(format = DateTime)]
     pub(crate) time: String,
     pub(crate) state: DeliveryState,
-    /// Those that are remembered, the first one first.
+    /// The stored attempts, first one first.
     pub(crate) attempts: Vec<AttemptView>,
-    /// When the next attempt is due; left out if none is.
+    /// The time of the next attempt; left out if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     pub(crate) next: Option<String>,
-    /// The position of the event that said more, if it was superseded.
+    /// The position of the newer event that replaces it, if it is superseded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) superseded_by: Option<String>,
-    /// Why it was dropped, if it was.
+    /// The reason for which it was dropped, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) reason: Option<String>,
-    /// What is posted.
+    /// The payload.
     #[schema(value_type = Option<WebhookPayload>, required)]
     pub(crate) body: Option<Box<RawValue>>,
 }
@@ -101,8 +101,12 @@ impl Webhooks {
     pub(super) async fn delivery_at(&self, channel: Channel, position: u64) -> Result<Delivery, ManagementError> {
         let (journal, payloads) = (self.inner.journal.clone(), self.channel(channel).payloads);
         let record = spawn_blocking(move || journal.read_at(position)).await.map_err(Error::from)??;
-        let not_found =
-            || ManagementError::NotFound(format!("{} tells of no event at position {position}", channel.short_name()));
+        let not_found = || {
+            ManagementError::NotFound(format!(
+                "{} does not notify about the event at position {position}",
+                channel.short_name()
+            ))
+        };
         record.and_then(|record| payloads.build_delivery(&record)).ok_or_else(not_found)
     }
 

@@ -65,12 +65,12 @@ impl Webhooks {
             None => None,
             Some(text) => {
                 let wrong =
-                    "must be an http or https URL without a #fragment, as in https://example.com/status".to_owned();
+                    "must be an http or https URL without a #fragment, such as https://example.com/status".to_owned();
                 let url =
                     parse_receiver_url(text).ok_or(ManagementError::InvalidField { field: "url", words: wrong })?;
                 let bytes = url.as_str().len();
                 if bytes > RECEIVER_URL_BYTES {
-                    let words = format!("must have at most {RECEIVER_URL_BYTES} bytes once it is encoded, not {bytes}");
+                    let words = format!("must have at most {RECEIVER_URL_BYTES} bytes after encoding, not {bytes}");
                     return Err(ManagementError::InvalidField { field: "url", words });
                 }
                 self.inner.guard.check_resolved(&url).await?;
@@ -96,7 +96,7 @@ impl Webhooks {
     ) -> Result<String, ManagementError> {
         let secret = match text {
             Some(text) => {
-                let words = |error| format!("{error}; leave it out, and one is drawn");
+                let words = |error| format!("{error}; leave it out to generate one");
                 WebhookSecret::parse(text)
                     .map_err(|error| ManagementError::InvalidField { field: "secret", words: words(error) })?
             }
@@ -115,8 +115,9 @@ impl Webhooks {
             secrets.iter_mut().for_each(|(_, end)| *end = Some(end.map_or(until, |end| end.min(until))));
             secrets.retain(|(_, until)| until.is_none_or(|until| now < until));
             if secrets.len() >= SIGNING_SECRETS {
-                let words =
-                    format!("{SIGNING_SECRETS} secrets sign already; wait until one's time is over, or give no grace");
+                let words = format!(
+                    "{SIGNING_SECRETS} secrets already sign; wait until one of them expires, or set grace to 0s"
+                );
                 return Err(ManagementError::Conflict(words));
             }
             let grace_until = (!secrets.is_empty()).then_some(until);
@@ -194,12 +195,12 @@ impl Webhooks {
 
     /// Pauses a channel because its receiver at `url` answered HTTP 410.
     pub(super) async fn pause_gone_receiver(&self, channel: Channel, url: &Url) {
-        let reason = "the receiver answered HTTP 410: it is no more";
+        let reason = "the receiver answered HTTP 410: it no longer exists";
         let requester = RequesterIdentity { origin: Origin::SERVICE, from: "receiver".to_owned() };
         let settings = &self.inner.settings;
         let pausing = self.update_endpoint(channel, requester, |endpoint| {
             if endpoint.url(channel, settings).as_ref() != Some(url) {
-                return Err(ManagementError::Conflict("there is another receiver already".to_owned()));
+                return Err(ManagementError::Conflict("the receiver was changed".to_owned()));
             }
             endpoint.paused = Some(PauseInfo { at: clock::now().0, reason: reason.to_owned() });
             Ok(AdministrativeEvent::WebhookPaused { channel, reason: reason.to_owned() })
@@ -207,9 +208,9 @@ impl Webhooks {
         match pausing.await {
             Ok(()) => tracing::error!(channel = channel.short_name(), reason, "the channel is paused"),
             Err(ManagementError::Conflict(why)) => {
-                tracing::info!(channel = channel.short_name(), why, "it is not paused");
+                tracing::info!(channel = channel.short_name(), why, "the channel is not paused");
             }
-            Err(error) => tracing::error!(channel = channel.short_name(), %error, "the pause was not kept"),
+            Err(error) => tracing::error!(channel = channel.short_name(), %error, "the pause could not be stored"),
         }
     }
 
@@ -283,15 +284,13 @@ pub(super) fn validate_reason(reason: &str) -> Result<String, ManagementError> {
     if is_single_line(reason, OPERATOR_REASON_BYTES) {
         return Ok(reason.to_owned());
     }
-    let words = format!(
-        "must be 1 to {OPERATOR_REASON_BYTES} bytes of text on one line: say why, for whoever reads the history"
-    );
+    let words = format!("must be 1 to {OPERATOR_REASON_BYTES} bytes of text on one line");
     Err(ManagementError::InvalidField { field: "reason", words })
 }
 
 impl From<ForbiddenAddress> for ManagementError {
     fn from(forbidden: ForbiddenAddress) -> ManagementError {
-        ManagementError::InvalidField { field: "url", words: format!("must be elsewhere: {forbidden}") }
+        ManagementError::InvalidField { field: "url", words: format!("must point elsewhere: {forbidden}") }
     }
 }
 

@@ -133,7 +133,7 @@ struct ChannelHandle {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The HTTP client cannot be built.
-    #[error("the client for receivers cannot be made: {0}")]
+    #[error("the HTTP client for receivers cannot be created: {0}")]
     Client(#[from] TlsSetupError),
     /// The journal cannot be read.
     #[error(transparent)]
@@ -145,13 +145,13 @@ pub enum Error {
     #[error(transparent)]
     Vault(#[from] vault::Error),
     /// A task panicked.
-    #[error("a task of the webhooks failed: {0}")]
+    #[error("a webhook task failed: {0}")]
     Panicked(#[from] JoinError),
     /// The task that reads the journal ended.
     #[error("the task that reads the journal for webhooks ended")]
     ReaderEnded,
     /// The task of a channel ended, because the service ends.
-    #[error("the webhooks have ended")]
+    #[error("webhook sending has stopped")]
     ChannelEnded,
 }
 

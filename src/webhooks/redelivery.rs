@@ -17,14 +17,14 @@ use crate::domain::{AdministrativeEvent, Channel};
 use crate::journal::{RequesterIdentity, StreamId};
 use crate::limits::{READ_RECORDS, REDELIVERIES_PER_REQUEST, REDELIVERY_CHUNK};
 
-/// What is sent again, or would be.
+/// What is redelivered, or would be.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Resent)]
 pub struct RedeliverySummary {
-    /// How many deliveries.
+    /// The number of deliveries.
     deliveries: u64,
-    /// Of how many accounts.
+    /// The number of their accounts.
     accounts: u64,
     /// The position of the first; null if there is none.
     #[schema(required)]
@@ -32,7 +32,7 @@ pub struct RedeliverySummary {
     /// The position of the last; null if there is none.
     #[schema(required)]
     last: Option<String>,
-    /// Whether it was only counted.
+    /// Whether they were only counted.
     dry_run: bool,
 }
 
@@ -66,7 +66,7 @@ impl Webhooks {
         self.require_receiver(channel, live)?;
         let delivery = self.delivery_at(channel, position).await?;
         if self.channel(channel).delivery_state(delivery.account, position, live)?.0 == DeliveryState::Pending {
-            let words = format!("the delivery at position {position} is on its way for the first time; wait for it");
+            let words = format!("the delivery at position {position} is in its first attempts; wait until they end");
             return Err(ManagementError::Conflict(words));
         }
         self.queue_redeliveries(channel, vec![(delivery.account, position)], format!("position {position}"), requester)
@@ -218,7 +218,7 @@ impl Webhooks {
                 if is_completed && filter.state.is_none_or(|wanted| wanted == state) {
                     if which.len() == REDELIVERIES_PER_REQUEST {
                         let words =
-                            format!("must be narrower: more than {REDELIVERIES_PER_REQUEST} deliveries are in it");
+                            format!("must be narrower: it selects more than {REDELIVERIES_PER_REQUEST} deliveries");
                         return Err(ManagementError::InvalidField { field: "to", words });
                     }
                     which.push((delivery.account, delivery.position));
@@ -260,7 +260,7 @@ fn describe_filter(filter: &DeliveryFilter) -> String {
     let DeliveryFilter { account, state, since, until, from, to } = filter;
     let parts = [
         account.map(|account| format!("of {account}")),
-        state.map(|state| format!("that are {}", state.name())),
+        state.map(|state| format!("in state {}", state.name())),
         since.map(|since| format!("since {}", write_time(since))),
         until.map(|until| format!("before {}", write_time(until))),
         from.map(|from| format!("from position {from}")),

@@ -25,13 +25,13 @@ pub(super) enum AttemptFailure {
         code: i64,
     },
     /// The body has no integer code.
-    #[error("the receiver answered HTTP {0} with a body that is no JSON object with an integer code")]
+    #[error("the receiver answered HTTP {0}, but its body is not a JSON object with an integer code")]
     NoCode(u16),
     /// The body is too long.
-    #[error("the receiver's answer has more than {WEBHOOK_RESPONSE_BYTES} bytes")]
+    #[error("the receiver's response has more than {WEBHOOK_RESPONSE_BYTES} bytes")]
     TooLong,
     /// No response in time. The value is the timeout.
-    #[error("the receiver did not answer within {} s", .0.as_secs_f64())]
+    #[error("the receiver did not respond within {} s", .0.as_secs_f64())]
     Timeout(Duration),
     /// No response for another reason.
     #[error("{}: {words}", network_failure_text(*.class))]
@@ -83,12 +83,12 @@ impl AttemptFailure {
 fn network_failure_text(class: FailureClass) -> &'static str {
     match class {
         FailureClass::Dns => "the receiver's name has no address",
-        FailureClass::Forbidden => "the receiver may not be where it is",
-        FailureClass::Refused => "the receiver does not listen",
+        FailureClass::Forbidden => "the receiver's address is not allowed",
+        FailureClass::Refused => "the receiver refuses connections",
         FailureClass::Reset => "the connection to the receiver broke",
-        FailureClass::Tls => "there is no TLS with the receiver",
-        FailureClass::Timeout => "the receiver did not answer in time",
-        FailureClass::TooLong => "the receiver's answer is too long",
+        FailureClass::Tls => "TLS with the receiver failed",
+        FailureClass::Timeout => "the receiver did not respond in time",
+        FailureClass::TooLong => "the receiver's response is too long",
         FailureClass::Network => "the receiver cannot be reached",
     }
 }

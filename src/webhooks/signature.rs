@@ -57,13 +57,13 @@ pub enum SignatureError {
     #[error("the header {0} is missing")]
     MissingHeader(&'static str),
     /// The timestamp is not an integer.
-    #[error("the timestamp is no whole number")]
+    #[error("the timestamp is not a whole number")]
     MalformedTimestamp,
     /// The timestamp is too far from now: this may be a replay of an old webhook.
     #[error("the timestamp is more than {} s from now", SIGNATURE_TOLERANCE.as_secs())]
     Stale,
     /// It was signed with another secret, or changed on the way.
-    #[error("no signature fits")]
+    #[error("no signature matches")]
     Mismatch,
 }
 

@@ -15,7 +15,7 @@ use crate::config::NamedEnum;
 use crate::domain::{Channel, Timestamp};
 use crate::limits::READ_RECORDS;
 
-/// How a webhook is.
+/// The state of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Webhook)]
@@ -24,87 +24,87 @@ pub struct ChannelView {
     pub(crate) channel: &'static str,
     /// `CHANNEL_SYNC_STATUS` or `CHANNEL_REGISTER_STATUS`.
     pub(crate) configuration_id: &'static str,
-    /// `active`, `paused`, or `off`: without a receiver. Then what happens waits for one, if there ever was one.
+    /// `active`, `paused`, or `off`: it has no receiver. Events wait for one if it ever had a receiver.
     pub(crate) state: &'static str,
-    /// The receiver, without a password and a query.
+    /// The receiver's URL, without password and query.
     #[schema(required)]
     pub(crate) url: Option<String>,
-    /// `settings`, or `management`: set while the service ran.
+    /// `settings`, or `management`: set while the service runs.
     #[schema(required)]
     pub(crate) url_from: Option<&'static str>,
     #[schema(required)]
     pub(crate) paused: Option<PausedView>,
-    /// `all`, or `latest`: of several states of an account that wait and were never tried, the last.
+    /// `all`, or `latest`: of the unsent states of an account, only the newest is sent.
     pub(crate) deliver: &'static str,
     pub(crate) signing: SigningView,
-    /// The position up to which everything is settled or waits for a retry; null if the webhook never had a receiver, or
-    /// was closed. Without a receiver it stays.
+    /// The position up to which all deliveries are finished or wait for a retry. Null if the webhook never had a
+    /// receiver, or was closed. It stays if the receiver is removed.
     #[schema(required)]
     pub(crate) cursor: Option<String>,
     pub(crate) lag: LagView,
     #[schema(required)]
     pub(crate) oldest_pending: Option<OldestPendingView>,
-    /// Attempts under way.
+    /// Attempts in flight.
     pub(crate) in_flight: usize,
     /// Accounts that wait for a retry.
     pub(crate) waiting: u64,
     /// Accounts that wait for an operator.
     pub(crate) blocked: u64,
-    /// Deliveries that no attempt was left for.
+    /// The number of dead letters.
     pub(crate) dead_letters: u64,
-    /// Deliveries that are to be sent again.
+    /// The number of waiting redeliveries.
     pub(crate) again: u64,
     pub(crate) breaker: BreakerView,
-    /// Attempts of the last five minutes.
+    /// Attempts in the last five minutes.
     pub(crate) attempts: u64,
-    /// Those of them that failed.
+    /// Failed attempts in the last five minutes.
     pub(crate) failed: u64,
 }
 
-/// That a webhook is paused.
+/// The pause of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Paused)]
 pub(crate) struct PausedView {
     #[schema(format = DateTime)]
     pub(crate) since: String,
-    /// Why, as the operator said.
+    /// The operator's reason.
     pub(crate) reason: String,
 }
 
-/// With what a webhook is signed.
+/// The signatures of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Signing)]
 pub(crate) struct SigningView {
-    /// Secrets of Standard Webhooks; several while one is exchanged for another.
+    /// The secrets of Standard Webhooks; several during the grace time of a new one.
     pub(crate) standard: Vec<SecretView>,
-    /// The tenant of the API family's way; null where no app secret is set.
+    /// The tenant of the API family's signature; null if no app secret is set.
     #[schema(required)]
     pub(crate) tenant_id: Option<String>,
 }
 
-/// A secret, by which people tell it from others.
+/// A signing secret, without its text.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SigningSecret)]
 pub(crate) struct SecretView {
     /// The first digits of its SHA-256.
     pub(crate) fingerprint: String,
-    /// Until when it signs; null for good.
+    /// The end of its validity; null if it has none.
     #[schema(required, format = DateTime)]
     pub(crate) until: Option<String>,
 }
 
-/// How far behind a webhook is.
+/// How far a webhook is behind the journal.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Lag)]
 pub(crate) struct LagView {
-    /// Events of all kinds from the oldest delivery that is not settled on.
+    /// The number of events, of all kinds, from the oldest pending delivery on.
     pub(crate) events: u64,
-    /// The age of that delivery.
+    /// The age of that delivery, in seconds.
     pub(crate) seconds: f64,
 }
 
-/// The oldest delivery that is not settled.
+/// The oldest pending delivery.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = OldestPending)]
@@ -116,54 +116,54 @@ pub(crate) struct OldestPendingView {
     /// When the event happened.
     #[schema(format = DateTime)]
     pub(crate) time: String,
-    /// Attempts so far.
+    /// The number of attempts so far.
     pub(crate) attempts: u64,
-    /// When the next one is due; null if none is planned.
+    /// The time of the next attempt; null if none is planned.
     #[schema(required, format = DateTime)]
     pub(crate) next: Option<String>,
 }
 
-/// Whether anything is sent while attempts fail.
+/// The circuit breaker of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Breaker)]
 pub(crate) struct BreakerView {
-    /// `closed`: everything is sent; `open`: nothing is; `probing`: one is tried.
+    /// `closed`: everything is sent; `open`: nothing is sent; `probing`: one test delivery is sent.
     pub(crate) state: &'static str,
-    /// Until when it is open; null if it is not.
+    /// The end of the open state; null if it is not open.
     #[schema(required, format = DateTime)]
     pub(crate) until: Option<String>,
 }
 
-/// One attempt to deliver.
+/// One attempt of a delivery.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Attempt)]
 pub struct AttemptView {
-    /// Which, from 1.
+    /// The attempt number, from 1.
     pub(crate) attempt: u64,
-    /// When it began.
+    /// The start time.
     #[schema(format = DateTime)]
     pub(crate) time: String,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     pub(crate) duration_ms: f64,
     /// `ok`, or the class of failure.
     pub(crate) outcome: String,
-    /// The status of HTTP; null if there was no answer.
+    /// The HTTP status; null if there was no response.
     #[schema(required)]
     pub(crate) status: Option<u16>,
-    /// What went wrong, in words; left out if nothing did.
+    /// What went wrong; left out on success.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) failure: Option<String>,
-    /// The answer's beginning.
+    /// The start of the response's body.
     pub(crate) response: String,
-    /// When the next attempt is due; left out if none is.
+    /// The time of the next attempt; left out if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     pub(crate) next: Option<String>,
 }
 
-/// A delivery that no attempt was left for.
+/// A dead letter: a delivery that failed for good.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeadLetter)]
@@ -175,11 +175,11 @@ pub struct DeadLetterView {
     /// When the event happened.
     #[schema(format = DateTime)]
     pub(crate) time: String,
-    /// Attempts that were made.
+    /// The number of attempts.
     pub(crate) attempts: u64,
-    /// What went wrong with the last one.
+    /// The failure of the last attempt.
     pub(crate) failure: String,
-    /// What was posted.
+    /// The payload.
     #[schema(value_type = Option<WebhookPayload>, required)]
     pub(crate) body: Option<Box<RawValue>>,
 }

@@ -2,7 +2,7 @@
 import { api, becomes, expect, test } from "./muster.js";
 import { BANNED, online } from "./life.js";
 
-test("an account is found, brought online, and comes online before one's eyes", async ({ page }) => {
+test("an account is found, brought online, and its page shows it come online", async ({ page }) => {
   const [number, reason] = ["861821721001", "the customer waits <b>now</b>"];
   await page.goto("/accounts");
   await page.getByLabel("Number begins with").fill("+86182172100");
@@ -20,14 +20,14 @@ test("an account is found, brought online, and comes online before one's eyes", 
 
   await page.getByLabel("Reason").fill(reason);
   await page.getByRole("button", { name: "Bring online" }).click();
-  await expect(page.getByRole("heading", { level: 1 })).toHaveText("1 of 1 accounts are to be online");
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("1 of 1 accounts will come online");
   await expect(page.getByRole("row", { name: number })).toContainText("accepted");
 
   await expect(watcher.locator("#now .badge.good")).toHaveText("online");
   await expect(watcher.locator("#now")).toContainText("version 3");
   expect(await watcher.evaluate(() => window.isTheSame)).toBe(true);
 
-  await page.getByRole("link", { name: "Acts" }).click();
+  await page.getByRole("link", { name: "Audit log" }).click();
   const act = page.locator(".feed li").filter({ hasText: "accounts ordered" }).first();
   await expect(act).toContainText(reason);
   await expect(act).toContainText("by operator:2");
@@ -36,14 +36,14 @@ test("an account is found, brought online, and comes online before one's eyes", 
   await expect(page.locator(".feed strong")).toHaveText(["came online", "online requested", "account imported"]);
 });
 
-test("several accounts of the list are recycled at once", async ({ page }) => {
+test("several selected accounts are recycled at once", async ({ page }) => {
   const numbers = ["861821721010", "861821721011", "861821721012"];
   await online(numbers);
   for (const number of numbers) await becomes(number, 2);
 
   await page.goto("/accounts?prefix=86182172101&onlineStatus=2");
   await expect(page.locator("tbody input:checked")).toHaveCount(0);
-  await page.getByLabel("Select all accounts of this page").check();
+  await page.getByLabel("Select all accounts on this page").check();
   await expect(page.locator("tbody input:checked")).toHaveCount(3);
   await page.getByLabel(`Select ${numbers[2]}`).uncheck();
 
@@ -52,7 +52,7 @@ test("several accounts of the list are recycled at once", async ({ page }) => {
   await expect(page.getByLabel("Reason")).toBeFocused();
   await page.getByLabel("Reason").fill("the shift is over");
   await page.getByRole("button", { name: "Recycle" }).click();
-  await expect(page.getByRole("heading", { level: 1 })).toHaveText("2 of 2 accounts are to be recycled");
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("2 of 2 accounts will be recycled");
   await expect(page.locator("tbody tr")).toHaveCount(2);
 
   for (const number of numbers.slice(0, 2)) await becomes(number, 4);

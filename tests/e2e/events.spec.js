@@ -2,7 +2,7 @@
 import { becomes, call, expect, test } from "./muster.js";
 import { online } from "./life.js";
 
-test("the live tail shows what happens, and holds it while it is paused", async ({ page }) => {
+test("the live tail shows new events, and holds them while it is paused", async ({ page }) => {
   const number = "861821721030";
   await page.goto(`/events?account=${number}`);
   const names = page.locator(".feed strong");
@@ -17,7 +17,7 @@ test("the live tail shows what happens, and holds it while it is paused", async 
   await becomes(number, 4);
   await expect(page.locator("[data-tail-state]")).toHaveText("Paused; 2 events wait.");
   await expect(names).toHaveCount(3);
-  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("button", { name: "Resume" }).click();
   await expect(names).toHaveText(["went offline", "recycle requested", "came online", "online requested", "account imported"]);
 
   // The script renders an event as the service does.

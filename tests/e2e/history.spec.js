@@ -6,7 +6,7 @@ import { PAST } from "./life.js";
 
 const fact = (page, name) => page.locator("#then-state dl > div").filter({ has: page.getByText(name, { exact: true }) }).locator("dd");
 
-test("the slider shows the account as it was, without a page", async ({ page }) => {
+test("the slider shows past states without loading a page", async ({ page }) => {
   await page.goto(`/accounts/${PAST}`);
   await page.evaluate(() => { window.isTheSame = true; });
   await expect(fact(page, "Online status")).toHaveText("offline");
@@ -21,14 +21,14 @@ test("the slider shows the account as it was, without a page", async ({ page }) 
   expect(await page.evaluate(() => window.isTheSame)).toBe(true);
 
   // At a time before the account existed.
-  await page.getByLabel("or at the time").fill("2020-01-01T00:00:00Z");
-  await page.getByLabel("or at the time").press("Enter");
+  await page.getByLabel("or the state at").fill("2020-01-01T00:00:00Z");
+  await page.getByLabel("or the state at").press("Enter");
   await expect(page.locator("#then-state").getByRole("alert")).toBeVisible();
 });
 
-test("what is different, the views of the history, and a link to each event", async ({ page }) => {
+test("the comparison of versions, the views of the history, and the link to each event", async ({ page }) => {
   await page.goto(`/accounts/${PAST}`);
-  const diff = page.getByRole("region", { name: "What is different between two versions" });
+  const diff = page.getByRole("region", { name: "Compare two versions" });
   await diff.getByLabel("from").fill("3");
   await diff.getByLabel("to").fill("5");
   await diff.getByRole("button", { name: "Compare" }).click();
@@ -50,16 +50,16 @@ test("what is different, the views of the history, and a link to each event", as
   await history.locator("#v3").getByRole("link", { name: "v3" }).click();
   await expect(page).toHaveURL(`/accounts/${PAST}/events/3`);
   await expect(page.getByRole("heading", { level: 1 })).toHaveText(`came online · version 3 of ${PAST}`);
-  await page.getByRole("link", { name: "Before" }).click();
+  await page.getByRole("link", { name: "Previous" }).click();
   await expect(page).toHaveURL(`/accounts/${PAST}/events/2`);
-  await page.getByRole("link", { name: "The account as it was" }).click();
+  await page.getByRole("link", { name: "State of the account then" }).click();
   await expect(page.locator("#shown-version")).toHaveText("2");
 });
 
-test("its proof is checked before one's eyes, and by others", async ({ page }, testInfo) => {
+test("the proof is verified on the page, and from the downloaded bundle", async ({ page }, testInfo) => {
   await page.goto(`/accounts/${PAST}`);
   await page.getByRole("link", { name: "Verify" }).click();
-  await expect(page.locator("#steps .verdict.good")).toHaveText(/^Verified: 5 events, whole and unaltered/);
+  await expect(page.locator("#steps .verdict.good")).toHaveText(/^Verified: 5 events, complete and unchanged/);
   await expect(page.locator("#steps li")).toHaveCount(8);
   await expect(page.locator("#steps li").nth(4)).toContainText("Version 3, came online");
 

@@ -2,7 +2,7 @@
 import { BANNED } from "./life.js";
 import { expect, signIn, stranger, test } from "./muster.js";
 
-test("the overview leads to what it counts, and stays true", async ({ page }) => {
+test("the overview links to what it counts, and stays current", async ({ page }) => {
   await page.goto("/");
   await page.evaluate(() => { window.isTheSame = true; });
   const events = page.locator("dl > div").filter({ has: page.getByText("Events", { exact: true }) }).getByRole("link");
@@ -13,14 +13,14 @@ test("the overview leads to what it counts, and stays true", async ({ page }) =>
   }
   expect(await page.evaluate(() => window.isTheSame)).toBe(true);
 
-  await expect(page.locator(".matters .bad")).toHaveText(/^CHANNEL_SYNC_STATUS: \d+ deliveries are dead; replay or drop them$/);
+  await expect(page.locator(".matters .bad")).toHaveText(/^CHANNEL_SYNC_STATUS: \d+ dead letters; replay or drop them$/);
   await page.getByRole("link", { name: "2 accounts are banned" }).click();
   await expect(page).toHaveURL("/accounts?status=2");
   await expect(page.locator("tbody tr")).toHaveCount(2);
   await expect(page.locator("tbody tr").first()).toContainText(BANNED);
 });
 
-stranger("a service that is gone is said to be gone", async ({ page, context }) => {
+stranger("the page shows that the service is unreachable", async ({ page, context }) => {
   await signIn(context, "auditor");
   await page.goto("/");
   await expect(page.locator(".offline")).toBeHidden();

@@ -40,7 +40,7 @@ for (const [look, how] of Object.entries(LOOKS)) {
   test.describe(look, () => {
     test.use({ ...how, role: "admin" });
 
-    test("every page has one heading and a title, fits, and keeps nobody out", async ({ page }) => {
+    test("every page has one heading and a title, fits, and is accessible", async ({ page }) => {
       test.setTimeout(300_000);
       for (const { name, path, shows } of await pages()) {
         await test.step(path, async () => {
@@ -77,7 +77,7 @@ stranger.describe("without a script", () => {
 test.describe("who may only read", () => {
   test.use({ role: "auditor" });
 
-  test("finds no button that changes anything, and reads why", async ({ page, context }) => {
+  test("finds only inactive buttons for changes, with the reason", async ({ page, context }) => {
     test.setTimeout(120_000);
     let found = 0;
     for (const { path } of await pages()) {
@@ -86,7 +86,7 @@ test.describe("who may only read", () => {
       await expect(changing.and(page.locator(":enabled")), path).toHaveCount(0);
       await expect(page.locator("main form[method=post] :is(input, select):enabled:not([type=checkbox], [type=hidden])"), path).toHaveCount(0);
       for (const button of await changing.all()) {
-        await expect(button).toHaveAttribute("title", /role auditor does not do this; it takes one of the role/);
+        await expect(button).toHaveAttribute("title", /role auditor lacks the permission; use one with the role/);
         found += 1;
       }
       if ((await changing.count()) > 0) await expect(page.locator(".why").first(), path).toBeVisible();
@@ -106,7 +106,7 @@ test.describe("who may only read", () => {
   });
 });
 
-test("who has no mouse gets to the content, and to the first thing to do, and sees where they are", async ({ page }) => {
+test("the keyboard reaches the content and the first action, with a visible focus", async ({ page }) => {
   const focused = page.locator(":focus");
   const isSeen = async () => {
     await expect(focused).toBeInViewport();
@@ -125,5 +125,5 @@ test("who has no mouse gets to the content, and to the first thing to do, and se
   await expect(focused).toHaveText("Bring online");
   await isSeen();
   await page.keyboard.press("Enter");
-  await expect(page.getByRole("heading", { level: 1 })).toHaveText(/of 1 accounts are to be online/);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(/of 1 accounts will come online/);
 });

@@ -6,15 +6,15 @@ const enter = async (page, key) => {
   await page.getByRole("button", { name: "Sign in" }).click();
 };
 
-test("one signs in with a key, comes to the page that was asked for, and signs out", async ({ page, context }) => {
+test("sign-in with a key leads to the requested page; sign-out works", async ({ page, context }) => {
   await page.goto("/accounts?status=2");
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Sign in");
   await expect(page.getByLabel("API key")).toBeFocused();
 
   await enter(page, keys.auditor.replace(/.$/, (last) => (last === "0" ? "1" : "0")));
-  await expect(page.getByRole("alert")).toHaveText(/no API key of this service/);
+  await expect(page.getByRole("alert")).toHaveText(/API key is unknown here/);
   await enter(page, keys.caller);
-  await expect(page.getByRole("alert")).toHaveText(/role caller does not do this; it takes one of the role operator or auditor or admin/);
+  await expect(page.getByRole("alert")).toHaveText(/role caller lacks the permission; use one with the role operator or auditor or admin/);
   expect(await context.cookies()).toEqual([]);
 
   await enter(page, keys.auditor);
@@ -35,7 +35,7 @@ test("one signs in with a key, comes to the page that was asked for, and signs o
   await expect(page).toHaveURL("/sign-in?next=%2Faccounts");
 });
 
-test("nothing is done for a page of elsewhere", async ({ context }) => {
+test("requests from other sites' pages are rejected", async ({ context }) => {
   await signIn(context, "operator");
   const form = { account: "861821721050", order: "online", reason: "a page of elsewhere" };
   const ask = (headers) => context.request.post("/accounts", { form, headers });

@@ -10,7 +10,7 @@ const heal = () => api("PUT", "webhooks/sync/url", { url: process.env.E2E_HEALTH
 const deliveries = (page) => page.getByRole("region", { name: "Deliveries" }).locator("tbody tr");
 const letters = (page) => page.getByRole("region", { name: "Dead letters" }).locator("tbody tr");
 
-test("a delivery that failed is shown with its attempts, sent again, and taken", async ({ page }) => {
+test("a failed delivery is shown with its attempts, redelivered and accepted", async ({ page }) => {
   await page.goto("/webhooks");
   await page.getByRole("link", { name: "CHANNEL_SYNC_STATUS" }).click();
   await page.locator("form.filter").getByLabel("State").selectOption("dead");
@@ -21,23 +21,23 @@ test("a delivery that failed is shown with its attempts, sent again, and taken",
   const attempts = page.getByRole("region", { name: "Attempts" }).locator("tbody tr");
   await expect(attempts).toHaveCount(2);
   await expect(attempts.first()).toContainText("HTTP 500");
-  await expect(attempts.first()).toContainText("a fault, as asked for");
+  await expect(attempts.first()).toContainText("a fault, as requested");
   await expect(page.locator("#live .badge")).toHaveText("dead");
 
   await heal();
-  await page.getByRole("button", { name: "Send again" }).click();
+  await page.getByRole("button", { name: "Redeliver" }).click();
   await expect(page.locator("#live .badge")).toHaveText("delivered");
   await expect(attempts).toHaveCount(3);
   await expect(attempts.last()).toContainText("ok, HTTP 200");
 });
 
-test("many are counted before they are sent again; what is dead is replayed, or given up with a reason", async ({ page }) => {
+test("redelivery counts first; dead letters are replayed, or dropped with a reason", async ({ page }) => {
   await heal();
   await page.goto(CHANNEL);
-  const again = page.getByRole("group", { name: "Send again, under the same ids" });
+  const again = page.getByRole("group", { name: "Redeliver, with the same webhook ids" });
   await again.getByLabel("Account").fill(BANNED);
-  await again.getByRole("button", { name: "Count them" }).click();
-  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Would be sent again");
+  await again.getByRole("button", { name: "Count" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Would be redelivered");
   await expect(page.locator(".facts")).toContainText("3");
   await page.getByRole("link", { name: "Back" }).click();
 
@@ -46,13 +46,13 @@ test("many are counted before they are sent again; what is dead is replayed, or 
   expect(dropped).not.toBe(replayed);
   await page.getByLabel(`Select ${replayed}`, { exact: true }).check();
   await page.getByRole("button", { name: "Replay" }).click();
-  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Are replayed");
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Replay started");
   await page.goto(`${CHANNEL}/deliveries/${replayed}`);
   await expect(page.locator("#live .badge")).toHaveText("delivered");
 
   await page.goto(CHANNEL);
   await page.getByLabel(`Select ${dropped}`, { exact: true }).check();
-  await page.getByRole("group", { name: "With the selected ones" }).getByLabel("Reason").fill("nobody needs it");
+  await page.getByRole("group", { name: "Selected dead letters" }).getByLabel("Reason").fill("nobody needs it");
   await page.getByRole("button", { name: "Drop" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Dropped");
   await page.goto(`${CHANNEL}/deliveries/${dropped}`);
@@ -60,7 +60,7 @@ test("many are counted before they are sent again; what is dead is replayed, or 
   await expect(page.locator("#live")).toContainText("nobody needs it");
 });
 
-test("a webhook is paused with a reason, and goes on", async ({ page }) => {
+test("a webhook is paused with a reason, and resumed", async ({ page }) => {
   await page.goto("/webhooks/register");
   await page.getByRole("group", { name: "Sending" }).getByLabel("Reason").fill("the receiver moves");
   await page.getByRole("button", { name: "Pause" }).click();

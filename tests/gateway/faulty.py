@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The reference gateway with one fault, by its name: what `muster gateway check` must find. faulty.py FAULT OPTIONS…"""
+"""The reference gateway with one named fault, which `muster gateway check` must find. faulty.py FAULT OPTIONS…"""
 import json, secrets, sys, time
 
 import reference
@@ -39,7 +39,7 @@ def timeless():
 
 
 def reporting(change):
-    """Has each report changed: its type, and its fields."""
+    """Changes the type and the fields of each report."""
 
     def changed(self, account, kind, steps=1, **fields):
         kind, fields = change(kind, fields)

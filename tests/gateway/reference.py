@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A gateway for Muster's bridge, to begin from: it speaks the whole protocol, and only pretends to have sessions.
+"""An example gateway for Muster's bridge: it speaks the whole protocol, and simulates sessions.
 
-The last four digits of a number choose what becomes of it, as with Muster's simulator: 0001 pairing fails, 0002 the network
-fails, 0003 is banned once it is online, 0004 never answers. The code 123456 is right.
-What it has taken over is in the state's file, synced, before it says so. Keys and codes are never written.
+The last four digits of a number choose its outcome, as in Muster's simulator: 0001 pairing fails, 0002 the network fails,
+0003 is banned after it comes online, 0004 never responds. The correct code is 123456.
+Accepted commands are in the state file, synced, before the response. Keys and codes are never written.
 """
 import argparse, base64, hashlib, hmac, json, os, secrets, threading, time, urllib.request
 from datetime import datetime, timezone
@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOLERANCE = 300  # seconds between a request's timestamp and now
 
-class Refused(Exception): """A command that is not carried out: the HTTP status, and the sentence for people."""
+class Refused(Exception): """A rejected command: the HTTP status, and a message."""
 
 class Signer:
-    """Standard Webhooks, both ways."""
+    """Signs and verifies requests (Standard Webhooks)."""
     def __init__(self, secret):
         self.key, self.seen, self.lock = base64.b64decode(secret.strip().removeprefix("whsec_")), {}, threading.Lock()
 
@@ -27,18 +27,18 @@ class Signer:
         if not (ident and timestamp.isdigit() and given):
             raise Refused(401, "the request is not signed; sign it as Standard Webhooks")
         if abs(time.time() - int(timestamp)) > TOLERANCE:
-            raise Refused(401, "the request was signed at another time; sign each attempt anew")
+            raise Refused(401, "the timestamp is too far from now; sign each attempt with the current time")
         ours = self.signature(ident, timestamp, body)
         if not any(hmac.compare_digest(ours.encode(), one.encode()) for one in given.split(" ")):
-            raise Refused(401, "no signature fits; check the secret")
+            raise Refused(401, "no signature matches; check the secret")
         with self.lock:
             self.seen = {key: at for key, at in self.seen.items() if time.time() - at <= 2 * TOLERANCE}
             if ours in self.seen:
-                raise Refused(401, "this very request was here before; sign each attempt anew")
+                raise Refused(401, "this signature was used before; sign each attempt with the current time")
             self.seen[ours] = time.time()
 
 class Gateway:
-    """What it knows, in memory and in its file, and what follows from a command."""
+    """The state, in memory and in its file, and the effects of commands."""
     def __init__(self, path, delay, muster, signer):
         self.path, self.delay, self.muster, self.signer = path, delay, muster.rstrip("/"), signer
         self.lock, self.directory = threading.Condition(), os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
@@ -62,13 +62,13 @@ class Gateway:
             self.state["outbox"].append({"due": time.time() + steps * self.delay, "report": report})
 
     def answer(self, body):
-        """The answer to a command: an HTTP status and a body."""
+        """The response to a command: HTTP status and body."""
         try:
             command = json.loads(body)
             if command["type"] not in ("connect", "disconnect", "request_code", "submit_code", "list_sessions"):
                 raise Refused(422, f"there is no command of type {command['type']}")
             if datetime.fromisoformat(command["deadline"]) < datetime.now(timezone.utc):
-                raise Refused(410, "the deadline is over")
+                raise Refused(410, "the deadline has passed")
             with self.lock:
                 if command["type"] == "list_sessions":
                     return 200, self.list_sessions(command.get("after") or "", command["limit"])
@@ -78,7 +78,7 @@ class Gateway:
                     self.keep()
             return 202, {"accepted": True}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise Refused(400, f"the body is no command, or lacks something: {error!r}") from None
+            raise Refused(400, f"the body is not a valid command: {error!r}") from None
 
     def connect(self, account, command):
         session, fate, sessions = command["session"], account[-4:], self.state["sessions"]
@@ -110,18 +110,18 @@ class Gateway:
         return {"sessions": page, "next": accounts[limit - 1] if len(accounts) > limit else None}
 
     def ask(self, method, target, ident, body=b""):
-        """Asks Muster something: the answer's status, 0 for none, and its body."""
+        """Sends a request to Muster: the response's status (0 if there is none) and body."""
         signed = {"webhook-id": ident, "webhook-timestamp": str(int(time.time())), "content-type": "application/json"}
         signed["webhook-signature"] = self.signer.signature(ident, signed["webhook-timestamp"], body or target.encode())
         try:
             request = urllib.request.Request(self.muster + target, body or None, signed, method=method)
             with urllib.request.urlopen(request, timeout=40) as answer:
                 return answer.status, json.loads(answer.read())
-        except (OSError, ValueError) as error:  # An answer that refuses is an OSError too.
+        except (OSError, ValueError) as error:  # An error response is an OSError too.
             return getattr(error, "code", 0), json.loads(error.read()) if getattr(error, "code", 0) == 409 else {}
 
     def send_reports(self):
-        """Sends what is due, one batch at a time: the same one, under the same id, until Muster has it."""
+        """Sends due reports, one batch at a time: unchanged, with the same id, until Muster has it."""
         batch = 0
         while True:
             with self.lock:
@@ -136,7 +136,7 @@ class Gateway:
             body = json.dumps({"stream": stream, "reports": reports}).encode()
             status, answer = self.ask("POST", "/gateway/v1/reports", f"reports-{stream}-{first}", body)
             taken = answer["acknowledged"] if status == 200 else answer["error"]["expected"] - 1 if status == 409 else 0
-            if status == 409 and taken < first - 1:  # Muster has forgotten the stream, as after a restore: a new one.
+            if status == 409 and taken < first - 1:  # Muster lost the stream, for example by a restore: start a new one.
                 with self.lock:
                     self.state |= {"stream": secrets.token_hex(8), "sequence": len(self.state["outbox"])}
                     for nth, entry in enumerate(self.state["outbox"], 1):
@@ -151,7 +151,7 @@ class Gateway:
                 time.sleep(1)
 
     def pull(self):
-        """Fetches commands where Muster cannot reach this gateway."""
+        """Fetches commands, if Muster cannot reach this gateway."""
         while True:
             status, answer = self.ask("GET", "/gateway/v1/work?wait=25&limit=16", "work-" + secrets.token_hex(8))
             acks = []
@@ -182,8 +182,8 @@ def main():
     for option, default in (("listen", "127.0.0.1:9000"), ("muster", "http://127.0.0.1:8080"),
                             ("secret-file", "bridge.secret"), ("state", "bridge.json")):
         parser.add_argument("--" + option, default=default, help=f"default: {default}")
-    parser.add_argument("--pull", action="store_true", help="fetch commands from Muster instead of taking them")
-    parser.add_argument("--delay", type=float, default=0.1, help="seconds until what is asked for has happened")
+    parser.add_argument("--pull", action="store_true", help="fetch commands from Muster instead of receiving them")
+    parser.add_argument("--delay", type=float, default=0.1, help="seconds until a command takes effect")
     options = parser.parse_args()
     gateway = Gateway(options.state, options.delay, options.muster, Signer(open(options.secret_file).read()))
     threading.Thread(target=gateway.send_reports, daemon=True).start()

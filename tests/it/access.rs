@@ -194,7 +194,7 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
     let online = "/group-dispatch-api/whatsapp/batchOnline";
     let both = batch(&[ACCOUNT, "442079460000"]);
     let refused = ask(Method::POST, online, both.clone(), &bound).await;
-    let words = "442079460000 is none of the accounts that this API key is bound to";
+    let words = "442079460000 is not among the accounts of this API key";
     assert_eq!((refused.status, refused.json()), (403, json!({"data": "", "code": 403, "message": words})));
     assert_eq!(ask(Method::POST, online, both, &admin).await.status, 200);
 
@@ -326,7 +326,7 @@ async fn a_tenant_authenticates_with_a_token() {
     assert_eq!(given["type"], "muster.administration.tenant_key_created.v1");
 
     let refused = ask("/api/v1/keys", &token("500975", secret)).await;
-    assert!(refused.status == 401 && refused.text.contains("open the six documented endpoints alone"), "{refused:?}");
+    assert!(refused.status == 401 && refused.text.contains("are for the six documented endpoints only"), "{refused:?}");
     // With an API key beside it, the key decides.
     let both = |key: &str| [&token("500975", secret)[..], &[bearer(key)]].concat();
     assert_eq!(ask("/api/v1/keys", &both(&admin)).await.status, 200);

@@ -173,7 +173,7 @@ async fn exit_codes() {
     assert!(!Path::new(&file("restored")).exists() && fs::read_dir(files.path()).unwrap().count() == 4);
     // A checkpoint that does not match the journal.
     fs::write(data.path().join("log/checkpoint"), "nonsense").unwrap();
-    assert!(run_verb(&["verify"], &directory, 4).contains("is not to be believed"));
+    assert!(run_verb(&["verify"], &directory, 4).contains("is not valid"));
 }
 
 /// Readers of the live tail resume where they stopped, and do not keep the service from stopping.

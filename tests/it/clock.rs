@@ -111,7 +111,7 @@ async fn a_leap_expires_nothing_and_expired_stays_expired() {
     }
     let (status, log) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0));
-    assert_eq!(log.matches("the wall clock leapt by this many seconds").count(), 3, "{log}");
+    assert_eq!(log.matches("the wall clock jumped by this many seconds").count(), 3, "{log}");
     assert!(log.contains(&format!("seconds={YEAR}")) && log.contains(&format!("seconds={HOUR}")), "{log}");
 
     // A start trusts the wall clock, and sees the key expire.

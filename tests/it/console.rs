@@ -242,10 +242,10 @@ async fn signing_in_and_out() {
     assert!(part.status == 401 && part.headers["hx-refresh"] == "true", "{part:?}");
 
     for (site, key, status, words) in [
-        ("same-origin", "muster_1_no", 401, "this is no API key"),
+        ("same-origin", "muster_1_no", 401, "this API key is unknown"),
         ("same-origin", caller.as_str(), 403, "role caller"),
-        ("cross-site", admin.as_str(), 403, "web page elsewhere"),
-        ("none", admin.as_str(), 403, "web page elsewhere"),
+        ("cross-site", admin.as_str(), 403, "another site's web page"),
+        ("none", admin.as_str(), 403, "another site's web page"),
     ] {
         let answer = stranger.submit_from(site, "/sign-in", &[("key", key)]).await;
         assert!(answer.status == status && answer.text.contains(words), "{site} {key}: {answer:?}");
@@ -291,7 +291,7 @@ async fn an_auditor_reads_and_does_nothing() {
     let mut pages = browser.pages().await;
     // Only requesters that may create keys see them.
     let keys = browser.get("/keys").await.text;
-    assert!(keys.contains("it takes one of the role admin"), "{keys}");
+    assert!(keys.contains("use one with the role admin"), "{keys}");
     pages.insert("/keys".to_owned(), keys);
     for (path, text) in &pages {
         for form in text.split("<form").skip(1).map(|rest| rest.split("</form>").next().unwrap()) {
@@ -300,7 +300,7 @@ async fn an_auditor_reads_and_does_nothing() {
             if changes && !form.contains("<fieldset disabled") {
                 assert!(form.split("<button").skip(1).all(is_dead), "{path} has a button that does something: {form}");
             }
-            assert!(!changes || text.contains("does not do this; it takes one of the role"), "{path} says not why");
+            assert!(!changes || text.contains("lacks the permission; use one with the role"), "{path} says not why");
         }
     }
     for (path, fields) in [

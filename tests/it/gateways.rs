@@ -81,10 +81,10 @@ async fn only_a_gateway_that_is_set_up_is_compared() {
 
     let (code, shown, said) = run_muster(&["gateways", "--server", &server], &[]);
     assert_eq!(code, Some(0), "{said}");
-    for part in ["simulator", "It is built in, and always there.", "cloud_api", "It is not set up"] {
+    for part in ["simulator", "It is built in and always available.", "cloud_api", "It is not set up"] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let page = muster.get("/gateways").await;
     assert_eq!(page.status, 200, "{}", page.text);
-    assert!(page.text.contains("It is built in, and always there."), "{}", page.text);
+    assert!(page.text.contains("It is built in and always available."), "{}", page.text);
 }

@@ -128,8 +128,8 @@ async fn a_key_is_for_one_request_of_one_caller() {
     let muster = ServiceProcess::start(data.path(), &[]);
     let first = post(&muster, PHONE, "k", &phone(18_212_222)).await;
     let other = post(&muster, PHONE, "k", &phone(18_212_223)).await;
-    let words = "Idempotency-Key was used before, for a request with another body or another query; repeat that \
-                 request as it was, or choose another key";
+    let words = "this Idempotency-Key was used for a request with another body or query; repeat that request \
+                 unchanged, or use another key";
     assert_eq!((other.status, other.json()), (422, json!({"data": 0, "code": 422, "message": words})));
     assert_repeats(&first, &post(&muster, PHONE, "k", &phone(18_212_222)).await);
     // The same key with another endpoint or another caller is independent.
@@ -170,7 +170,7 @@ async fn what_was_not_done_leaves_its_key_free() {
     let long = "k".repeat(256);
     for key in ["", "a key", "a\tkey", &long] {
         let answer = post(&muster, PHONE, key, &good).await;
-        let words = "Idempotency-Key must be 1 to 255 visible ASCII characters; a UUID will do";
+        let words = "Idempotency-Key must be 1 to 255 visible ASCII characters, such as a UUID";
         assert_eq!(answer.json(), json!({"data": 0, "code": 400, "message": words}), "{key:?}");
     }
     let twice = muster.send(request(&muster, PHONE, "k", &good).header("idempotency-key", "k")).await.unwrap();

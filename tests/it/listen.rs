@@ -93,7 +93,7 @@ async fn only_what_is_signed_is_taken() {
     assert!(status == 200 && line.ends_with("DUPLICATE"), "{line}");
     let stale = Timestamp(now.0 - 301_000_000);
     for (forged, why) in [
-        (sent(&listener, &WebhookSecret::from_bytes(&[8; 32]), now), "no signature fits"),
+        (sent(&listener, &WebhookSecret::from_bytes(&[8; 32]), now), "no signature matches"),
         (sent(&listener, &secret, stale), "the timestamp is more than 300 s from now"),
         (listener.post(ONLINE), "the header webhook-signature is missing"),
     ] {
@@ -114,7 +114,7 @@ async fn lines_of_json_and_faults() {
     let file = path.to_str().unwrap();
     let faulty = ["--tenant-id", "500975", "--app-secret-file", file, "--fail", "1", "--code", "500", "--seed", "7"];
     let listener = ListenProcess::start(&[&faulty[..], &["-o", "json"]].concat());
-    assert!(listener.said.ends_with(", and draws faults with --seed 7\n"), "{}", listener.said);
+    assert!(listener.said.ends_with(", with faults from --seed 7\n"), "{}", listener.said);
     let signed = |request: RequestBuilder| {
         let (timestamp, token) = app.sign(clock::now());
         request.header("tenant_id", "500975").header("timestamp", timestamp).header("access_token", token)
@@ -191,8 +191,8 @@ async fn a_failed_registration_says_whether_to_go_on() {
     phone(&muster, "861821726232").await;
     for attempt in 1..=REGISTRATION_ATTEMPTS {
         code(&muster, "861821726232", &format!("00000{attempt}")).await;
-        let words = if attempt < REGISTRATION_ATTEMPTS { "another code may" } else { "no code may" };
+        let words = if attempt < REGISTRATION_ATTEMPTS { "another code" } else { "no more codes" };
         let line = listener.line();
-        assert!(line.contains(&format!("registration failed, {words} be tried")), "{line}");
+        assert!(line.contains(&format!("registration failed, {words} can be submitted")), "{line}");
     }
 }

@@ -73,7 +73,10 @@ async fn collect_log(settings: &[(&str, &str)]) -> String {
 async fn numbers_are_masked_in_the_log() {
     for format in ["text", "json"] {
         let log = collect_log(&[("MUSTER_LOG__FORMAT", format)]).await;
-        assert!(log.contains("a webhook failed") && log.contains("TRACE"), "the log is as talkative as can be");
+        assert!(
+            log.contains("a delivery attempt failed") && log.contains("TRACE"),
+            "the log is as talkative as can be"
+        );
         for (number, masked) in NUMBERS.iter().zip(MASKED) {
             let line = log.lines().find(|line| line.contains(number));
             assert_eq!(line, None, "{number} is in the log");
@@ -91,7 +94,7 @@ async fn numbers_are_in_full_if_that_is_set() {
     for format in ["text", "json"] {
         let log = collect_log(&[("MUSTER_LOG__FULL_NUMBERS", "true"), ("MUSTER_LOG__FORMAT", format)]).await;
         let path = format!("/api/v1/accounts/{}/events", NUMBERS[1]);
-        let failed = log.lines().find(|line| line.contains("a webhook failed")).unwrap();
+        let failed = log.lines().find(|line| line.contains("a delivery attempt failed")).unwrap();
         assert!(NUMBERS.iter().any(|number| failed.contains(number)) && log.contains(&path), "{failed}");
     }
 }

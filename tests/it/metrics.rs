@@ -269,7 +269,7 @@ async fn dashboard_and_alerts_ask_for_what_there_is() {
         panels.iter().filter(|it| it["type"] == "row").map(|it| it["title"].as_str().unwrap()).collect();
     assert_eq!(
         rows,
-        ["Traffic", "Commands", "Journal", "Actors", "Projections", "Webhooks", "Gateways", "Doors", "Process"]
+        ["Traffic", "Commands", "Journal", "Actors", "Projections", "Webhooks", "Gateways", "Access", "Process"]
     );
 
     let file = YamlLoader::load_from_str(&printed("alerts")).unwrap();

@@ -68,7 +68,7 @@ fn the_unit() {
     let url = service.url("");
     assert_eq!(service.stop(&signal).0.code(), Some(0));
     let (code, _, said) = run_muster(&["healthcheck", "--server", &url], &[]);
-    assert!(code == Some(1) && said.contains("is it running?"), "{said}");
+    assert!(code == Some(1) && said.contains("check that it is running"), "{said}");
     assert_eq!(run_muster(&["healthcheck", "--data-dir", kept.to_str().unwrap()], &[]).0, Some(2));
     // It uses the provided master key, and does not create a key.
     assert!(kept.join("MUSTER").exists() && !kept.join("keys").exists());

@@ -77,9 +77,9 @@ async fn what_waits_for_a_retry_waits_for_a_receiver_too() {
     let no_lag = r#"muster_webhook_lag_seconds{channel="sync"} 0.0"#;
     assert!(metrics.lines().all(|line| line != no_lag), "the alert sees it: {metrics}");
     let page = muster.get("/webhooks/sync").await.text;
-    assert!(page.contains("none: what happens waits for one") && page.contains("Told up to position"), "{page}");
+    assert!(page.contains("none: events wait for one") && page.contains("Delivered up to position"), "{page}");
     let (_, log) = muster.stop("TERM");
-    assert!(log.contains("the channel has no receiver: its deliveries wait for one"), "{log}");
+    assert!(log.contains("the channel has no receiver, and its deliveries wait"), "{log}");
 
     let receiver = WebhookReceiver::start().await;
     let muster = ServiceProcess::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
@@ -110,7 +110,7 @@ async fn only_an_order_drops_what_waits() {
     for answer in ["", "no\n", "y\n"] {
         let (code, said) = close(&muster, &["--reason", "moved"], answer);
         assert_eq!(code, Some(1), "{answer:?}: {said}");
-        assert!(said.contains("6 deliveries of 6 accounts wait in sync, and nothing was dropped"), "{said}");
+        assert!(said.contains("6 deliveries of 6 accounts are pending in sync, and nothing was dropped"), "{said}");
     }
     assert_eq!(muster.get(SYNC).await.json()["waiting"], ACCOUNTS.len());
     let (code, said) = close(&muster, &["--reason", "moved"], "yes\n");
@@ -143,7 +143,7 @@ async fn a_shorter_retention_is_logged_before_it_applies() {
         assert_eq!(status.code(), Some(0), "{log}");
         log
     };
-    const WARNING: &str = "webhooks.keep_attempts is shorter than before";
+    const WARNING: &str = "webhooks.keep_attempts was shortened";
     for (keep, channels_warned) in [("2000h", 0), ("720h", 2), ("720h", 2), ("2000h", 0), ("2001h", 0), ("2000h", 2)] {
         let log = start(&[("MUSTER_WEBHOOKS__KEEP_ATTEMPTS", keep)]);
         assert_eq!(log.lines().filter(|line| line.contains(WARNING)).count(), channels_warned, "{keep}: {log}");

@@ -65,7 +65,7 @@ async fn a_log_without_a_reader() {
         assert_eq!(muster.get("/healthz").await.status, 200);
     }
     let log = ProcessOutput::read_from(reader);
-    let line = line_with(&log, "lines of the log were lost here");
+    let line = line_with(&log, "log lines were lost here");
     let lost = lost_lines(&muster).await;
     assert!(line.contains(" WARN ") && line.ends_with(&format!(" lines={lost}\n")), "{lost} lost: {line}");
     assert_eq!(muster.get("/here-again").await.status, 404);
@@ -187,7 +187,7 @@ async fn signals_that_do_not_end_the_service() {
         send_signal(pid, signal);
         assert!(client().get(format!("{url}/healthz")).send().await.unwrap().status().is_success(), "{signal}");
     }
-    line_with(&start.log, "SIGHUP: the filter of the log is read again");
+    line_with(&start.log, "SIGHUP: the log filter was reloaded");
     send_signal(pid, "TERM");
     assert_eq!(wait_for_exit(&mut start.child).code(), Some(0), "{}", start.log.read_rest());
 }
@@ -226,27 +226,27 @@ async fn settings_are_read_again() {
     make_certificate();
     set_filter("\"muster=debug\"");
     send_signal(muster.pid(), "HUP");
-    let filter = "SIGHUP: the filter of the log is read again";
-    lines_with(&log, [filter, "the files of TLS are read again: new connections get them"]);
+    let filter = "SIGHUP: the log filter was reloaded";
+    lines_with(&log, [filter, "the TLS files were read again: new connections use them"]);
     // A client without TLS is logged at debug.
     assert!(client().get(muster.url("/").replace("https:", "http:")).send().await.is_err());
-    line_with(&log, " DEBUG muster::http::server: a client did not agree on TLS");
+    line_with(&log, " DEBUG muster::http::server: a client failed the TLS handshake");
     set_filter("3");
     send_signal(muster.pid(), "HUP");
-    let line = line_with(&log, "SIGHUP: the filter of the log stays as it was");
+    let line = line_with(&log, "SIGHUP: the log filter was not reloaded");
     assert!(line.contains("log.filter") && line.contains("muster.toml"), "{line}");
     assert!(client().get(muster.url("/").replace("https:", "http:")).send().await.is_err());
-    line_with(&log, " DEBUG muster::http::server: a client did not agree on TLS");
+    line_with(&log, " DEBUG muster::http::server: a client failed the TLS handshake");
     // What became of the filter is told whatever the new one lets through.
     for filter in ["warn", "off"] {
         set_filter(&format!("{filter:?}"));
         send_signal(muster.pid(), "HUP");
-        let told = line_with(&log, "SIGHUP: the filter of the log is read again");
+        let told = line_with(&log, "SIGHUP: the log filter was reloaded");
         assert!(told.contains(&format!("filter=\"{filter}\"")), "{told}");
     }
     set_filter("3");
     send_signal(muster.pid(), "HUP");
-    line_with(&log, "SIGHUP: the filter of the log stays as it was");
+    line_with(&log, "SIGHUP: the log filter was not reloaded");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
     assert_eq!(log.read_rest(), "", "all else is off");
 }

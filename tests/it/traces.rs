@@ -253,7 +253,7 @@ async fn a_collector_comes_and_goes() {
     let first = spans.iter().filter(is_of_it).find(|span| span.parent_span_id.is_empty()).expect("its own trace");
     assert_eq!(attribute(first, "muster.request"), answer.header("x-request-id"));
     assert_eq!(log.matches("spans are lost").count(), 1, "{log}");
-    assert_eq!(log.matches("the collector takes spans again").count(), 1, "{log}");
+    assert_eq!(log.matches("the collector accepts spans again").count(), 1, "{log}");
     assert!(log.contains("HTTP 503"), "{log}");
 }
 

@@ -177,14 +177,14 @@ async fn rotations_that_are_killed() {
         assert!(recorded >= retired.len(), "{recorded} of {} rotations are recorded", retired.len());
         let (status, log) = muster.stop("TERM");
         assert_eq!(status.code(), Some(0));
-        let told = ["this start goes on with a rotation", "this start has finished that rotation"];
+        let told = ["this start continues an interrupted rotation", "this start completed the rotation"];
         assert!(!was_broken_off || told.iter().all(|words| log.contains(words)), "kill {kill}: {log}");
     }
     println!("{kills} kills, {} keys retired, {broken_off} rotations broken off, {accounts} accounts", retired.len());
     let last = key();
     for old in retired {
         fs::write(&file, old).unwrap();
-        assert!(start_error(data.path()).contains("is not the one that the store is sealed with"));
+        assert!(start_error(data.path()).contains("is not the one that sealed the store"));
     }
     fs::write(&file, last).unwrap();
     let (code, _, stderr) = run_muster(&["verify", "--data-dir", data.path().to_str().unwrap()], &[]);
@@ -204,7 +204,7 @@ async fn rotations_that_are_undone() {
     let server = muster.url("");
     let (code, _, stderr) = run_muster(&["vault", "rotate", "--abort", "--server", &server], &[]);
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("there is none to undo"), "{stderr}");
+    assert!(stderr.contains("to revert"), "{stderr}");
     let first = key();
     // A rotation that has just begun is aborted: its response says so, and the key is the old one.
     let begun = muster.client().post(muster.url("/api/v1/vault/rotate")).send().await.unwrap();
@@ -212,10 +212,13 @@ async fn rotations_that_are_undone() {
     let lines = begun.text().await.unwrap();
     let was_undone = code == Some(0);
     if was_undone {
-        assert!(stdout.contains("from before the rotation") && lines.contains("stopped"), "{stdout} {lines}");
+        assert!(
+            stdout.contains("sealed with the previous master key") && lines.contains("stopped"),
+            "{stdout} {lines}"
+        );
         assert_eq!(key(), first);
     } else {
-        assert!(stderr.contains("none to undo") && lines.contains("keep a copy"), "{stderr} {lines}");
+        assert!(stderr.contains("to revert") && lines.contains("keep a copy"), "{stderr} {lines}");
     }
     assert_eq!(events(&muster, "master_key_rotation_aborted").await, usize::from(was_undone));
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
@@ -240,11 +243,11 @@ async fn rotations_that_are_undone() {
         // An abort with nothing to abort, or too late, fails with a sentence.
         let (code, stdout, stderr) = run_muster(&["vault", "rotate", "--abort", "--data-dir", path], &[]);
         if code == Some(0) {
-            assert!(stdout.contains("from before the rotation"), "kill {kill}: {stdout}");
+            assert!(stdout.contains("sealed with the previous master key"), "kill {kill}: {stdout}");
             assert_eq!(key(), before, "kill {kill}");
             undone += 1;
         } else {
-            let is_known = ["none to undo", "cannot be undone"].iter().any(|words| stderr.contains(words));
+            let is_known = ["to revert", "cannot be reverted"].iter().any(|words| stderr.contains(words));
             assert!(code == Some(1) && is_known, "kill {kill}: {stderr}");
         }
         let muster = ServiceProcess::start(data.path(), &[]);
@@ -276,13 +279,13 @@ async fn a_master_key_from_environment_or_command() {
     let server = muster.url("");
     let (code, _, stderr) = run_muster(&["vault", "rotate", "--server", &server], &[]);
     assert_eq!(code, Some(2), "{stderr}");
-    assert!(stderr.contains("the master key comes from vault.master_key"), "{stderr}");
+    assert!(stderr.contains("the service cannot change vault.master_key"), "{stderr}");
     let file = data.path().join("../new.key");
     fs::write(&file, &new).unwrap();
     let rotate =
         || run_muster(&["vault", "rotate", "--new-key-file", file.to_str().unwrap(), "--server", &server], &[]);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(rotate().2.contains("may be read by others"));
+    assert!(rotate().2.contains("other users may read"));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let (code, stdout, stderr) = rotate();
     assert_eq!(code, Some(0), "{stderr}");

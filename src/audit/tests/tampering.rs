@@ -59,25 +59,31 @@ async fn an_altered_bundle_is_rejected() {
     assert!(
         fault(&|bundle| drop(bundle["events"].as_array_mut().unwrap().remove(3))).contains("event 4: it is version 5")
     );
-    assert!(fault(&|bundle| drop(bundle["events"].as_array_mut().unwrap().pop())).contains("left out at the end"));
+    assert!(
+        fault(&|bundle| drop(bundle["events"].as_array_mut().unwrap().pop())).contains("events at the end are missing")
+    );
     assert!(fault(&|bundle| bundle["events"].as_array_mut().unwrap().swap(1, 2)).contains("event 2: it is version 3"));
-    assert!(fault(&|bundle| bundle["events"] = json!([])).contains("left out at the end"));
-    assert!(fault(&|bundle| bundle["account"] = json!(FIRST)).contains("it is of 861821720003, not of 861821726232"));
+    assert!(fault(&|bundle| bundle["events"] = json!([])).contains("events at the end are missing"));
+    assert!(
+        fault(&|bundle| bundle["account"] = json!(FIRST)).contains("it belongs to 861821720003, not to 861821726232")
+    );
     let twice = |bundle: &mut Value| {
         let again = events(bundle)[8].clone();
         bundle["events"].as_array_mut().unwrap().push(again);
     };
     assert!(fault(&twice).contains("event 10: it is version 9"));
-    assert!(fault(&|bundle| bundle["events"][6]["event"]["data"] = json!({})).contains("not what its record says"));
+    assert!(
+        fault(&|bundle| bundle["events"][6]["event"]["data"] = json!({})).contains("its event differs from its record")
+    );
     let moved = |bundle: &mut Value| {
         let text = bundle.to_string().replace("urn:muster:0123456789abcdef", "urn:muster:deadbeefdeadbeef");
         *bundle = serde_json::from_str(&text).unwrap();
     };
-    assert!(fault(&moved).contains("its events say they are from urn:muster:deadbeefdeadbeef"));
+    assert!(fault(&moved).contains("its events are from urn:muster:deadbeefdeadbeef"));
     assert!(fault(&|bundle| bundle["\u{1b}[31m\u{202e}"] = json!(1)).contains(r"\u001b[31m\u202e"));
     // An event of another account, with its valid proof.
     let other: Value = serde_json::from_slice(&fixture.audit.account_bundle(FIRST.parse().unwrap()).unwrap()).unwrap();
-    assert!(fault(&|bundle| bundle["events"][0] = other["events"][0].clone()).contains("it is of 861821726232"));
+    assert!(fault(&|bundle| bundle["events"][0] = other["events"][0].clone()).contains("it belongs to 861821726232"));
 }
 
 /// Another signing key is detected if a signer is given. Without one, the signer that the file names is accepted.
@@ -115,10 +121,10 @@ async fn an_altered_export_is_rejected() {
     }
     let lines: Vec<&[u8]> = export.split_inclusive(|byte| *byte == b'\n').collect();
     let fault = |lines: &[&[u8]]| verify_export(&lines.concat()[..], Some(signer)).unwrap_err().to_string();
-    assert!(fault(&[&lines[..4], &lines[5..]].concat()).contains("lines 1 to 15 are not what was exported"));
+    assert!(fault(&[&lines[..4], &lines[5..]].concat()).contains("lines 1 to 15 were changed after the export"));
     assert!(fault(&[&lines[..1], &lines[2..3], &lines[1..2], &lines[3..]].concat()).contains("line 3: position 2"));
-    assert!(fault(&lines[..16]).contains("line 17: the file ends here"));
-    assert!(fault(&[&lines[..], &lines[..1]].concat()).contains("something follows"));
+    assert!(fault(&lines[..16]).contains("line 17: the file is truncated"));
+    assert!(fault(&[&lines[..], &lines[..1]].concat()).contains("there is data after the last line"));
     // Filtered events are no gap; a missing line is one.
     let filter = EventFilter {
         types: ["banned", "registered"].map(|name| parse_event_type(name).unwrap()).to_vec(),

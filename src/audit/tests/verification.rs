@@ -27,7 +27,7 @@ async fn a_journal_that_came_back_shorter_is_found() {
     drop(audit);
     fs::write(path.join("log/checkpoint"), &note).unwrap();
     let error = open_at(&path).map(drop).unwrap_err();
-    assert!(error.is_integrity_fault() && error.to_string().contains("has not signed it"), "{error}");
+    assert!(error.is_integrity_fault() && error.to_string().contains("did not sign it"), "{error}");
     // Signed by its own key.
     fs::remove_file(path.join("log/checkpoint")).unwrap();
     let longer = open_at(&path).unwrap();
@@ -36,7 +36,7 @@ async fn a_journal_that_came_back_shorter_is_found() {
     drop(longer);
     fs::write(path.join("log/checkpoint"), forged).unwrap();
     let error = open_at(&path).map(drop).unwrap_err();
-    let expected = "the journal ends at position 0, but its checkpoint says that 16 facts were there";
+    let expected = "the journal ends at position 0, but its checkpoint has 16 events";
     assert!(error.is_integrity_fault() && error.to_string().starts_with(expected), "{error}");
 }
 
@@ -49,7 +49,7 @@ async fn a_journal_with_another_past_is_found() {
     fs::write(fixture.data().join("log/checkpoint"), forged).unwrap();
     let error = fixture.audit.verify(|_, _| {}).unwrap_err();
     assert!(
-        error.is_integrity_fault() && error.to_string().starts_with("the first 3 facts of the journal have the root")
+        error.is_integrity_fault() && error.to_string().starts_with("the first 3 events of the journal have the root")
     );
 }
 
@@ -59,7 +59,7 @@ async fn an_impossible_history_is_found() {
     let fixture = AuditFixture::with_history().await;
     fixture.happen(FIRST, Event::Registered, 70).await;
     let error = fixture.audit.verify(|_, _| {}).unwrap_err();
-    let expected = "damaged at position 17: no rule allows registered for account 861821726232 as it stands";
+    let expected = "damaged at position 17: the rules do not allow registered in the state of account 861821726232";
     assert!(error.is_integrity_fault() && error.to_string().contains(expected), "{error}");
 }
 

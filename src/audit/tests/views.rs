@@ -49,6 +49,6 @@ async fn states_are_those_of_any_time() {
     let refused = |as_of| fixture.audit.state(second, as_of).unwrap_err().to_string();
     assert_eq!(refused(AsOf::Version(10)), "account 861821720003 has the versions 1 to 9, and no version 10");
     assert_eq!(refused(AsOf::Version(0)), "account 861821720003 has the versions 1 to 9, and no version 0");
-    let early = "account 861821720003 was not there yet; its history begins at 2026-11-25T09:00:02.000000Z";
+    let early = "account 861821720003 did not exist then; its history begins at 2026-11-25T09:00:02.000000Z";
     assert_eq!(refused(AsOf::Time(at(1))), early);
 }

@@ -8,31 +8,30 @@ use super::ChannelArgs;
 use crate::cli::Error;
 use crate::limits::CONFIRMATION_BYTES;
 
-/// Drop everything that waits in a channel without a receiver
+/// Drop all pending deliveries of a channel without a receiver
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub(super) struct CloseChannelArgs {
     #[command(flatten)]
     channel: ChannelArgs,
-    /// The reason, which the history shows
+    /// The reason, which is recorded for good
     #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
     reason: Option<String>,
-    /// Only count what would be dropped; fails where closing would be refused
+    /// Only count what would be dropped; fails if close would be rejected
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask first
+    /// Do not ask for confirmation
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
 }
 
-const AFTER: &str = "\
-Examples:
+const AFTER: &str = "Examples:
   muster webhooks close sync --dry-run
-  muster webhooks close sync --reason \"the receiver is gone for good\"
+  muster webhooks close sync --reason \"the receiver no longer exists\"
 
-A channel without a receiver keeps what waits. This drops it: what was never sent, what waits for a retry, and what was
-to be sent again. Dead letters stay. A receiver that is set later is told what happens from then on. The number of
-deliveries is shown first, and nothing is dropped unless you type yes; --yes does not ask.
+A channel without a receiver keeps its pending deliveries. This drops them: new ones, those that wait for a retry, and
+redeliveries. Dead letters stay. A receiver that is set later gets the events from then on. The command shows the number
+of deliveries first, and drops nothing unless you type yes; --yes skips the question.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such channel.";
 
@@ -43,7 +42,7 @@ impl CloseChannelArgs {
             // The service counts all the same, and refuses only the order itself.
             if !self.channel.get_json("")?["url"].is_null() {
                 let detail = format!(
-                    "{} has a receiver, which is to be told what waits, so closing it is refused; take the receiver away first",
+                    "{} has a receiver for its pending deliveries, so it cannot be closed; remove the receiver first",
                     self.channel.channel
                 );
                 return Err(Error::ErrorResponse { status: 409, detail, is_fault: false });
@@ -59,7 +58,7 @@ impl CloseChannelArgs {
     /// Asks on standard error, and reads the answer from standard input.
     fn confirm(&self, counted: &Value) -> Result<(), Error> {
         let (deliveries, accounts) = (&counted["deliveries"], &counted["accounts"]);
-        let waiting = format!("{deliveries} deliveries of {accounts} accounts wait in {}", self.channel.channel);
+        let waiting = format!("{deliveries} deliveries of {accounts} accounts are pending in {}", self.channel.channel);
         let mut stderr = io::stderr().lock();
         // If the question cannot be written, the answer is no.
         let _unseen = write!(stderr, "{waiting}. Type yes to drop them for good: ").and_then(|()| stderr.flush());

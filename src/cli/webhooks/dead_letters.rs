@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use super::ChannelArgs;
 use crate::cli::{Error, listing_output};
 
-/// List dead letters: deliveries that have no attempt left, the earliest first
+/// List dead letters, earliest first
 #[derive(clap::Args)]
 pub(super) struct ListDeadLettersArgs {
     #[command(flatten)]
     channel: ChannelArgs,
-    /// At most so many
+    /// Print at most this number of dead letters
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
 
-/// Send dead letters again
+/// Replay dead letters: send them again
 #[derive(clap::Args)]
 pub(super) struct ReplayDeadLettersArgs {
     #[command(flatten)]
@@ -24,14 +24,14 @@ pub(super) struct ReplayDeadLettersArgs {
     selection: DeadLetterSelectionArgs,
 }
 
-/// Give dead letters up
+/// Drop dead letters
 #[derive(clap::Args)]
 pub(super) struct DropDeadLettersArgs {
     #[command(flatten)]
     channel: ChannelArgs,
     #[command(flatten)]
     selection: DeadLetterSelectionArgs,
-    /// The reason, which the history shows
+    /// The reason, which is recorded for good
     #[arg(long, value_name = "TEXT")]
     reason: String,
 }
@@ -40,13 +40,13 @@ pub(super) struct DropDeadLettersArgs {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct DeadLetterSelectionArgs {
-    /// Those at these positions
+    /// The dead letters at these positions
     #[arg(value_name = "POSITION")]
     positions: Vec<u64>,
-    /// All up to this position
+    /// All dead letters up to this position
     #[arg(long, value_name = "POSITION")]
     up_to: Option<u64>,
-    /// All
+    /// All dead letters
     #[arg(long)]
     all: bool,
 }

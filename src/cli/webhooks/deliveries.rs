@@ -6,7 +6,7 @@ use super::ChannelArgs;
 use crate::cli::listing_output::{self, ListingFormat};
 use crate::cli::{Error, output};
 
-/// Show deliveries, the latest first, and what became of them
+/// List webhook deliveries, latest first
 #[derive(clap::Args)]
 #[command(next_line_help = true)]
 pub(super) struct ListDeliveriesArgs {
@@ -14,12 +14,12 @@ pub(super) struct ListDeliveriesArgs {
     channel: ChannelArgs,
     #[command(flatten)]
     filter: DeliveryFilterArgs,
-    /// At most so many
+    /// Print at most this number of deliveries
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
 
-/// Show one delivery with every attempt, and what is posted
+/// Show a delivery with its attempts and payload
 #[derive(clap::Args)]
 pub(super) struct ShowDeliveryArgs {
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub(super) struct ShowDeliveryArgs {
     position: u64,
 }
 
-/// Send one delivery again, under its id
+/// Redeliver one delivery, with the same webhook id
 #[derive(clap::Args)]
 pub(super) struct ResendArgs {
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub(super) struct ResendArgs {
     position: u64,
 }
 
-/// Send what is settled again, under the same ids, the earliest first
+/// Redeliver finished deliveries, earliest first, with the same webhook ids
 #[derive(clap::Args)]
 #[command(next_line_help = true)]
 pub(super) struct RedeliverArgs {
@@ -45,13 +45,13 @@ pub(super) struct RedeliverArgs {
     channel: ChannelArgs,
     #[command(flatten)]
     filter: DeliveryFilterArgs,
-    /// From this position on
+    /// Only from this position on
     #[arg(long, value_name = "POSITION")]
     from: Option<u64>,
-    /// Up to this position
+    /// Only up to this position
     #[arg(long, value_name = "POSITION")]
     to: Option<u64>,
-    /// Only count them
+    /// Only count the deliveries
     #[arg(long)]
     dry_run: bool,
 }
@@ -59,16 +59,16 @@ pub(super) struct RedeliverArgs {
 /// Which deliveries.
 #[derive(clap::Args)]
 struct DeliveryFilterArgs {
-    /// Of this account
+    /// Only deliveries of this account
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
-    /// That are pending, waiting, delivered, dead, dropped, superseded or forgotten
+    /// Only deliveries in this state: pending, waiting, delivered, dead, dropped, superseded or forgotten
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
-    /// Of events from this time on: 2026-11-25 or 2026-11-25T09:30:00Z
+    /// Only deliveries of events from this time on: 2026-11-25 or 2026-11-25T09:30:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Of events before this time
+    /// Only deliveries of events before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }

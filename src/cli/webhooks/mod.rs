@@ -25,7 +25,7 @@ use super::listing_output;
 use crate::domain::Channel;
 use crate::limits::PAGE_EVENTS;
 
-/// See and change what a running service tells receivers
+/// Show and control webhooks: receivers, secrets, deliveries, dead letters
 #[derive(clap::Args)]
 #[command(after_help = examples())]
 pub(super) struct WebhooksArgs {
@@ -93,7 +93,7 @@ impl WebhooksArgs {
     }
 }
 
-/// A channel, the service that has it, and the form of the answer.
+/// A channel, the service that sends it, and the output format.
 #[derive(clap::Args)]
 struct ChannelArgs {
     #[arg(help = channel_names())]

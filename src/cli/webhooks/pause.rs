@@ -5,24 +5,24 @@ use serde_json::json;
 use super::ChannelArgs;
 use crate::cli::Error;
 
-/// Send the API document's example once, now, and show how it was answered
+/// Send the API document's example once, and show the response
 #[derive(clap::Args)]
 pub(super) struct TestChannelArgs {
     #[command(flatten)]
     channel: ChannelArgs,
 }
 
-/// Send nothing until it is resumed; what happens meanwhile waits
+/// Pause a channel; events wait until it is resumed
 #[derive(clap::Args)]
 pub(super) struct PauseChannelArgs {
     #[command(flatten)]
     channel: ChannelArgs,
-    /// The reason, which the history shows
+    /// The reason, which is recorded for good
     #[arg(long, value_name = "TEXT")]
     reason: String,
 }
 
-/// Send what waited
+/// Resume a channel
 #[derive(clap::Args)]
 pub(super) struct ResumeChannelArgs {
     #[command(flatten)]

@@ -7,37 +7,37 @@ use serde_json::json;
 use super::ChannelArgs;
 use crate::cli::{Error, output, secret_file};
 
-/// Send to this URL from now on; what waits is sent there too
+/// Set a channel's receiver; pending deliveries go there too
 #[derive(clap::Args)]
 pub(super) struct SetUrlArgs {
     #[command(flatten)]
     channel: ChannelArgs,
-    /// Where, as in https://example.com/status
+    /// The receiver's URL, such as https://example.com/status
     #[arg(required_unless_present = "reset")]
     url: Option<String>,
-    /// To where the settings say; if they say nothing, what happens waits for a receiver
+    /// Return to the receiver in the settings; if they name none, events wait for one
     #[arg(long, conflicts_with = "url")]
     reset: bool,
 }
 
-/// Sign with another secret of Standard Webhooks, and print it
+/// Set a new signing secret (Standard Webhooks) and print it
 #[derive(clap::Args)]
 #[command(next_line_help = true)]
 pub(super) struct SetSecretArgs {
     #[command(flatten)]
     channel: ChannelArgs,
-    /// The secret in this file, or on standard input for -; a new one is drawn if this is left out
+    /// Read the secret from this file, or from standard input for -; by default, a new one is generated
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// How long those before it sign too [default: 24h]
+    /// How long the previous secrets also sign [default: 24h]
     #[arg(long, value_name = "DURATION")]
     grace: Option<String>,
-    /// Sign with none any more
+    /// Stop signing with Standard Webhooks
     #[arg(long, conflicts_with_all = ["secret_file", "grace"])]
     remove: bool,
 }
 
-/// Sign with tenant id and app secret, as the contract's family does
+/// Sign with a tenant id and app secret, as the contract's API family does
 #[derive(clap::Args)]
 #[command(next_line_help = true)]
 pub(super) struct SetAppSecretArgs {
@@ -46,10 +46,10 @@ pub(super) struct SetAppSecretArgs {
     /// The tenant's id
     #[arg(long, value_name = "ID", required_unless_present = "remove")]
     tenant_id: Option<String>,
-    /// The secret in this file, or on standard input for -
+    /// Read the secret from this file, or from standard input for -
     #[arg(long, value_name = "FILE", required_unless_present = "remove")]
     secret_file: Option<PathBuf>,
-    /// Sign with none any more
+    /// Stop signing with an app secret
     #[arg(long, conflicts_with_all = ["tenant_id", "secret_file"])]
     remove: bool,
 }

@@ -4,7 +4,7 @@ use super::{RequestArgs, channel_names};
 use crate::cli::api_client::{ApiRequest, JSON};
 use crate::cli::{Error, listing_output};
 
-/// Show how the channels are: receiver, state, lag, what waits, what is dead
+/// Show the channels: receiver, state, lag, pending deliveries, dead letters
 #[derive(clap::Args)]
 pub(super) struct ShowWebhooksArgs {
     #[arg(help = format!("{}; all if it is left out", channel_names()))]

@@ -41,7 +41,7 @@
     const LINES = 200;
     const button = tail.querySelector("[data-pause]");
     const state = tail.querySelector("[data-tail-state]");
-    const WORDS = "What happens appears here at once.";
+    const WORDS = "New events appear here at once.";
     let held = [];
     let paused = false;
     let last = null;
@@ -63,8 +63,8 @@
       source.onopen = () => { if (!paused) state.textContent = WORDS; };
       source.onerror = () => {
         state.textContent = source.readyState === EventSource.CLOSED
-          ? "The stream has ended; load the page again."
-          : "The connection was lost; it is tried again.";
+          ? "The live tail has ended; reload the page."
+          : "The connection was lost; reconnecting.";
       };
     }
 
@@ -82,7 +82,7 @@
     button.addEventListener("click", () => {
       paused = !paused;
       button.setAttribute("aria-pressed", String(paused));
-      button.textContent = paused ? "Go on" : "Pause";
+      button.textContent = paused ? "Resume" : "Pause";
       state.textContent = paused ? "Paused." : WORDS;
       if (!paused) held.splice(0).forEach(show);
     });

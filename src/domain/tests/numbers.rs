@@ -10,7 +10,7 @@ fn account_numbers() {
         Err(malformed) => malformed.to_string(),
     };
     let (digits, zero) =
-        ("must be digits only, country code first, no plus", "must start with the country code, not with 0");
+        ("must be digits only, calling code first, without a plus", "must start with the calling code, not with 0");
     let expected = [
         // The contract's own examples, which are fictitious.
         ("861821726232", "861821726232"),

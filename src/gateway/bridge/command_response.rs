@@ -24,7 +24,7 @@ pub(super) enum CommandResponse {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum CommandFailure {
     /// The gateway asks for a pause.
-    #[error("the gateway answered HTTP {status}: it takes no more for now")]
+    #[error("the gateway answered HTTP {status}: it accepts no commands for now")]
     RetryLater {
         /// The HTTP status.
         status: u16,
@@ -34,23 +34,24 @@ pub(super) enum CommandFailure {
     /// The gateway rejects the signature. Either the secrets differ, or it has seen this signature before, which happens
     /// after a restart within the same second. The next attempt has a new signature.
     #[error(
-        "the gateway does not take the signature (HTTP 401); both sides must have the same secret, and the right time"
+        "the gateway does not accept the signature (HTTP 401); check that both sides have the same secret and the \
+         correct time"
     )]
     SignatureRejected,
     /// Another HTTP status.
-    #[error("the gateway answered HTTP {0}, which is no answer of the protocol")]
+    #[error("the gateway answered HTTP {0}, which is not a status of the protocol")]
     Status(u16),
     /// The list of sessions is malformed.
     #[error("the gateway's list of sessions cannot be read: {0}")]
     Malformed(String),
     /// The body has more bytes than this limit.
-    #[error("the gateway's answer has more than {0} bytes")]
+    #[error("the gateway's response has more than {0} bytes")]
     TooLong(usize),
     /// No response, for this reason.
     #[error("{0}")]
     Network(String),
     /// The command's deadline passed before it was sent.
-    #[error("the command's deadline was over before it could be sent")]
+    #[error("the command's deadline passed before it could be sent")]
     DeadlinePassed,
     /// The command's secrets could not be opened.
     #[error("{0}")]
@@ -104,7 +105,9 @@ pub(super) fn interpret_response(
         (401, _) => Err(CommandFailure::SignatureRejected),
         (400 | 403 | 404 | 409 | 422, _) => {
             let words = read_refusal(&body[..body.len().min(BRIDGE_RESPONSE_BYTES)]);
-            Ok(CommandResponse::Rejected(words.unwrap_or_else(|| format!("the gateway refused it with HTTP {status}"))))
+            Ok(CommandResponse::Rejected(
+                words.unwrap_or_else(|| format!("the gateway rejected it with HTTP {status}")),
+            ))
         }
         (410, _) => Ok(CommandResponse::TooLate),
         (429 | 503, _) => Err(CommandFailure::RetryLater { status, wait: retry_after }),

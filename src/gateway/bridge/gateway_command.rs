@@ -5,27 +5,27 @@ use utoipa::ToSchema;
 
 use crate::domain::{AccountType, ContentField, VerifyType};
 
-/// A command to a gateway. Which fields it has depends on its type. It holds secrets, and has no `Debug`.
+/// A command to a gateway. The fields depend on its type. It has secrets, and no `Debug`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GatewayCommand)]
 pub(crate) struct GatewayCommand<'a> {
-    /// The idempotency id: however often the command comes, it is carried out once.
+    /// The idempotency id: carry the command out once, however often it arrives.
     pub(super) id: &'a str,
-    /// What is to be done.
+    /// The command type.
     #[serde(rename = "type")]
     pub(super) kind: CommandType,
-    /// The account; every command has it but `list_sessions`.
+    /// The account. Every command has one, except `list_sessions`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) account: Option<String>,
-    /// After this the command must not be begun.
+    /// The deadline: do not start the command after it.
     #[schema(format = DateTime)]
     pub(super) deadline: String,
-    /// `connect`: which session of the account it is. `disconnect`: likewise, or null for whichever is open.
+    /// `connect`: the account's session number. `disconnect`: the session to close, or null for any open one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u32>)]
     pub(super) session: Option<Option<u32>>,
-    /// `connect`, `request_code`: the kind of account.
+    /// `connect`, `request_code`: the account type.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) account_type: Option<AccountTypeName>,
@@ -53,31 +53,31 @@ pub(crate) struct GatewayCommand<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) account_id: Option<&'a str>,
-    /// `connect`: id of the next pre-key, if it is known.
+    /// `connect`: the id of the next pre-key, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) next_key_id: Option<&'a str>,
-    /// `connect`: registration id, if it is known.
+    /// `connect`: the registration id, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) registration_id: Option<&'a str>,
-    /// `connect`: the name shown to customers, if there is one.
+    /// `connect`: the name that customers see, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) name: Option<&'a str>,
-    /// `connect`: where the picture is, if there is one.
+    /// `connect`: the location of the picture, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) avatar: Option<&'a str>,
-    /// `request_code`, `submit_code`: which registration it is.
+    /// `request_code`, `submit_code`: the task id of the registration.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) task: Option<u32>,
-    /// `request_code`: how the code is to reach the phone.
+    /// `request_code`: how the code reaches the phone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) method: Option<CodeMethodName>,
-    /// `request_code`: the calling code, as in `+86`.
+    /// `request_code`: the calling code, such as `+86`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) calling_code: Option<String>,
@@ -85,7 +85,7 @@ pub(crate) struct GatewayCommand<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) country: Option<&'a str>,
-    /// `submit_code`: the how many-th code of the registration it is, from 1.
+    /// `submit_code`: the number of this code in the registration, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) attempt: Option<u32>,
@@ -93,11 +93,11 @@ pub(crate) struct GatewayCommand<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) code: Option<&'a str>,
-    /// `list_sessions`: the last account of the page before; null for the first page.
+    /// `list_sessions`: the last account of the previous page; null for the first page.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(super) after: Option<Option<String>>,
-    /// `list_sessions`: sessions on the page, most.
+    /// `list_sessions`: the maximum number of sessions on the page.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) limit: Option<u32>,
@@ -151,7 +151,7 @@ impl<'a> GatewayCommand<'a> {
     }
 }
 
-/// What a command asks for.
+/// The type of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = GatewayCommandType)]
@@ -160,22 +160,22 @@ pub(crate) enum CommandType {
     Connect,
     /// Close a session.
     Disconnect,
-    /// Have a verification code sent.
+    /// Request a verification code.
     RequestCode,
-    /// Try a verification code.
+    /// Submit a verification code.
     SubmitCode,
-    /// Tell which sessions there are.
+    /// List the sessions.
     ListSessions,
 }
 
-/// The kind of an account.
+/// The account type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = GatewayAccountType)]
 pub(crate) enum AccountTypeName {
-    /// Of a person.
+    /// A personal account.
     Personal,
-    /// Of a business.
+    /// A business account.
     Business,
 }
 
@@ -186,11 +186,11 @@ pub(crate) enum AccountTypeName {
 pub(crate) enum CodeMethodName {
     /// A text message.
     Sms,
-    /// A spoken call.
+    /// A voice call.
     Voice,
-    /// The caller's number is the code.
+    /// A missed call: the caller's number is the code.
     MissedCall,
-    /// Inside another WhatsApp client.
+    /// Within another WhatsApp client.
     Internal,
 }
 

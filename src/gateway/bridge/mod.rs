@@ -144,10 +144,13 @@ enum Error {
     #[error("gateway.bridge.secret {0}")]
     Secret(#[from] SecretError),
     /// The URL is neither HTTPS nor loopback, so commands could be read in transit.
-    #[error("gateway.bridge.url must begin with https://, because secrets go there; http:// is for this machine alone")]
+    #[error(
+        "gateway.bridge.url must begin with https://, because it receives secrets; http:// is allowed for this \
+        machine only"
+    )]
     Unencrypted,
     /// The HTTP client cannot be built.
-    #[error("the client for the bridge's gateway cannot be made: {0}")]
+    #[error("the HTTP client for the gateway cannot be created: {0}")]
     Client(#[from] TlsSetupError),
     /// The store failed.
     #[error(transparent)]
@@ -284,7 +287,7 @@ impl Bridge {
             Ok(CommandResponse::Sessions(page)) => Ok(page),
             Ok(CommandResponse::Rejected(why)) => away(why),
             Ok(CommandResponse::Accepted | CommandResponse::TooLate) => {
-                away("the gateway did not tell its sessions".to_owned())
+                away("the gateway did not list its sessions".to_owned())
             }
             Err(refused @ (CallError::BreakerOpen { .. } | CallError::Timeout { .. } | CallError::Failed(_))) => {
                 away(refused.to_string())

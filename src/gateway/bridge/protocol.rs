@@ -23,52 +23,52 @@ use crate::client::json_text;
 use crate::domain::AccountNumber;
 use crate::limits::WORK_ACKS;
 
-/// Commands that a gateway fetched.
+/// Commands for a gateway that fetches them.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GatewayWork)]
 pub(crate) struct WorkBatch<'a> {
-    /// The commands, in the order in which they are to be begun.
+    /// The commands, in the order in which to start them.
     pub(super) work: Vec<WorkItem<'a>>,
 }
 
-/// A command that a gateway fetched, and until when it is its own.
+/// A fetched command with its lease.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GatewayWorkItem)]
 pub(crate) struct WorkItem<'a> {
-    /// By which it is acknowledged.
+    /// The id for the acknowledgement.
     pub(super) lease: String,
-    /// The how many-th time it is given out, from 1.
+    /// How often the command was handed out, counting from 1.
     pub(super) delivery: u32,
-    /// If it is not acknowledged by then, it is given out again.
+    /// The end of the lease. A command that is not acknowledged by then is handed out again.
     #[schema(format = DateTime)]
     pub(super) lease_until: String,
     /// The command.
     pub(super) command: &'a GatewayCommand<'a>,
 }
 
-/// What became of acknowledgements.
+/// The result of acknowledgements.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = GatewayAcknowledged)]
 pub(crate) struct AckResult {
-    /// How many were taken.
+    /// The number of accepted acknowledgements.
     pub(super) acknowledged: usize,
-    /// Leases that have expired or never were: their commands are given out again, or are over.
+    /// Leases that have expired or never existed. Their commands are handed out again, or are finished.
     pub(super) unknown: Vec<String>,
 }
 
-/// How a gateway answers a command that it has taken over.
+/// A gateway's response to a command that it accepts.
 #[derive(ToSchema)]
 #[allow(dead_code)] // It is only described: a status says all that is needed.
 #[schema(as = GatewayAccepted)]
 pub(crate) struct AcceptedSchema {
-    /// The command is kept, and its outcome will be reported.
+    /// The gateway has stored the command, and will report its outcome.
     accepted: bool,
 }
 
 object! {
-    /// The body of a refusal.
+    /// The body of a rejection.
     RejectionFields<'a> {
-        /// Why, in one sentence. It is cut if it is longer.
+        /// The reason, in one sentence. Longer texts are cut.
         "error" => error: ScalarValue<BoundedText<'a>>,
     }
 }
@@ -90,11 +90,11 @@ object! {
 object! {
     /// One acknowledgement.
     AckFields<'a> {
-        /// The lease of the command that was taken over, refused or answered.
+        /// The lease of the command that was accepted, rejected or answered.
         "lease" => lease: ScalarValue<BoundedText<'a>>,
-        /// Why the command is refused for good. It is cut if it is longer.
+        /// Why the command is rejected for good. Longer texts are cut.
         "error" => error: ScalarValue<BoundedText<'a>>,
-        /// What answers `list_sessions`.
+        /// The answer to `list_sessions`.
         "sessions" => sessions: SessionList<'a>,
         /// With `sessions`: the last account of this page if there is another page.
         "next" => next: Unchecked<'a, AccountNumber>,
@@ -132,7 +132,10 @@ pub(crate) fn read_acks(body: &[u8]) -> Result<Vec<Ack>, BridgeBodyError> {
         };
         let outcome = match (error, sessions) {
             (Some(_), Some(_)) => {
-                return Err(BridgeBodyError::at(&format!("acks[{at}]"), "has sessions and an error; send one of them"));
+                return Err(BridgeBodyError::at(
+                    &format!("acks[{at}]"),
+                    "has both sessions and an error; send only one of them",
+                ));
             }
             (Some(ScalarValue(error)), None) => AckOutcome::Rejected(error.into_owned()),
             (None, Some(sessions)) => {

@@ -43,7 +43,7 @@ pub(crate) enum WorkRequestError {
     #[error("commands are sent to gateway.bridge.url and cannot be fetched; unset it if the gateway is to fetch them")]
     PushConfigured,
     /// Too many requests wait for work already.
-    #[error("{WORK_REQUESTS_WAITING} requests wait for work already; wait with one at a time")]
+    #[error("{WORK_REQUESTS_WAITING} requests already wait for commands; send one at a time")]
     TooManyWaiters,
 }
 

@@ -72,7 +72,7 @@ impl QueuedCommand {
                 }
                 None => Err(Report::Disconnected {
                     session: Some(*session),
-                    reason: Reason::new("there is nothing to connect the account with; import it again"),
+                    reason: Reason::new("the account has no content to connect with; import it again"),
                     instance_code: String::new(),
                 }),
             },
@@ -89,7 +89,7 @@ impl QueuedCommand {
                     command(format!("request_code-{account}-{}", task.get()), payload)
                 }
                 None => {
-                    Err(Report::RegistrationFailed { task: *task, reason: Reason::new("the registration is over") })
+                    Err(Report::RegistrationFailed { task: *task, reason: Reason::new("the registration has ended") })
                 }
             },
             PendingEffect::SubmitCode { task, attempt, code } => {

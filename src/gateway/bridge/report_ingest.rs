@@ -41,22 +41,22 @@ pub(super) struct ReportIngester {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IngestError {
     /// Reports are missing before it.
-    #[error("reports are missing before this batch; send from sequence {expected} on, or begin a new stream at 1")]
+    #[error("reports before this batch are missing; send from sequence {expected} on, or start a new stream at 1")]
     Gap {
         /// The sequence that must come next.
         expected: u64,
     },
     /// Too many batches are under way.
-    #[error("{REPORT_BATCHES_IN_FLIGHT} batches are under way; send this one again shortly")]
+    #[error("{REPORT_BATCHES_IN_FLIGHT} batches are being processed; send this one again shortly")]
     Busy,
     /// The accounts did not execute the reports.
-    #[error("the reports could not be decided, or not all of them: {0}; send the batch again")]
+    #[error("some reports could not be processed: {0}; send the batch again")]
     Accounts(#[from] actors::Error),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The store could not confirm that the decisions are durable.
-    #[error("what was decided may not be durable: {0}; send the batch again")]
+    #[error("processed reports may not be durable: {0}; send the batch again")]
     NotDurable(String),
 }
 
@@ -150,7 +150,7 @@ impl ReportIngester {
         self.count(BridgeReport::Recorded, result.recorded);
         result.ignored.iter().for_each(|ignored| self.count(ignored.why.into(), 1));
         if last.is_none() {
-            tracing::info!(stream, "a gateway has begun a stream of reports");
+            tracing::info!(stream, "a gateway started a report stream");
             self.streams_started.send_modify(|begun| *begun += 1);
         }
         Ok(result)

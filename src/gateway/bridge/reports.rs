@@ -105,7 +105,7 @@ pub(super) trait EnumNames: Copy + 'static {
 }
 
 impl<'de, W: EnumNames> Scalar<'de> for EnumName<W> {
-    const EXPECTED: &'static str = "a word of the protocol";
+    const EXPECTED: &'static str = "a word of lower-case letters and underscores";
 
     fn json_schema() -> ObjectBuilder {
         ObjectBuilder::new().schema_type(Type::String).enum_values(Some(W::NAMES.iter().map(|(word, _)| *word)))
@@ -147,8 +147,8 @@ impl EnumNames for ReportType {
 object! {
     /// The body of a batch.
     BatchFields<'a> {
-        /// Names one life of the gateway's memory: 1 to 64 visible ASCII characters. A gateway that has lost its memory takes
-        /// a new one, at random, and begins at 1.
+        /// The stream's name: 1 to 64 visible ASCII characters. A gateway that has lost its memory starts a new stream, with a
+        /// random name, at 1.
         "stream" => stream: ScalarValue<BoundedText<'a>>,
         /// The reports, in order.
         "reports" => reports: BoundedList<ReportFields<'a>, REPORT_BATCH_SIZE>,
@@ -158,25 +158,25 @@ object! {
 object! {
     /// The fields of one report.
     ReportFields<'a> {
-        /// Its place in the stream: from 1, each one more than the one before.
+        /// The sequence number in the stream: from 1, rising by one.
         "sequence" => sequence: ScalarValue<u64>,
-        /// When it was made, RFC 3339.
+        /// The time of the report, RFC 3339.
         "time" => time: ScalarValue<BoundedText<'a>>,
         /// The account.
         "account" => account: Unchecked<'a, AccountNumber>,
-        /// What happened. A report of another type is ignored, whatever else it has. Fields that a type does not use may be
-        /// anything.
+        /// The report type. Reports of other types are ignored, whatever else they have. Fields that a type does not use may
+        /// have any value.
         "type" => kind: ScalarValue<EnumName<ReportType>>,
-        /// `connected`, `disconnected`: which session it is; null or left out for whichever is open.
+        /// `connected`, `disconnected`: the session number; null or left out for the open session.
         "session" => session: Unchecked<'a, u32>,
-        /// `connected`, `disconnected`, `banned`: the gateway's scan or pairing id, if there is one. It is cut if it is longer.
+        /// `connected`, `disconnected`, `banned`: the gateway's scan or pairing id, if there is one. Longer ids are cut.
         "instance_code" => instance_code: Unchecked<'a, BoundedText<'a>>,
-        /// `disconnected`, `banned`, `registration_failed`: why; null or left out if there is nothing to say. `1001` says that
-        /// pairing failed, `1002` the network. It is cut if it is longer.
+        /// `disconnected`, `banned`, `registration_failed`: the reason; null or left out if there is none. `1001` is a failed
+        /// pairing, `1002` a network failure. Longer texts are cut.
         "reason" => reason: Unchecked<'a, BoundedText<'a>>,
-        /// `code_sent`, `registered`, `registration_failed`: which registration it is.
+        /// `code_sent`, `registered`, `registration_failed`: the task id of the registration.
         "task" => task: Unchecked<'a, u32>,
-        /// `registration_failed`: which code was refused; another may be tried then. Without it the registration is over.
+        /// `registration_failed`: the number of the rejected code; another code may follow. Without it the registration has ended.
         "attempt" => attempt: Unchecked<'a, u32>,
     }
 }
@@ -211,7 +211,7 @@ pub(crate) fn read_batch(body: &[u8]) -> Result<ReportBatch, BridgeBodyError> {
         })?;
         let expected = reports.last().map(|last| last.sequence.checked_add(1));
         if expected.is_some_and(|expected| expected != Some(received.sequence)) {
-            let words = "must be one more than that of the report before it";
+            let words = "must be the sequence of the previous report plus one";
             return Err(BridgeBodyError::at(&format!("reports[{at}].sequence"), words));
         }
         reports.push(received);
@@ -236,7 +236,7 @@ impl ReceivedReport {
             return Err(wrong("sequence", "must be at least 1"));
         }
         let time = time.ok_or(("time", None))?.0;
-        let at = parse_time(&time).ok_or_else(|| wrong("time", "must be RFC 3339, as in 2026-11-25T03:41:00Z"))?;
+        let at = parse_time(&time).ok_or_else(|| wrong("time", "must be RFC 3339, such as 2026-11-25T03:41:00Z"))?;
         let kind = match kind.ok_or(("type", None))?.0 {
             EnumName::Known(kind) => kind,
             EnumName::Unknown(kind) => {
@@ -251,7 +251,7 @@ impl ReceivedReport {
         let reason = || checked("reason", reason).map(|reason| reason.map_or_else(Reason::none, Reason::new));
         let task = || {
             let task = checked("task", task)?.ok_or(("task", None))?;
-            TaskId::new(task).ok_or_else(|| wrong("task", "must be a task of a command, from 1 to 2147483647"))
+            TaskId::new(task).ok_or_else(|| wrong("task", "must be the task of a command, from 1 to 2147483647"))
         };
         let report = match kind {
             ReportType::Connected => Report::Connected { session: session()?, instance_code: instance_code()? },
@@ -271,19 +271,19 @@ impl ReceivedReport {
     }
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = GatewayReportsTaken)]
 pub(crate) struct BatchResult {
     /// The stream.
     pub(super) stream: String,
-    /// Everything up to this sequence is durable, and may be forgotten.
+    /// All reports up to this sequence are durable; the gateway may delete them.
     pub(super) acknowledged: u64,
-    /// Reports that events came of.
+    /// The number of reports that were recorded as events.
     pub(super) recorded: u64,
-    /// Reports that were there before.
+    /// The number of duplicates.
     pub(super) duplicates: u64,
-    /// Reports that changed nothing.
+    /// The reports that changed nothing.
     pub(super) ignored: Vec<IgnoredReport>,
 }
 
@@ -291,9 +291,9 @@ pub(crate) struct BatchResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = GatewayReportIgnored)]
 pub(crate) struct IgnoredReport {
-    /// Which.
+    /// The sequence of the report.
     pub(super) sequence: u64,
-    /// Why.
+    /// The reason.
     pub(super) why: IgnoreReason,
 }
 

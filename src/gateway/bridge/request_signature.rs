@@ -32,14 +32,16 @@ pub(crate) enum RequestSignatureError {
     Missing,
     /// The request was signed with another secret, or altered.
     #[error(
-        "no signature fits; sign id, timestamp and body, or without a body the path with its query, with gateway.bridge.secret"
+        "no signature matches; use gateway.bridge.secret to sign id, timestamp and body, or without a body the path \
+         with its query"
     )]
     Forged,
     /// The timestamp is too far from the current time.
-    #[error("the timestamp is more than {} s from now; sign each attempt anew, and set the clock", SIGNATURE_TOLERANCE.as_secs())]
+    #[error("the timestamp is more than {} s from now; sign each attempt with the current time, and correct the \
+        clock", SIGNATURE_TOLERANCE.as_secs())]
     Stale,
     /// The same signature was used before.
-    #[error("this very signature was here before; sign each attempt anew, with the time of the attempt")]
+    #[error("this signature was used before; sign each attempt with the current time")]
     Replayed,
 }
 

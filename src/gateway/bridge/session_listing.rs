@@ -54,7 +54,7 @@ impl SessionListing {
             let account = text(seen.account);
             if last.as_ref().is_some_and(|last| *last >= account) {
                 return unavailable(
-                    "the gateway's list of sessions is not ordered by account as text, each account once",
+                    "the gateway's list of sessions is not sorted by account as text, or has an account twice",
                 );
             }
             last = Some(account);
@@ -67,7 +67,7 @@ impl SessionListing {
         let Some(next) = next else { return Ok(true) };
         let is_behind = last.is_none_or(|last| text(next) >= last) && self.after.is_none_or(|it| text(it) < text(next));
         if !is_behind {
-            return unavailable("the gateway's list of sessions goes on before its own end");
+            return unavailable("the gateway's list of sessions does not advance");
         }
         self.after = Some(next);
         Ok(false)
@@ -117,11 +117,11 @@ impl PendingPages {
         match answered {
             Ok(Ok(Ok(page))) => Ok(page),
             Ok(Ok(Err(why))) => Err(GatewayUnavailable { reason: why }),
-            Ok(Err(_)) => unavailable("the gateway was not asked"),
+            Ok(Err(_)) => unavailable("the gateway was not called"),
             Err(_) => {
                 let seconds = SESSIONS_PAGE_TIMEOUT.as_secs();
                 unavailable(&format!(
-                    "the gateway did not tell its sessions within {seconds} s; it may not fetch its work"
+                    "the gateway did not list its sessions within {seconds} s; check that it fetches its commands"
                 ))
             }
         }

@@ -85,7 +85,7 @@ pub(super) type SessionList<'a> = BoundedList<SessionFields<'a>, SESSIONS_PAGE_S
 object! {
     /// A page of sessions.
     PageFields<'a> {
-        /// The sessions, by account as text.
+        /// The sessions, sorted by account as text.
         "sessions" => sessions: SessionList<'a>,
         /// The last account of this page if there is another page.
         "next" => next: ScalarValue<AccountNumber>,
@@ -97,13 +97,13 @@ object! {
     SessionFields<'a> {
         /// The account.
         "account" => account: ScalarValue<AccountNumber>,
-        /// Which session of the account it is, where the gateway knows.
+        /// The session number, if the gateway knows it.
         "session" => session: ScalarValue<u32>,
-        /// How it stands. Another word is taken for `connecting`.
+        /// The session's state. An unknown word counts as `connecting`.
         "state" => state: ScalarValue<EnumName<SessionStateName>>,
-        /// The gateway's scan or pairing id, if there is one. It is cut if it is longer.
+        /// The gateway's scan or pairing id, if there is one. Longer ids are cut.
         "instance_code" => instance_code: ScalarValue<BoundedText<'a>>,
-        /// `banned`: why. It is cut if it is longer.
+        /// `banned`: the reason. Longer texts are cut.
         "reason" => reason: Unchecked<'a, BoundedText<'a>>,
     }
 }

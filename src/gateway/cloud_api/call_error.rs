@@ -33,7 +33,7 @@ pub(super) enum GraphCallError {
     #[error("{}", meta_codes::error_message(.0))]
     Graph(GraphError),
     /// The work was cancelled.
-    #[error("it is not wanted any more")]
+    #[error("the account's state no longer needs it")]
     Cancelled,
 }
 

@@ -70,8 +70,8 @@ impl CloudApiInner {
                 return Ok(number);
             }
             if !self.graph.can_add() {
-                let words = "the number is not in the WhatsApp Business account, and none can be added until \
-                    gateway.cloud_api.verified_name is set";
+                let words = "the number is not in the WhatsApp Business account; set gateway.cloud_api.verified_name \
+                    to add numbers";
                 return Err(WorkError::Failed(words.to_owned()));
             }
             let failure = match self.graph.add(work, account, code).await {

@@ -51,10 +51,10 @@ pub(super) struct GraphClient {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CloudApiSetupError {
     /// A setting is missing or malformed.
-    #[error("gateway.cloud_api.{0} is missing, or is not what it should be")]
+    #[error("gateway.cloud_api.{0} is missing or invalid")]
     Setting(&'static str),
     /// The HTTP client cannot be built.
-    #[error("the client for Meta's Graph cannot be made: {0}")]
+    #[error("the HTTP client for Meta's Graph API cannot be created: {0}")]
     Client(TlsSetupError),
 }
 
@@ -136,7 +136,7 @@ impl GraphClient {
                 Some(next) => after = Some(next),
             }
         }
-        Err(GraphCallError::NoAnswer { why: format!("its list does not end within {GRAPH_PAGES} pages") })
+        Err(GraphCallError::NoAnswer { why: format!("its list has more than {GRAPH_PAGES} pages") })
     }
 
     async fn page(&self, work: &WorkDeadline, after: Option<&str>) -> Result<PhoneNumberPage, GraphCallError> {
@@ -248,17 +248,17 @@ impl GraphClient {
                 // The throttle may have closed while the call waited for the bulkhead.
                 if self.throttle.current_hold().is_some() {
                     is_held.store(true, Ordering::Relaxed);
-                    return Err(not_sent("calls are held up"));
+                    return Err(not_sent("calls are throttled"));
                 }
                 if work.cancel.is_cancelled() {
                     return Err(GraphCallError::Cancelled);
                 }
                 if Instant::now() >= work.deadline {
-                    return Err(not_sent("there was no turn for it in time"));
+                    return Err(not_sent("the call got no slot in time"));
                 }
                 match request.take() {
                     Some(request) => self.fetch(request, &read).await,
-                    None => Err(not_sent("it was made before")),
+                    None => Err(not_sent("the call was made before")),
                 }
             };
             let outcome = self.bulkhead.call(made, is_unavailable).await;
@@ -269,7 +269,7 @@ impl GraphClient {
                 }
                 Err(bulkhead::CallError::Failed(failure)) => Err(failure),
                 Err(bulkhead::CallError::BreakerOpen { wait }) => {
-                    Err(GraphCallError::NotSent { why: "Meta's service is away for now".to_owned(), wait })
+                    Err(GraphCallError::NotSent { why: "Meta's service is unavailable".to_owned(), wait })
                 }
                 Err(late @ bulkhead::CallError::Timeout { .. }) => {
                     Err(GraphCallError::NoAnswer { why: late.to_string() })
@@ -300,9 +300,7 @@ impl GraphClient {
         let refused = match read(status, &answer) {
             Ok(answer) => return Ok(answer),
             Err(GraphResponseError::Malformed { status, why }) => {
-                return Err(GraphCallError::NoAnswer {
-                    why: format!("what came with HTTP {status} is no answer: {why}"),
-                });
+                return Err(GraphCallError::NoAnswer { why: format!("the body of HTTP {status} is invalid: {why}") });
             }
             Err(GraphResponseError::Graph(refused)) => refused,
         };
@@ -312,7 +310,7 @@ impl GraphClient {
                 let words = meta_codes::error_message(&refused);
                 if self.throttle.reject_token(&words) {
                     self.bulkhead.record_error(&words);
-                    tracing::error!(error = words, "no call is made to Meta until it takes the token again");
+                    tracing::error!(error = words, "Meta rejected the token; calls stop until it accepts one");
                 }
             }
             GraphErrorClass::Permanent
@@ -327,7 +325,7 @@ impl GraphClient {
             | GraphErrorClass::CodeRefused => {}
         }
         if let Some(trace) = &refused.trace_id {
-            tracing::debug!(%refused, trace, "Meta refuses a call");
+            tracing::debug!(%refused, trace, "Meta rejects a call");
         }
         Err(GraphCallError::Graph(refused))
     }

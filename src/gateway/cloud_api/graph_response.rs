@@ -53,14 +53,14 @@ pub(super) fn parse_response(status: u16, body: &[u8]) -> Result<Value, GraphRes
     let answer: Value = serde_json::from_str(&json_text(body)).map_err(|_| garbled("it is not JSON"))?;
     match answer.get("error") {
         Some(error) if error.is_object() => return Err(GraphResponseError::Graph(read_error(status, error))),
-        Some(_) => return Err(garbled("its error is no object")),
+        Some(_) => return Err(garbled("its error is not an object")),
         None => {}
     }
     if !(200..300).contains(&status) {
-        return Err(garbled("its status is none of success, and it has no error"));
+        return Err(garbled("its status is not success, and it has no error"));
     }
     if !answer.is_object() {
-        return Err(garbled("it is no object"));
+        return Err(garbled("it is not an object"));
     }
     Ok(answer)
 }
@@ -69,7 +69,7 @@ pub(super) fn parse_response(status: u16, body: &[u8]) -> Result<Value, GraphRes
 pub(super) fn parse_success(status: u16, body: &[u8]) -> Result<(), GraphResponseError> {
     match parse_response(status, body)?.get("success") {
         None | Some(Value::Bool(true)) => Ok(()),
-        Some(_) => Err(GraphResponseError::Malformed { status, why: "it says neither success nor error" }),
+        Some(_) => Err(GraphResponseError::Malformed { status, why: "it has neither success nor error" }),
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) fn parse_created_id(status: u16, body: &[u8]) -> Result<String, Graph
 /// Reads one number.
 pub(super) fn parse_phone_number(status: u16, body: &[u8]) -> Result<PhoneNumber, GraphResponseError> {
     let answer = parse_response(status, body)?;
-    number_of(&answer).ok_or(GraphResponseError::Malformed { status, why: "it has no id, or no number" })
+    number_of(&answer).ok_or(GraphResponseError::Malformed { status, why: "it has no id or no number" })
 }
 
 /// Reads one page of the list. A number without id or digits makes the page malformed, so that no list is partial.
@@ -91,12 +91,12 @@ pub(super) fn parse_page(status: u16, body: &[u8]) -> Result<PhoneNumberPage, Gr
     let answer = parse_response(status, body)?;
     let data = answer.get("data").and_then(Value::as_array).ok_or(garbled("it has no list"))?;
     let numbers: Option<Vec<PhoneNumber>> = data.iter().map(number_of).collect();
-    let numbers = numbers.ok_or(garbled("one in its list has no id, or no number"))?;
+    let numbers = numbers.ok_or(garbled("an entry of its list has no id or no number"))?;
     // The last page has cursors too; only `next` says whether another page follows.
     let paging = answer.get("paging");
     let is_last = paging.and_then(|paging| paging.get("next")).is_none_or(Value::is_null);
     let after = || id(paging?.get("cursors")?.get("after"));
-    let after = if is_last { None } else { Some(after().ok_or(garbled("it has a next page, and no cursor for it"))?) };
+    let after = if is_last { None } else { Some(after().ok_or(garbled("it has a next page, but no cursor for it"))?) };
     Ok(PhoneNumberPage { numbers, next_cursor: after })
 }
 

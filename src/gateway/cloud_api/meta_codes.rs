@@ -43,18 +43,18 @@ pub(super) fn status_meaning(status: &str) -> StatusMeaning {
     let (status, message) = match status {
         "CONNECTED" => (NumberStatus::Connected, "the number is registered"),
         "LINKED" => (NumberStatus::Connected, "the number is linked"),
-        "FLAGGED" => (NumberStatus::Connected, "the number is registered, and flagged for its quality"),
-        "RATE_LIMITED" => (NumberStatus::Connected, "the number is registered, and has sent all that it may for now"),
-        "RESTRICTED" => (NumberStatus::Connected, "the number is registered, and restricted for its quality"),
+        "FLAGGED" => (NumberStatus::Connected, "the number is registered, and flagged for low quality"),
+        "RATE_LIMITED" => (NumberStatus::Connected, "the number is registered, and has reached its sending limit"),
+        "RESTRICTED" => (NumberStatus::Connected, "the number is registered, and restricted for low quality"),
         "PENDING" => (NumberStatus::Pending, "the number is not registered yet"),
         "DISCONNECTED" => (NumberStatus::Offline, "the number is not registered"),
         "UNLINKED" => (NumberStatus::Offline, "the number is not linked"),
         "UNVERIFIED" => (NumberStatus::Offline, "the number is not verified"),
         "BANNED" => (NumberStatus::Banned, "the number is banned"),
-        "DELETED" => (NumberStatus::Gone, "the number was deleted at Meta; add it again by registering it"),
+        "DELETED" => (NumberStatus::Gone, "the number was deleted at Meta; register it to add it again"),
         "MIGRATED" => (NumberStatus::Gone, "the number was moved to another WhatsApp Business account"),
-        "UNKNOWN" => (NumberStatus::Unclear, "Meta does not know how the number stands"),
-        _ => (NumberStatus::Unclear, "the number stands in a way that Muster does not know"),
+        "UNKNOWN" => (NumberStatus::Unclear, "Meta does not report the number's status"),
+        _ => (NumberStatus::Unclear, "the number has a status that Muster does not know"),
     };
     StatusMeaning { status, message }
 }
@@ -149,38 +149,38 @@ pub(super) fn classify(refused: &GraphError) -> (GraphErrorClass, &'static str) 
             (TokenRejected, "the token has expired; set a new one in gateway.cloud_api.token")
         }
         (0 | 104 | 190, _) => (TokenRejected, "the token is not valid; set another in gateway.cloud_api.token"),
-        (200, Some(1_349_175)) => (Permanent, "the business has as many numbers as Meta allows it"),
+        (200, Some(1_349_175)) => (Permanent, "the business has reached Meta's limit of numbers"),
         (3 | 10 | 200..=299, _) => (Permanent, "the app or its token lacks a permission"),
         (368, _) => (Banned, "the account is blocked for a breach of Meta's policies"),
         (131_031, _) => (Banned, "the account is locked by Meta"),
         (130_497, _) => (Permanent, "the business may not serve this country"),
-        (1 | 2, _) => (Transient, "Meta's service fails for now"),
-        (4 | 17 | 80_007 | 130_429 | 131_048 | 131_056, _) => (RateLimited, "Meta takes no more calls for now"),
+        (1 | 2, _) => (Transient, "Meta's service fails temporarily"),
+        (4 | 17 | 80_007 | 130_429 | 131_048 | 131_056, _) => (RateLimited, "Meta accepts no more calls for now"),
         (33, _) => (NotFound, "the number was deleted at Meta"),
-        (100, Some(33)) | (803, _) => (NotFound, "the number is not there, or not for this token"),
+        (100, Some(33)) | (803, _) => (NotFound, "the number does not exist, or the token has no access to it"),
         (100, Some(2_207_051)) | (133_010, _) => (NotRegistered, "the number is not registered"),
-        (100, _) => (Permanent, "Meta does not take what it was sent"),
-        (131_057, _) => (Transient, "Meta's service is being maintained"),
-        (131_000 | 131_016 | 2_494_100 | 133_004, _) => (Transient, "Meta's service fails for now"),
+        (100, _) => (Permanent, "Meta rejects the request as invalid"),
+        (131_057, _) => (Transient, "Meta's service is under maintenance"),
+        (131_000 | 131_016 | 2_494_100 | 133_004, _) => (Transient, "Meta's service fails temporarily"),
         (131_045, _) => (Transient, "Meta has not completed the number's registration"),
-        (131_005, _) => (Permanent, "the token may not do this"),
-        (131_008, _) => (Permanent, "Meta misses something in what it was sent"),
-        (131_009, _) => (Permanent, "Meta does not take a value that it was sent"),
-        (133_000, _) => (DeregistrationIncomplete, "an earlier deregistration was not completed"),
-        (133_005, _) => (Permanent, "the PIN is not the number's; set the right one in gateway.cloud_api.pin"),
-        (133_006, _) => (Permanent, "the number must be verified first; register it anew and submit its code"),
+        (131_005, _) => (Permanent, "the token lacks the permission"),
+        (131_008, _) => (Permanent, "Meta misses a field in the request"),
+        (131_009, _) => (Permanent, "Meta rejects a value in the request"),
+        (133_000, _) => (DeregistrationIncomplete, "an earlier deregistration is incomplete"),
+        (133_005, _) => (Permanent, "the PIN is wrong; set the correct one in gateway.cloud_api.pin"),
+        (133_006, _) => (Permanent, "the number must be verified first; register it again and submit its code"),
         (133_008, _) => (RetryAfter(META_PIN_WAIT_LONG), "too many wrong PINs were tried"),
         (133_009, _) => (RetryAfter(META_PIN_WAIT), "PINs were tried too quickly"),
-        (133_015, _) => (RetryAfter(META_DELETED_WAIT), "the number was deleted a moment ago"),
-        (133_016, _) => (CallsUsedUp, "Meta takes no more registrations of the number for up to 72 hours"),
-        (136_024, Some(2_388_367)) => (RetryAfter(META_CODE_WAIT_LONG), "codes were asked for far too often"),
+        (133_015, _) => (RetryAfter(META_DELETED_WAIT), "the number was deleted recently"),
+        (133_016, _) => (CallsUsedUp, "Meta rejects registrations of the number for up to 72 hours"),
+        (136_024, Some(2_388_367)) => (RetryAfter(META_CODE_WAIT_LONG), "far too many codes were requested"),
         (136_024, _) => {
-            (RetryAfter(META_CODE_WAIT), "codes were asked for too often, or the number is verified already")
+            (RetryAfter(META_CODE_WAIT), "too many codes were requested, or the number is already verified")
         }
-        (136_025, _) => (CodeRefused, "the code is wrong, or too old"),
-        (2_388_012, _) => (AlreadyListed, "the number is in a WhatsApp Business account already"),
-        (135_000, _) => (Permanent, "Meta does not say what is wrong"),
-        (2_388_091 | 2_388_093 | 2_388_103, _) => (Permanent, "Meta does not let the number be moved here"),
+        (136_025, _) => (CodeRefused, "the code is wrong or expired"),
+        (2_388_012, _) => (AlreadyListed, "the number is already in a WhatsApp Business account"),
+        (135_000, _) => (Permanent, "Meta gives no reason"),
+        (2_388_091 | 2_388_093 | 2_388_103, _) => (Permanent, "Meta does not allow moving the number here"),
         (_, _) => classify_unknown(refused),
     }
 }
@@ -188,11 +188,11 @@ pub(super) fn classify(refused: &GraphError) -> (GraphErrorClass, &'static str) 
 /// The class of an error with an unknown code, by its HTTP status and `is_transient`.
 fn classify_unknown(refused: &GraphError) -> (GraphErrorClass, &'static str) {
     match refused.http_status {
-        _ if refused.is_transient => (GraphErrorClass::Transient, "Meta's service fails for now"),
-        429 => (GraphErrorClass::RateLimited, "Meta takes no more calls for now"),
+        _ if refused.is_transient => (GraphErrorClass::Transient, "Meta's service fails temporarily"),
+        429 => (GraphErrorClass::RateLimited, "Meta accepts no more calls for now"),
         401 => (GraphErrorClass::TokenRejected, "the token is not valid; set another in gateway.cloud_api.token"),
-        500..=599 => (GraphErrorClass::Transient, "Meta's service fails for now"),
-        _ => (GraphErrorClass::Permanent, "Meta refuses it for a reason that Muster does not know"),
+        500..=599 => (GraphErrorClass::Transient, "Meta's service fails temporarily"),
+        _ => (GraphErrorClass::Permanent, "Meta rejects it for a reason that Muster does not know"),
     }
 }
 
@@ -203,7 +203,7 @@ pub(super) fn error_message(refused: &GraphError) -> String {
         GraphErrorClass::RetryAfter(wait) => format!("; try again in {}", hours_or_minutes(wait)),
         GraphErrorClass::CallsUsedUp => {
             let hours = REGISTER_CALLS_WINDOW.as_secs() / 3600;
-            format!(", because it had {REGISTER_CALLS} in {hours} hours")
+            format!(", after {REGISTER_CALLS} in {hours} hours")
         }
         GraphErrorClass::TokenRejected
         | GraphErrorClass::Permanent

@@ -22,13 +22,13 @@ const SIGNATURE_PREFIX: &str = "sha256=";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetaSignatureError {
     /// No app secret is set, so no signature can be verified.
-    #[error("no webhook of Meta's can be verified until gateway.cloud_api.app_secret is set")]
+    #[error("webhooks from Meta cannot be verified until gateway.cloud_api.app_secret is set")]
     NoSecret,
     /// The signature header is missing.
     #[error("the header X-Hub-Signature-256 is missing; Meta signs every webhook")]
     Missing,
     /// The webhook was signed with another secret, or altered.
-    #[error("the header X-Hub-Signature-256 does not fit the body; check gateway.cloud_api.app_secret")]
+    #[error("the header X-Hub-Signature-256 does not match the body; check gateway.cloud_api.app_secret")]
     Wrong,
 }
 
@@ -116,7 +116,7 @@ pub(super) fn secrets_equal(ours: &str, theirs: &str) -> bool {
 pub(super) fn parse_updates(body: &[u8], waba: &str) -> Result<Vec<MetaWebhookUpdate>, String> {
     // Only the position, because the sentence goes to the log and the body is external text.
     let malformed = |error: serde_json::Error| {
-        format!("the body is no webhook of Meta's: line {}, column {}", error.line(), error.column())
+        format!("the body is not a webhook from Meta: line {}, column {}", error.line(), error.column())
     };
     let MetaWebhookBody { object, entry } = serde_json::from_slice(body).map_err(malformed)?;
     let of_entry = |entry: MetaWebhookEntry<'_>| {
@@ -194,13 +194,13 @@ fn interpret(field: &str, value: &RawValue, entry: &str, waba: &str) -> UpdateMe
     let event = text(&fields.event);
     match field {
         "account_update" => interpret_account_update(&event, &field_text(&fields.ban_info, "waba_ban_state")),
-        "phone_number_quality_update" => about_number(&fields, "the quality or the limits of a number changed"),
+        "phone_number_quality_update" => about_number(&fields, "the quality or limits of a number changed"),
         "security" => match event.as_str() {
             "PIN_CHANGED" => about_number(&fields, "the PIN of a number was changed outside of Muster"),
-            _ => UpdateMeaning::Warning("somebody asked for the PIN of a number to be reset"),
+            _ => UpdateMeaning::Warning("a reset of a number's PIN was requested"),
         },
         "account_alerts" if field_text(&fields.alert_info, "alert_severity") == "CRITICAL" => {
-            UpdateMeaning::Warning("there is a critical alert about the account")
+            UpdateMeaning::Warning("the account has a critical alert")
         }
         "account_review_update" if text(&fields.decision) == "REJECTED" => {
             UpdateMeaning::Warning("the account's review ended with a rejection")
@@ -219,17 +219,15 @@ fn interpret_account_update(event: &str, ban: &str) -> UpdateMeaning {
     match (event, ban) {
         ("DISABLED_UPDATE", "DISABLE") => UpdateMeaning::AllNumbers("the account is disabled"),
         ("DISABLED_UPDATE", "REINSTATE") => UpdateMeaning::AllNumbers("the account is reinstated"),
-        ("DISABLED_UPDATE", "SCHEDULE_FOR_DISABLE") => UpdateMeaning::Warning("the account is about to be disabled"),
-        ("DISABLED_UPDATE", _) => UpdateMeaning::AllNumbers("the account is disabled, or is no more"),
+        ("DISABLED_UPDATE", "SCHEDULE_FOR_DISABLE") => UpdateMeaning::Warning("the account will be disabled"),
+        ("DISABLED_UPDATE", _) => UpdateMeaning::AllNumbers("the account is disabled or deleted"),
         ("ACCOUNT_DELETED", _) => UpdateMeaning::AllNumbers("the account is deleted"),
         ("ACCOUNT_RESTRICTION", _) => UpdateMeaning::AllNumbers("the account is restricted"),
-        ("ACCOUNT_VIOLATION", _) => UpdateMeaning::AllNumbers("the account breaks a policy"),
+        ("ACCOUNT_VIOLATION", _) => UpdateMeaning::AllNumbers("the account violates a policy"),
         ("ACCOUNT_OFFBOARDED", _) => UpdateMeaning::AllNumbers("the account has left the Cloud API"),
         ("ACCOUNT_RECONNECTED", _) => UpdateMeaning::AllNumbers("the account is back on the Cloud API"),
-        ("PARTNER_REMOVED", _) => UpdateMeaning::AllNumbers("the account is not shared with this app any more"),
-        ("PARTNER_APP_UNINSTALLED", _) => {
-            UpdateMeaning::AllNumbers("the app is not installed for the account any more")
-        }
+        ("PARTNER_REMOVED", _) => UpdateMeaning::AllNumbers("the account is no longer shared with this app"),
+        ("PARTNER_APP_UNINSTALLED", _) => UpdateMeaning::AllNumbers("the app is no longer installed for the account"),
         (
             "PARTNER_ADDED"
             | "PARTNER_APP_INSTALLED"

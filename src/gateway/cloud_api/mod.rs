@@ -147,7 +147,7 @@ impl CloudApiInner {
             }
             self.metrics.meta_token_refused.set(0);
             throttle.accept_token();
-            tracing::info!("Meta takes the token again");
+            tracing::info!("Meta accepts the token again");
         }
     }
 }

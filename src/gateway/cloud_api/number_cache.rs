@@ -90,7 +90,7 @@ impl NumberCache {
         tokio::select! {
             guard = self.listing.lock() => Ok(guard),
             () = work.cancel.cancelled() => Err(GraphCallError::Cancelled),
-            () = sleep_until(work.deadline) => Err(graph.held_up_error("the list of numbers did not come in time")),
+            () = sleep_until(work.deadline) => Err(graph.held_up_error("the list of numbers did not arrive in time")),
         }
     }
 

@@ -99,7 +99,7 @@ impl CloudApiInner {
             }
             // Meta would refuse the call with 133006, and count it.
             if number.verification == VerificationStatus::NotVerified {
-                let words = "the number must be verified first; register it anew and submit its code";
+                let words = "the number must be verified first; register it again and submit its code";
                 return Err(WorkError::Failed(words.to_owned()));
             }
             let pin = self.pin(input).await?;
@@ -227,16 +227,15 @@ impl CloudApiInner {
         }
         let pin = match &self.settings.pin {
             Some(pin) => Zeroizing::new(pin.text().to_owned()),
-            None => random_pin().map_err(|error| WorkError::Failed(format!("no PIN can be drawn: {error}")))?,
+            None => random_pin().map_err(|error| WorkError::Failed(format!("no PIN can be generated: {error}")))?,
         };
-        let unknown = || WorkError::Failed("the account has no key to seal a PIN with; import it first".to_owned());
+        let unknown =
+            || WorkError::Failed("the account has no data key to seal a PIN with; import it first".to_owned());
         let sealed = self.vault.seal_pin(account, &pin).map_err(failed)?.ok_or_else(unknown)?;
         match self.execute(account, Command::KeepPin { pin: sealed.clone() }).await? {
             Ok(CommandSuccess::Recorded) => {}
             Ok(CommandSuccess::Unchanged) => {
-                return Err(WorkError::Failed(
-                    "the account has a PIN already, and it was not there when asked".to_owned(),
-                ));
+                return Err(WorkError::Failed("the account already has a PIN, which could not be read".to_owned()));
             }
             Err(refusal) => return Err(WorkError::Failed(refusal.to_string())),
         }
@@ -247,7 +246,7 @@ impl CloudApiInner {
     /// Executes a command of an account. Fails with `Cancelled` if the service stops.
     pub(super) async fn execute(&self, account: AccountNumber, command: Command) -> Result<CommandResult, WorkError> {
         self.reports.execute(crate::domain::GatewayKind::CloudApi, account, command).await.map_err(|error| {
-            tracing::warn!(%account, %error, "a report of the Cloud API was not taken in");
+            tracing::warn!(%account, %error, "a report of the Cloud API was not processed");
             WorkError::Cancelled
         })
     }
@@ -292,7 +291,7 @@ impl CallRecord {
                 Ok(_) => {}
                 Err(refusal @ CommandRejection::BudgetUsedUp { free_at }) => {
                     return Err(WorkError::Failed(format!(
-                        "the number {refusal}; the next is free at {}",
+                        "the number {refusal}; the next attempt is possible at {}",
                         write_time(free_at)
                     )));
                 }

@@ -43,7 +43,8 @@ impl CloudApiInner {
         let listed = tokio::select! {
             listed = self.numbers.list(&self.graph, &work) => listed,
             // Meta may never accept the token again, so the listing fails at once and the gateway counts as away.
-            () = self.graph.throttle().wait_for_token_rejection() => Err(self.graph.held_up_error("Meta refuses the token")),
+            () = self.graph.throttle().wait_for_token_rejection() => Err(self.graph.held_up_error("Meta rejects the \
+                token")),
         };
         Ok(listed?.iter().filter_map(session_of).collect())
     }
@@ -96,14 +97,14 @@ impl CloudApiInner {
         for update in &fresh {
             match update.meaning {
                 UpdateMeaning::AllNumbers(words) => {
-                    tracing::warn!("Meta says that {words}; its numbers are looked at");
+                    tracing::warn!("Meta reports that {words}; syncing its numbers");
                     everything = true;
                 }
                 UpdateMeaning::OneNumber(account, words) => {
-                    tracing::info!(%account, "Meta says that {words}; the number is looked at");
+                    tracing::info!(%account, "Meta reports that {words}; syncing the number");
                     accounts.insert(account);
                 }
-                UpdateMeaning::Warning(words) => tracing::warn!("Meta says that {words}"),
+                UpdateMeaning::Warning(words) => tracing::warn!("Meta reports that {words}"),
                 UpdateMeaning::Irrelevant | UpdateMeaning::OtherAccount | UpdateMeaning::Unknown => {}
             }
         }
@@ -126,7 +127,7 @@ impl CloudApiInner {
                         true
                     }
                     Some(Err(error)) => {
-                        tracing::warn!(%error, "the numbers cannot be looked at; Meta is to send its webhook again");
+                        tracing::warn!(%error, "the numbers cannot be synced; Meta has to send its webhook again");
                         false
                     }
                     None => false,
@@ -206,7 +207,7 @@ fn detect_change(served: &ServedAccount, number: Option<&PhoneNumber>) -> Option
         is_online.then_some(Report::Disconnected { session: None, reason, instance_code })
     };
     let Some(number) = number else {
-        return offline("the number is not in the WhatsApp Business account any more".to_owned());
+        return offline("the number is no longer in the WhatsApp Business account".to_owned());
     };
     match (served.status, number.status_meaning().status) {
         (Status::Normal, NumberStatus::Banned) => {

@@ -126,7 +126,7 @@ impl ThrottleState {
         }
         let minutes = self.remaining().as_secs().div_ceil(60);
         let minutes = if minutes == 1 { "1 minute".to_owned() } else { format!("{minutes} minutes") };
-        format!("Meta takes no more calls for now; try again in {minutes}{}", self.error_code)
+        format!("Meta accepts no more calls for now; try again in {minutes}{}", self.error_code)
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
         throttle.pause_for(Duration::from_secs(30), None);
         throttle.pause_for(Duration::from_secs(1), None);
         let held = throttle.wait_for_clearance(&short).await.unwrap().unwrap_err();
-        assert_eq!(held.message(), "Meta takes no more calls for now; try again in 1 minute", "told at once");
+        assert_eq!(held.message(), "Meta accepts no more calls for now; try again in 1 minute", "told at once");
         let started = Instant::now();
         assert_eq!(throttle.wait_for_clearance(&long).await, Ok(Ok(())));
         assert_eq!(started.elapsed().as_secs(), 30, "the longer hold stays");

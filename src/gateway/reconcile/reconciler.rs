@@ -132,7 +132,12 @@ impl Reconciler {
         let gateway = self.kind.name();
         let accounts: u64 = differences.iter().map(|(_, accounts)| accounts).sum();
         if accounts > 0 {
-            tracing::info!(gateway, sessions, accounts, "the gateway's sessions differed from what was shown");
+            tracing::info!(
+                gateway,
+                sessions,
+                accounts,
+                "reconciled: the gateway's sessions differed from the account list"
+            );
         }
         self.metrics.reconciliations.with((self.kind, ReconcileOutcome::Done)).inc();
         self.metrics.strangers.with(self.kind).set(unknown_sessions);
@@ -144,7 +149,7 @@ impl Reconciler {
             unknown_sessions,
         };
         if let Some(over) = self.status.mark_completed(last) {
-            tracing::info!(gateway, failed = over.consecutive_failures, "the gateway's sessions are compared again");
+            tracing::info!(gateway, failed = over.consecutive_failures, "reconciliation with the gateway works again");
         }
     }
 
@@ -159,8 +164,7 @@ impl Reconciler {
             tracing::warn!(
                 gateway,
                 error,
-                "the gateway's sessions cannot be compared with what is shown; accounts stay as they are, and it is tried \
-                 again"
+                "reconciliation with the gateway failed and will be retried; its accounts keep their last state"
             );
         }
         RECONCILE_RETRY_WAIT.saturating_mul(1 << (failed - 1).min(16)).min(self.every)

@@ -330,7 +330,7 @@ async fn gateway_status_view() {
     let view = shown(&fixture);
     assert_eq!(
         (&view["state"], &view["isDefault"], &view["says"]),
-        (&"up".into(), &true.into(), &"It answers.".into())
+        (&"up".into(), &true.into(), &"It responds.".into())
     );
     assert_eq!((&view["accounts"]["online"], &view["accounts"]["onlineComing"]), (&1.into(), &1.into()));
     let last = &view["reconciliation"]["last"];

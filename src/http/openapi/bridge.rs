@@ -11,17 +11,18 @@ const JSON: &str = "application/json";
 pub(super) fn command_webhook() -> OperationDoc {
     let plain = |words: &str| ResponseBuilder::new().description(words);
     let refused = || {
-        plain("It is refused for good: the wish ends with this sentence as its reason.")
+        plain("The gateway rejects the command for good: the command ends with this text as its reason.")
             .content(JSON, content(Ref::from_schema_name("GatewayRefusal")))
     };
-    let operation = OperationDoc::new(HttpMethod::Post, "GATEWAY_COMMAND", "takeCommand", "Take a command")
+    let operation = OperationDoc::new(HttpMethod::Post, "GATEWAY_COMMAND", "takeCommand", "Accept a command")
         .describe(
-            "Posted to `/gateway/v1/commands` under `gateway.bridge.url`. Its `webhook-id` is the command's own: however often \
-             it comes, it is carried out once. It is answered once the gateway keeps it; the outcome comes as a report.",
+            "Muster posts commands to `/gateway/v1/commands` under `gateway.bridge.url`. The `webhook-id` identifies \
+             the command: carry it out once, however often it arrives. Respond when the gateway has stored it; report \
+             the outcome later.",
         )
         .describe(
-            "Without an answer, or after 429, 503 and any status that is not listed, it is sent again with growing waits until \
-             its deadline. Redirects are not followed.",
+            "Without a response, or after 429, 503 or an unlisted status, Muster retries with growing waits until the \
+             command's deadline. It does not follow redirects.",
         )
         .json_body::<GatewayCommand<'_>>(Required::True, "The command.")
         .register_schema::<AcceptedSchema>()
@@ -31,15 +32,19 @@ pub(super) fn command_webhook() -> OperationDoc {
         .signature_headers()
         .response(
             200,
-            plain("Of `list_sessions`: a page of the sessions.")
+            plain("For `list_sessions`: a page of the sessions.")
                 .content(JSON, content(Ref::from_schema_name("GatewaySessions"))),
         )
-        .response(202, plain("It is taken over.").content(JSON, content(Ref::from_schema_name("GatewayAccepted"))));
+        .response(
+            202,
+            plain("The gateway has stored the command.")
+                .content(JSON, content(Ref::from_schema_name("GatewayAccepted"))),
+        );
     let operation =
         [400, 403, 404, 409, 422].into_iter().fold(operation, |operation, it| operation.response(it, refused()));
     operation
-        .response(401, plain("Its signature is not taken; it is signed anew and sent again."))
-        .response(410, plain("Its deadline is over."))
-        .response(429, plain("Not now; `Retry-After` is heeded."))
-        .response(503, plain("Not now; `Retry-After` is heeded."))
+        .response(401, plain("The signature is not accepted; Muster signs the command again and retries."))
+        .response(410, plain("The command's deadline has passed."))
+        .response(429, plain("Retry later; Muster respects `Retry-After`."))
+        .response(503, plain("Retry later; Muster respects `Retry-After`."))
 }

@@ -29,13 +29,12 @@ use super::operation_doc::{OperationDoc, Schemas};
 use super::v1::shared_docs::{PROBLEMS, document_v1, shared_problem_response};
 use crate::domain::Channel;
 
-const API_DESCRIPTION: &str = "\
-The register of a company's WhatsApp customer-service accounts. The documented endpoints answer in an envelope, `data`, `code` \
-and `message`, whose `code` is the status of HTTP too; with `http.always_200` that is 200, but for 413, 429 and 503. `data` \
-keeps its type on errors. What is under `/api/v1` is for auditors and operators, and answers errors as problems (RFC 9457).
-
-Account numbers are digits, country code first. Times are RFC 3339 in UTC. Positions and sizes are texts in answers, since \
-they have 64 bits. `x-request-id` is taken over from the caller, 1 to 64 visible ASCII characters, or drawn.";
+const API_DESCRIPTION: &str = "The register of a company's WhatsApp customer-service accounts. The documented \
+    endpoints respond with an envelope of `data`, `code` and `message`. Its `code` is also the HTTP status; with \
+    `http.always_200` the status is 200, except for 413, 429 and 503. `data` has the same type on errors. The \
+    endpoints under `/api/v1` are for auditors and operators; their errors are problems (RFC 9457).\n\nAccount numbers \
+    are digits, calling code first. Times are RFC 3339 in UTC. Positions and sizes are 64-bit numbers, so responses \
+    have them as strings. `x-request-id` is the caller's own (1 to 64 visible ASCII characters), or generated.";
 
 /// Renders the OpenAPI document as JSON.
 pub fn render_openapi() -> String {
@@ -54,11 +53,16 @@ fn build_openapi() -> OpenApi {
         }
     }
     let (mut outgoing, tag) = (Paths::new(), "To receivers");
-    tags.push(TagBuilder::new().name(tag).description(Some("What receivers are sent.")).build());
+    tags.push(TagBuilder::new().name(tag).description(Some("The webhooks that Muster posts to receivers.")).build());
     for channel in Channel::ALL {
         add_operation(&mut outgoing, &mut schemas, tag, webhooks::receiver_webhook(channel));
     }
-    tags.push(TagBuilder::new().name("To gateways").description(Some("What gateways are sent.")).build());
+    tags.push(
+        TagBuilder::new()
+            .name("To gateways")
+            .description(Some("The commands that Muster posts to an operator's own gateway."))
+            .build(),
+    );
     add_operation(&mut outgoing, &mut schemas, "To gateways", bridge::command_webhook());
     let license = License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let info = InfoBuilder::new()
@@ -106,18 +110,26 @@ fn build_components(schemas: Schemas) -> ComponentsBuilder {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("muster_1_…")
-        .description(Some("An API key. While none was ever given everybody on the machine may do everything."))
+        .description(Some(
+            "An API key. Until the first key is created, every program on this machine may do everything.",
+        ))
         .build();
     let components = ComponentsBuilder::new()
         .schemas_from_iter(closed)
         .security_scheme("apiKey", SecurityScheme::Http(bearer))
-        .security_scheme("apiKeyHeader", header("X-API-Key", "The same, in a header of its own."))
-        .security_scheme("tenantId", header("tenant_id", "The tenant's id, with its token."))
+        .security_scheme("apiKeyHeader", header("X-API-Key", "The API key in a header of its own."))
+        .security_scheme("tenantId", header("tenant_id", "The tenant's id, sent with its token."))
         .security_scheme("tenantTimestamp", header("timestamp", "Unix time in milliseconds, at most 5 min from now."))
         .security_scheme("tenantToken", header("token", "Lower-case hex MD5 of `tenant_id`, `timestamp` and secret."))
-        .security_scheme("standardWebhooks", header("webhook-signature", "Standard Webhooks, once a secret is set."))
-        .security_scheme("gatewaySecret", header("webhook-signature", "Standard Webhooks, by `gateway.bridge.secret`."))
-        .security_scheme("appSecret", header("access_token", "The API family's way, once an app secret is set."));
+        .security_scheme(
+            "standardWebhooks",
+            header("webhook-signature", "Standard Webhooks signature, if a signing secret is set."),
+        )
+        .security_scheme(
+            "gatewaySecret",
+            header("webhook-signature", "Standard Webhooks signature with `gateway.bridge.secret`."),
+        )
+        .security_scheme("appSecret", header("access_token", "Signature of the API family, if an app secret is set."));
     PROBLEMS.into_iter().fold(components, |components, (status, name, words)| {
         components.response(name, shared_problem_response(status, words).build())
     })

@@ -48,7 +48,7 @@ fn swagger_file(name: &str, config: Arc<Config<'static>>) -> Response {
         Ok(Some(found)) => file_response(&found.content_type, Bytes::from(found.bytes.into_owned())),
         Ok(None) => empty_response(StatusCode::NOT_FOUND),
         Err(error) => {
-            tracing::error!(error, "a page of the documentation cannot be made");
+            tracing::error!(error, "a documentation page cannot be rendered");
             empty_response(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }

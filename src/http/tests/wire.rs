@@ -125,7 +125,7 @@ fn accounts_go_through_the_api() {
         &refused(
             "",
             404,
-            "861821726299 has no registration waiting for a \
+            "861821726299 has no registration that waits for a \
         code; submit the phone number first",
         ),
     );
@@ -226,12 +226,12 @@ fn requests_have_a_deadline() {
         answer
     };
     let documented = half("/group-dispatch-api/register/submitPhone");
-    let words = "there was no answer within 20ms; what was asked may have been done, in part or whole, or be done yet: ask \
-                 queryWhatsAppStatus before sending it again";
+    let words = "no response within 20ms; the request may still complete, in full or in part: check queryWhatsAppStatus \
+        before you retry";
     assert_eq!(documented.text(), format!(r#"{{"data":0,"code":503,"message":"{words}"}}"#));
     let ours = half("/api/v1/keys");
     assert_eq!(ours.header("content-type"), Some("application/problem+json"));
-    assert!(ours.text().contains("may have been done, or be done yet"), "{}", ours.text());
+    assert!(ours.text().contains("the request may still complete"), "{}", ours.text());
 }
 
 /// An order without capacity is not started, so nothing is recorded.
@@ -246,7 +246,7 @@ fn orders_without_capacity_are_not_recorded() {
     let under_way = served.accounts.reserve(vec![recycle; COMMANDS_IN_FLIGHT]).unwrap();
     let refused = order();
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text());
-    assert!(refused.text().contains("65536 commands are under way"), "{}", refused.text());
+    assert!(refused.text().contains("65536 commands are in progress"), "{}", refused.text());
     assert_eq!(served.fixture.journal.head(), 0);
     drop(under_way);
     assert_eq!((order().status, served.fixture.journal.head()), (200, 1));

@@ -28,23 +28,30 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         path: "/api/v1/accounts",
         operation: operation::LIST_ACCOUNTS,
         tag: Tag::Accounts,
-        summary: "A page of accounts",
+        summary: "List accounts",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| list_accounts(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("The oldest import first.")
+                .describe("In the order of their first import.")
                 .query_parameter("status", code_up_to(2), "1 normal, 2 banned.")
-                .query_parameter("onlineStatus", code_up_to(4), "1 online-coming, 2 online, 3 offline-coming, 4 offline.")
-                .query_parameter("prefix", prefix(), "The first digits of the accounts' numbers.")
-                .query_parameter("cursor", number(0), "The `next` of the page before.")
-                .query_parameter("limit", page_limit(), "Accounts on the page.")
-                .describe("With `Accept: application/x-ndjson` or `text/csv` all of them, one account a line, as far as `limit` says.")
+                .query_parameter(
+                    "onlineStatus",
+                    code_up_to(4),
+                    "1 online-coming, 2 online, 3 offline-coming, 4 offline.",
+                )
+                .query_parameter("prefix", prefix(), "Only account numbers that begin with these digits.")
+                .query_parameter("cursor", number(0), "The `next` of the previous page.")
+                .query_parameter("limit", page_limit(), "The maximum number of accounts.")
+                .describe(
+                    "With `Accept: application/x-ndjson` or `text/csv` the response has all accounts, one a \
+                    line, up to `limit`.",
+                )
                 .register_schema::<AccountPage>()
                 .register_schema::<AccountRow>()
                 .response(
                     200,
-                    response_with_id("The page; or lines, each an account; or CSV with a header.")
+                    response_with_id("The page; or one account a line; or CSV with a header.")
                         .content("application/json", content(Ref::from_schema_name("AccountPage")))
                         .content(NDJSON, content(Ref::from_schema_name("AccountRow")))
                         .content("text/csv; charset=utf-8", content(text())),
@@ -76,15 +83,15 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         path: "/api/v1/accounts/{account}",
         operation: operation::SHOW_ACCOUNT,
         tag: Tag::Accounts,
-        summary: "How an account stands, or stood",
+        summary: "Show an account's state, now or in the past",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| show_account(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("With the events that made it so. Secrets are shown as fingerprints only.")
-                .query_parameter("at", time(), "As it was then; does not go with `version`.")
-                .query_parameter("version", number(1), "As it was after so many events.")
-                .json_response::<AccountStateView<'_>>(200, "The state.")
+                .describe("With the events that led to it. Secrets appear as fingerprints only.")
+                .query_parameter("at", time(), "The state at this time. It excludes `version`.")
+                .query_parameter("version", number(1), "The state after this number of events.")
+                .json_response::<AccountStateView<'_>>(200, "The account's state.")
                 .problem(404, UNKNOWN_ACCOUNT)
         },
     },
@@ -93,23 +100,26 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         path: "/api/v1/accounts/{account}/events",
         operation: operation::SHOW_HISTORY,
         tag: Tag::Accounts,
-        summary: "What happened to an account",
+        summary: "List an account's events",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| show_history(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("A page; or with `Accept: application/x-ndjson` all of it, one event a line, as far as `limit` says.")
+                .describe(
+                    "The response is a page. With `Accept: application/x-ndjson` it has all events, one a line, \
+                    up to `limit`.",
+                )
                 .query_parameter(
                     "order",
                     one_of(["asc", "desc"]),
-                    "`asc`, which holds if it is left out: the first event first; `desc`: the last.",
+                    "`asc` (the default): oldest first; `desc`: newest first.",
                 )
                 .event_filters()
-                .query_parameter("cursor", number(0), "The `next` of the page before: a version.")
-                .query_parameter("limit", page_limit(), "Events on the page; any number of lines.")
+                .query_parameter("cursor", number(0), "The `next` of the previous page, which is a version.")
+                .query_parameter("limit", page_limit(), "The maximum number of events; a stream of lines may have any.")
                 .register_schema::<EventPage>()
                 .register_schema::<CloudEvent<'_>>()
-                .response(200, event_responses("The page; or lines, each an event."))
+                .response(200, event_responses("The page; or one event a line."))
                 .problem(404, UNKNOWN_ACCOUNT)
         },
     },
@@ -118,13 +128,13 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         path: "/api/v1/accounts/{account}/diff",
         operation: operation::DIFF_ACCOUNT,
         tag: Tag::Accounts,
-        summary: "What changed in an account between two versions",
+        summary: "Compare two versions of an account",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| diff_account(api, request).boxed()),
         document: |operation| {
             operation
-                .required_query_parameter("from", number(1), "The one version.")
-                .required_query_parameter("to", number(1), "The other.")
+                .required_query_parameter("from", number(1), "The first version.")
+                .required_query_parameter("to", number(1), "The second version.")
                 .json_response::<AccountDiff>(200, "The fields that changed.")
                 .problem(404, UNKNOWN_ACCOUNT)
         },
@@ -134,18 +144,19 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         path: "/api/v1/accounts/{account}/secrets",
         operation: operation::ERASE_SECRETS,
         tag: Tag::Accounts,
-        summary: "Destroy an account's secrets",
+        summary: "Erase an account's secrets",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| erase_secrets(api, request).boxed()),
         document: |operation| {
             operation
                 .describe(
-                    "Its data key is destroyed: what was sealed with it opens for nobody. A registration that waits fails, \
-                     the account goes offline, and batchOnline is refused until batchInsert brings new content.",
+                    "Destroys the account's data key, so that its secrets cannot be read any more. A registration that \
+                     waits for its code fails, and the account goes offline. batchOnline is rejected until batchInsert \
+                     imports new content.",
                 )
-                .json_body::<EraseSecretsRequest>(Required::True, "Why. It stands in the history for ever.")
-                .json_response::<EraseSecretsResponse>(200, "They are erased.")
-                .problem(409, "It cannot be done as the account stands, or no service runs.")
+                .json_body::<EraseSecretsRequest>(Required::True, "The reason. It is recorded for good.")
+                .json_response::<EraseSecretsResponse>(200, "The secrets are erased.")
+                .problem(409, "The account's state does not allow it, or no service is running.")
                 .problem(404, UNKNOWN_ACCOUNT)
         },
     },
@@ -181,11 +192,11 @@ async fn order_accounts(api: ApiState, request: V1Request, order: AccountOrder) 
 fn document_order(operation: OperationDoc) -> OperationDoc {
     operation
         .describe(
-            "The reason stands in the history for ever, before anything is done; the events of the accounts have the same \
+            "The reason is recorded for good before anything else is done. The events of the accounts have the same \
              request id.",
         )
-        .json_body::<AccountOrderRequest>(Required::True, "Which accounts, and why.")
-        .json_response::<AccountOrderResponse>(200, "What became of each account.")
+        .json_body::<AccountOrderRequest>(Required::True, "The account numbers and the reason.")
+        .json_response::<AccountOrderResponse>(200, "The result for each account.")
         .problem(409, NO_SERVICE)
 }
 

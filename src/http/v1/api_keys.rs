@@ -14,7 +14,7 @@ use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::v1_request::V1Request;
 use crate::limits::WEBHOOK_REQUEST_BYTES;
 
-const BODY_EXAMPLE: &str = r#"{"name":"dispatch","role":"caller","accounts":["8618"],"expires":"2027-01-01"}; the last two may be left out; or add "tenant":"500975", and "secret":"…" if it has one"#;
+const BODY_EXAMPLE: &str = r#"{"name":"dispatch","role":"caller","accounts":["8618"],"expires":"2027-01-01"}; the last two are optional; for a tenant add "tenant":"500975", and "secret":"…" if it has one"#;
 
 pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
     Endpoint {
@@ -22,13 +22,13 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         path: "/api/v1/keys",
         operation: operation::LIST_API_KEYS,
         tag: Tag::ApiKeys,
-        summary: "The API keys",
+        summary: "List the API keys",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| list_keys(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("Revoked ones too. What proves a key is shown once, where it is made.")
-                .json_response::<ApiKeyList>(200, "The keys.")
+                .describe("The list includes revoked keys. A key's text is shown only when the key is created.")
+                .json_response::<ApiKeyList>(200, "The API keys.")
         },
     },
     Endpoint {
@@ -36,17 +36,18 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         path: "/api/v1/keys",
         operation: operation::CREATE_API_KEY,
         tag: Tag::ApiKeys,
-        summary: "Give an API key",
+        summary: "Create an API key",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| create_key(api, request).boxed()),
         document: |operation| {
             operation
                 .describe(
-                    "The first must be an admin's, bound to no accounts and without end; from then on every request needs one.",
+                    "The first key must have the role admin, all accounts and no expiry. From then on every request \
+                     needs a key.",
                 )
-                .json_body::<CreateApiKeyRequest>(Required::True, "What it is to be for.")
-                .json_response::<CreatedKey>(200, "The key. It is shown this once.")
-                .problem(409, "There are too many keys, or the tenant has one already.")
+                .json_body::<CreateApiKeyRequest>(Required::True, "The properties of the new key.")
+                .json_response::<CreatedKey>(200, "The key, which is shown only once.")
+                .problem(409, "There are too many keys, or the tenant already has one.")
         },
     },
     Endpoint {
@@ -54,15 +55,15 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         path: "/api/v1/keys/{key}",
         operation: operation::REVOKE_API_KEY,
         tag: Tag::ApiKeys,
-        summary: "Take an API key away",
+        summary: "Revoke an API key",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| revoke_key(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("It holds at once, for good.")
-                .json_response::<RevokeApiKeyResponse>(200, "It is revoked.")
+                .describe("Takes effect at once, and cannot be undone.")
+                .json_response::<RevokeApiKeyResponse>(200, "The key is revoked.")
                 .problem(404, "There is no such key.")
-                .problem(409, "It is revoked already.")
+                .problem(409, "The key is already revoked.")
         },
     },
 ];

@@ -19,8 +19,8 @@ use crate::limits::WEBHOOK_REQUEST_BYTES;
 use crate::webhooks::{CloseSummary, DeliveryState, DeliveryView, RedeliverySummary};
 
 const NO_SUCH_DEAD_LETTER: &str = "There is no such webhook, or no such dead letter.";
-const UNKNOWN_DELIVERY: &str = "There is no such webhook, or it tells nothing of the event at this position.";
-const SENT_AGAIN: &str = "Deliveries are sent again under the same ids, at most `webhooks.redeliver_per_second`.";
+const UNKNOWN_DELIVERY: &str = "There is no such webhook, or it does not notify about the event at this position.";
+const SENT_AGAIN: &str = "Deliveries keep their webhook ids. At most `webhooks.redeliver_per_second` are sent.";
 const REDELIVERY_EXAMPLE: &str = r#"{"account":"…","state":"dead","since":"2026-11-25","until":"…","from":"1","to":"9","dryRun":true}, or some of these"#;
 
 pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
@@ -29,16 +29,16 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         path: "/api/v1/webhooks/{channel}/close",
         operation: operation::CLOSE_WEBHOOK,
         tag: Tag::Webhooks,
-        summary: "Drop everything that waits in a webhook without a receiver",
+        summary: "Drop the pending deliveries of a webhook without a receiver",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| close_webhook(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("A receiver that is set later is told what happens from then on. Count first, with `dryRun`.")
-                .json_body::<CloseRequest>(Required::True, "Why; or a dry run.")
+                .describe("A receiver that is set later gets the events from then on. Count first, with `dryRun`.")
+                .json_body::<CloseRequest>(Required::True, "The reason; or a dry run.")
                 .json_response::<CloseSummary>(200, "What was dropped, or would be.")
                 .problem(404, NO_SUCH_WEBHOOK)
-                .problem(409, "The webhook has a receiver, or no service runs.")
+                .problem(409, "The webhook has a receiver, or no service is running.")
         },
     },
     Endpoint {
@@ -46,14 +46,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         path: "/api/v1/webhooks/{channel}/redeliver",
         operation: operation::REDELIVER,
         tag: Tag::Webhooks,
-        summary: "Send deliveries of some time again",
+        summary: "Redeliver deliveries",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| redeliver(api, request).boxed()),
         document: |operation| {
             operation
                 .describe(SENT_AGAIN)
-                .json_body::<RedeliverRequest>(Required::True, "Which.")
-                .json_response::<RedeliverySummary>(200, "How many, or how many it would be.")
+                .json_body::<RedeliverRequest>(Required::True, "Which deliveries.")
+                .json_response::<RedeliverySummary>(200, "The number of deliveries, or what it would be.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, CONFLICT)
         },
@@ -63,18 +63,22 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         path: "/api/v1/webhooks/{channel}/deliveries",
         operation: operation::LIST_DELIVERIES,
         tag: Tag::Webhooks,
-        summary: "A page of deliveries",
+        summary: "List deliveries",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| list_deliveries(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("The latest first, each with every attempt that is remembered.")
-                .query_parameter("account", account_digits(), "Of this account only.")
-                .query_parameter("state", one_of(DeliveryState::ALL.map(DeliveryState::name)), "That stand so.")
-                .query_parameter("since", time(), "Of events from this time on.")
-                .query_parameter("until", time(), "Of events before this time.")
-                .query_parameter("cursor", number(0), "The `next` of the page before.")
-                .query_parameter("limit", page_limit(), "Deliveries on the page.")
+                .describe("Latest first, each with its stored attempts.")
+                .query_parameter("account", account_digits(), "Only deliveries of this account.")
+                .query_parameter(
+                    "state",
+                    one_of(DeliveryState::ALL.map(DeliveryState::name)),
+                    "Only deliveries in this state.",
+                )
+                .query_parameter("since", time(), "Only deliveries of events from this time on.")
+                .query_parameter("until", time(), "Only deliveries of events before this time.")
+                .query_parameter("cursor", number(0), "The `next` of the previous page.")
+                .query_parameter("limit", page_limit(), "The maximum number of deliveries.")
                 .json_response::<DeliveryPage>(200, "The page.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, NO_SERVICE)
@@ -85,7 +89,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         path: "/api/v1/webhooks/{channel}/deliveries/{position}",
         operation: operation::SHOW_DELIVERY,
         tag: Tag::Webhooks,
-        summary: "One delivery, with every attempt",
+        summary: "Show a delivery with its attempts",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| show_delivery(api, request).boxed()),
         document: |operation| {
@@ -100,15 +104,15 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         path: "/api/v1/webhooks/{channel}/deliveries/{position}/resend",
         operation: operation::RESEND_DELIVERY,
         tag: Tag::Webhooks,
-        summary: "Send one delivery again",
+        summary: "Redeliver a delivery",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| resend_delivery(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("What waits for a retry, or blocks its account, is sent at once.")
-                .json_response::<RedeliverySummary>(200, "It is on its way.")
+                .describe("A delivery that waits for a retry, or blocks its account, is sent at once.")
+                .json_response::<RedeliverySummary>(200, "The delivery is being sent.")
                 .problem(404, UNKNOWN_DELIVERY)
-                .problem(409, "It is on its way for the first time, or the webhook has no receiver.")
+                .problem(409, "The delivery is in its first attempts, or the webhook has no receiver.")
         },
     },
     Endpoint {
@@ -116,13 +120,13 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         path: "/api/v1/webhooks/{channel}/dead-letters",
         operation: operation::LIST_DEAD_LETTERS,
         tag: Tag::Webhooks,
-        summary: "A page of deliveries that no attempt was left for",
+        summary: "List dead letters",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| list_dead_letters(api, request).boxed()),
         document: |operation| {
             operation
-                .query_parameter("cursor", number(0), "The `next` of the page before.")
-                .query_parameter("limit", page_limit(), "Dead letters on the page.")
+                .query_parameter("cursor", number(0), "The `next` of the previous page.")
+                .query_parameter("limit", page_limit(), "The maximum number of dead letters.")
                 .json_response::<DeadLetterPage>(200, "The page.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, NO_SERVICE)
@@ -133,14 +137,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         path: "/api/v1/webhooks/{channel}/dead-letters/replay",
         operation: operation::REPLAY_DEAD_LETTERS,
         tag: Tag::Webhooks,
-        summary: "Send dead letters again",
+        summary: "Replay dead letters",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| replay_dead_letters(api, request).boxed()),
         document: |operation| {
             operation
                 .describe(SENT_AGAIN)
-                .json_body::<DeadLetterRequest>(Required::True, "Which, without a `reason`.")
-                .json_response::<RedeliverySummary>(200, "How many.")
+                .json_body::<DeadLetterRequest>(Required::True, "Which dead letters, without a `reason`.")
+                .json_response::<RedeliverySummary>(200, "The number of dead letters.")
                 .problem(404, NO_SUCH_DEAD_LETTER)
                 .problem(409, CONFLICT)
         },
@@ -150,14 +154,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         path: "/api/v1/webhooks/{channel}/dead-letters/drop",
         operation: operation::DROP_DEAD_LETTERS,
         tag: Tag::Webhooks,
-        summary: "Give dead letters up",
+        summary: "Drop dead letters",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| drop_dead_letters(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("What waits behind them goes on.")
-                .json_body::<DeadLetterRequest>(Required::True, "Which, and the `reason`.")
-                .json_response::<RedeliverySummary>(200, "How many.")
+                .describe("Deliveries behind them continue.")
+                .json_body::<DeadLetterRequest>(Required::True, "Which dead letters, and the `reason`.")
+                .json_response::<RedeliverySummary>(200, "The number of dead letters.")
                 .problem(404, NO_SUCH_DEAD_LETTER)
                 .problem(409, CONFLICT)
         },
@@ -166,7 +170,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
 
 async fn close_webhook(api: ApiState, request: V1Request) -> Result<Response, Problem> {
     let channel = parse_target(&api, &request)?;
-    let wanted = parse_body(&request.body, r#"{"reason":"why","dryRun":true}, or one of these"#)?;
+    let wanted = parse_body(&request.body, r#"{"reason":"why","dryRun":true}, or one of the two"#)?;
     Ok(json_response(&webhooks::close_webhook(&api, &request.call, channel, wanted).await?))
 }
 

@@ -28,33 +28,38 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         path: "/api/v1/events",
         operation: operation::LIST_EVENTS,
         tag: Tag::Journal,
-        summary: "What happened, to all",
+        summary: "List the events of all accounts",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| list_events(api, request).boxed()),
         document: |operation| {
             operation
                 .describe(
-                    "A page. With `Accept: application/x-ndjson` all of it up to now, one event a line. With `Accept: \
-                     text/event-stream` what happens from now on, as it happens, or from behind `after` or `Last-Event-ID` on: the \
-                     data of each event is a CloudEvent, its id the position.",
+                    "The response is a page. With `Accept: application/x-ndjson` it has all events until now, one a \
+                     line. With `Accept: text/event-stream` it is the live tail: new events as they happen, or those \
+                     after `after` or `Last-Event-ID`. Each message's data is a CloudEvent, and its id is the \
+                     position.",
                 )
                 .describe(&format!(
-                    "A comment is sent every {} s while nothing happens. A page looks at a bounded part of the journal, so it may \
-                     be empty, and have a `next`.",
+                    "In the live tail, a comment is sent every {} s without events. A page covers a limited part of the \
+                     journal, so it may be empty and still have a `next`.",
                     LIVE_TAIL_HEARTBEAT.as_secs()
                 ))
-                .query_parameter("order", one_of(["asc", "desc"]), "`asc`, which holds if it is left out; `desc`: the last event first.")
-                .query_parameter("after", number(0), "The position behind which to begin, with `asc`: the `next` of the page before.")
-                .query_parameter("before", number(0), "The position before which to begin, with `desc`: the `next` of the page before.")
-                .query_parameter("account", account_digits(), "Of this account only.")
-                .query_parameter("limit", page_limit(), "Events on the page; any number of lines.")
-                .optional_header("Last-Event-ID", text().pattern(Some("^[0-9]+$")), "The id of the last event that was seen in the stream.")
+                .query_parameter("order", one_of(["asc", "desc"]), "`asc` (the default): oldest first; `desc`: newest \
+                    first.")
+                .query_parameter("after", number(0), "With `asc`: start after this position, the `next` of the \
+                    previous page.")
+                .query_parameter("before", number(0), "With `desc`: start before this position, the `next` of the \
+                    previous page.")
+                .query_parameter("account", account_digits(), "Only events of this account.")
+                .query_parameter("limit", page_limit(), "The maximum number of events; a stream of lines may have any.")
+                .optional_header("Last-Event-ID", text().pattern(Some("^[0-9]+$")), "The id of the last event that the \
+                    client received.")
                 .event_filters()
                 .register_schema::<EventPage>()
                 .register_schema::<CloudEvent<'_>>()
                 .response(
                     200,
-                    event_responses("The page; or lines, each an event; or the stream.")
+                    event_responses("The page; or one event a line; or the live tail.")
                         .content("text/event-stream", content(text())),
                 )
         },
@@ -64,14 +69,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         path: "/api/v1/acts",
         operation: operation::LIST_ACTS,
         tag: Tag::Journal,
-        summary: "What was done to the service itself",
+        summary: "List administrative events",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| list_acts(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("Administrative acts, the newest first.")
-                .query_parameter("cursor", number(1), "The `next` of the page before.")
-                .query_parameter("limit", page_limit(), "Acts on the page.")
+                .describe("Newest first.")
+                .query_parameter("cursor", number(1), "The `next` of the previous page.")
+                .query_parameter("limit", page_limit(), "The maximum number of events.")
                 .register_schema::<CloudEvent<'_>>()
                 .json_response::<AuditLogPage>(200, "The page.")
         },
@@ -81,17 +86,18 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         path: "/api/v1/export",
         operation: operation::EXPORT_EVENTS,
         tag: Tag::Journal,
-        summary: "Events in a file that can be checked",
+        summary: "Export events to a verifiable file",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| export_events(api, request).boxed()),
         document: |operation| {
             operation
                 .describe(
-                    "CloudEvents, one a line, and a last line by which the file is checked without the service; or CSV, which proves \
-                     nothing and in which a formula gets an apostrophe in front. If it cannot be read to its end the connection breaks off.",
+                    "CloudEvents, one a line, with a signed manifest as the last line: the file can be verified \
+                     without the service. Or CSV, which cannot be verified; formulas in it get an apostrophe in front. \
+                     If the export fails, the connection closes before its end.",
                 )
-                .query_parameter("format", one_of(["cloudevents", "csv"]), "`cloudevents` holds if it is left out.")
-                .query_parameter("account", account_digits(), "Of this account only.")
+                .query_parameter("format", one_of(["cloudevents", "csv"]), "The format; `cloudevents` is the default.")
+                .query_parameter("account", account_digits(), "Only events of this account.")
                 .event_filters()
                 .register_schema::<CloudEvent<'_>>()
                 .register_schema::<ExportManifest>()
@@ -123,7 +129,7 @@ async fn list_events(api: ApiState, request: V1Request) -> Result<Response, Prob
             Ok(event_stream_response(events::follow_events(&api, call, after, filter)?))
         }
         (ResponseFormat::EventStream, ReadStart::Before(_)) => {
-            Err(Problem::invalid_parameter("order", "must be asc for what is yet to happen"))
+            Err(Problem::invalid_parameter("order", "must be asc for a live tail"))
         }
     }
 }
@@ -133,10 +139,10 @@ fn read_start(parameters: &Parameters<'_>) -> Result<ReadStart, Problem> {
         (HistoryOrder::Ascending, after, None) => Ok(ReadStart::After(after.unwrap_or(0))),
         (HistoryOrder::Descending, None, before) => Ok(ReadStart::Before(before.unwrap_or(u64::MAX))),
         (HistoryOrder::Ascending, _, Some(_)) => {
-            Err(Problem::invalid_parameter("before", "goes with order=desc; in ascending order it is after"))
+            Err(Problem::invalid_parameter("before", "needs order=desc; in ascending order use after"))
         }
         (HistoryOrder::Descending, Some(_), _) => {
-            Err(Problem::invalid_parameter("after", "goes with order=asc; in descending order it is before"))
+            Err(Problem::invalid_parameter("after", "needs order=asc; in descending order use before"))
         }
     }
 }
@@ -160,7 +166,7 @@ async fn export_events(api: ApiState, request: V1Request) -> Result<Response, Pr
 fn export_response() -> ResponseBuilder {
     let line =
         OneOfBuilder::new().item(Ref::from_schema_name("CloudEvent")).item(Ref::from_schema_name("ExportManifest"));
-    response_with_id("Lines, each an event, but for the last one; or CSV with a header.")
+    response_with_id("One event a line, then the manifest; or CSV with a header.")
         .content(NDJSON, content(line))
         .content("text/csv; charset=utf-8", content(text()))
 }

@@ -20,13 +20,13 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         path: "/api/v1/gateways",
         operation: operation::LIST_GATEWAYS,
         tag: Tag::Gateways,
-        summary: "How the ways to WhatsApp are",
+        summary: "List the gateways",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| list_gateways(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("Whether each is there, its accounts, its calls, the last comparison of its sessions, what went wrong last.")
-                .json_response::<GatewayList>(200, "All of them.")
+                .describe("Each gateway with its health, accounts, calls, last reconciliation and last errors.")
+                .json_response::<GatewayList>(200, "The gateways.")
                 .problem(409, NO_SERVICE)
         },
     },
@@ -35,19 +35,22 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         path: "/api/v1/gateways/{name}/reconcile",
         operation: operation::RECONCILE_GATEWAY,
         tag: Tag::Gateways,
-        summary: "Compare a gateway's sessions with what is shown",
+        summary: "Reconcile a gateway",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| reconcile_gateway(api, request).boxed()),
         document: |operation| {
             operation
                 .describe(
-                    "At once, as is done at the start, from time to time, and when it is back. The reason stands in the history for \
-                     ever, before anything is done.",
+                    "Compares the gateway's sessions with the account list now, as at the start, at intervals, and \
+                     when the gateway is back. The reason is recorded for good first.",
                 )
-                .json_body::<ReconcileRequest>(Required::True, "Why.")
-                .json_response::<ReconcileResponse>(202, "It has begun; what comes of it is shown with the gateways.")
+                .json_body::<ReconcileRequest>(Required::True, "The reason.")
+                .json_response::<ReconcileResponse>(
+                    202,
+                    "The reconciliation has started; the list of gateways shows its result.",
+                )
                 .problem(404, "There is no such gateway.")
-                .problem(409, "It is not set up, or no service runs.")
+                .problem(409, "The gateway is not set up, or no service is running.")
         },
     },
 ];

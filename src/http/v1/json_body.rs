@@ -19,7 +19,7 @@ pub(super) fn parse_body<T: DeserializeOwned>(body: &[u8], shape: &str) -> Resul
         let field = path.split(['.', '[']).next().unwrap_or_default();
         let place = if shape.contains(&format!("\"{field}\"")) { path } else { "the body".to_owned() };
         let (line, column) = (inner.line(), inner.column());
-        let detail = format!("{place} is not as it must be (line {line}, column {column}); send {shape}");
+        let detail = format!("{place} is malformed (line {line}, column {column}); send {shape}");
         Problem::malformed(detail)
     })?;
     reader.end().map_err(|_| wrong())?;

@@ -23,12 +23,15 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         path: "/api/v1/log/checkpoint",
         operation: operation::SHOW_CHECKPOINT,
         tag: Tag::Journal,
-        summary: "A signed note of the log's size and root",
+        summary: "Read the log's signed checkpoint",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| show_checkpoint(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("A C2SP checkpoint: what was seen earlier must fit every later one.")
+                .describe(
+                    "A C2SP checkpoint: the signed size and root of the log. Earlier checkpoints must be \
+                    consistent with it.",
+                )
                 .response(200, plain_response("The checkpoint."))
         },
     },
@@ -37,7 +40,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         path: "/api/v1/log/public-key",
         operation: operation::SHOW_PUBLIC_KEY,
         tag: Tag::Journal,
-        summary: "Who signs the log",
+        summary: "Read the log's public key",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| show_public_key(api, request).boxed()),
         document: |operation| operation.response(200, plain_response("The public key, as `name+id+key`.")),
@@ -47,16 +50,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         path: "/api/v1/log/proof/inclusion",
         operation: operation::PROVE_INCLUSION,
         tag: Tag::Journal,
-        summary: "The proof that an event is in the log",
+        summary: "Prove that an event is in the log",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| prove_inclusion(api, request).boxed()),
         document: |operation| {
             operation
-                .describe(
-                    "RFC 6962: the record's hash leads over those of the proof to the root that the checkpoint signs.",
-                )
+                .describe("RFC 6962: the record's hash and the proof's hashes give the root that the checkpoint signs.")
                 .required_query_parameter("seq", number(1), "The event's position.")
-                .query_parameter("size", number(0), "The log's size; the present one holds if it is left out.")
+                .query_parameter("size", number(0), "The size of the log; the current size by default.")
                 .json_response::<InclusionProof>(200, "The proof.")
                 .problem(404, NOT_IN_LOG)
         },
@@ -66,13 +67,13 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         path: "/api/v1/log/proof/consistency",
         operation: operation::PROVE_CONSISTENCY,
         tag: Tag::Journal,
-        summary: "The proof that the log has only grown",
+        summary: "Prove that the log only grew",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| prove_consistency(api, request).boxed()),
         document: |operation| {
             operation
-                .required_query_parameter("from", number(0), "The one size.")
-                .query_parameter("to", number(0), "The later one; the present one holds if it is left out.")
+                .required_query_parameter("from", number(0), "The smaller size.")
+                .query_parameter("to", number(0), "The larger size; the current size by default.")
                 .json_response::<ConsistencyProof>(200, "The proof.")
                 .problem(404, NOT_IN_LOG)
         },
@@ -82,13 +83,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         path: "/api/v1/log/proof/account/{account}",
         operation: operation::PROVE_ACCOUNT,
         tag: Tag::Journal,
-        summary: "An account's history with its proof",
+        summary: "Export an account's history with its proof",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| prove_account(api, request).boxed()),
         document: |operation| {
             operation
                 .describe(
-                    "All its events as they are stored, each proved to be in the log, and where the history ends, signed.",
+                    "All events as they are stored, each with the proof that it is in the log, and the signed end of \
+                     the history.",
                 )
                 .json_response::<Bundle>(200, "The bundle.")
                 .problem(404, UNKNOWN_ACCOUNT)

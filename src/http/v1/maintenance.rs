@@ -23,11 +23,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         path: "/api/v1/projections",
         operation: operation::SHOW_PROJECTIONS,
         tag: Tag::Upkeep,
-        summary: "How far the account list is",
+        summary: "Show the projections",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| show_projections(api, request).boxed()),
         document: |operation| {
-            operation.json_response::<ProjectionsResponse>(200, "The journal's end, and how far behind it the list is.")
+            operation.json_response::<ProjectionsResponse>(
+                200,
+                "The head of the journal, and how far the account list is behind it.",
+            )
         },
     },
     Endpoint {
@@ -35,15 +38,15 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         path: "/api/v1/projections/{name}/rebuild",
         operation: operation::REBUILD_PROJECTION,
         tag: Tag::Upkeep,
-        summary: "Make the account list anew",
+        summary: "Rebuild the account list",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| rebuild_projection(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("The old one is served meanwhile.")
-                .json_response::<RebuildResponse>(202, "It has begun.")
+                .describe("The old list is served until the rebuild is complete.")
+                .json_response::<RebuildResponse>(202, "The rebuild has started.")
                 .problem(404, "There is no such projection.")
-                .problem(409, "It is being rebuilt already.")
+                .problem(409, "A rebuild is already running.")
         },
     },
     Endpoint {
@@ -51,13 +54,16 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         path: "/api/v1/verify",
         operation: operation::VERIFY,
         tag: Tag::Upkeep,
-        summary: "Check that nothing was altered or left out",
+        summary: "Verify the journal",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| verify_journal(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("Every record, chain and root, every history by the rules, and the last checkpoint. It takes as long as it takes.")
-                .json_response::<VerificationReport>(200, "Everything is whole.")
+                .describe(
+                    "Checks every record, chain and root, every history against the rules, and the last \
+                    checkpoint. A long journal takes long.",
+                )
+                .json_response::<VerificationReport>(200, "The journal is complete and unchanged.")
                 .problem(409, BUSY_READING)
         },
     },
@@ -66,17 +72,18 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         path: "/api/v1/replay",
         operation: operation::REPLAY,
         tag: Tag::Upkeep,
-        summary: "Fold everything anew",
+        summary: "Replay the journal",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| replay_journal(api, request).boxed()),
         document: |operation| {
             operation
                 .describe(
-                    "It is held against what is served, if nothing is left out. No gateway and no receiver is asked or told.",
+                    "Folds all events again, and compares the result with the served state if the replay goes to the \
+                     end. It contacts no gateway and no receiver.",
                 )
-                .query_parameter("until", text(), "A position or a time up to which to fold; to the end if it is left out.")
-                .query_parameter("account", account_digits(), "The account whose state is to be shown.")
-                .json_response::<ReplayReport>(200, "What was found.")
+                .query_parameter("until", text(), "The last position or time to fold; the end by default.")
+                .query_parameter("account", account_digits(), "Show the state of this account.")
+                .json_response::<ReplayReport>(200, "The result of the replay.")
                 .problem(409, BUSY_READING)
                 .problem(404, UNKNOWN_ACCOUNT)
         },
@@ -86,14 +93,20 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         path: "/api/v1/backup",
         operation: operation::BACKUP,
         tag: Tag::Upkeep,
-        summary: "Everything in a file",
+        summary: "Back up the store",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| create_backup(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("All but the master key. `muster restore` makes a data directory of it. If it cannot be read to its end the connection breaks off.")
-                .response(200, response_with_id("The file.").content("application/octet-stream", content(ObjectBuilder::new())))
-                .problem(409, "A rotation of the master key is under way.")
+                .describe(
+                    "The backup has everything except the master key. `muster restore` makes a data directory \
+                    from it. If the backup fails, the connection closes before its end.",
+                )
+                .response(
+                    200,
+                    response_with_id("The backup.").content("application/octet-stream", content(ObjectBuilder::new())),
+                )
+                .problem(409, "A rotation of the master key is running.")
         },
     },
 ];

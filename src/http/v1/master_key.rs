@@ -22,30 +22,43 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         path: "/api/v1/vault",
         operation: operation::SHOW_MASTER_KEY,
         tag: Tag::Vault,
-        summary: "Where the master key comes from, and how far a rotation is",
+        summary: "Show the master key's source and rotation",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| show_master_key(api, request).boxed()),
-        document: |operation| operation.json_response::<MasterKeyStatus>(200, "How it is.").problem(409, NO_SERVICE),
+        document: |operation| {
+            operation
+                .json_response::<MasterKeyStatus>(200, "The master key's source and rotation.")
+                .problem(409, NO_SERVICE)
+        },
     },
     Endpoint {
         method: Method::POST,
         path: "/api/v1/vault/rotate",
         operation: operation::ROTATE_MASTER_KEY,
         tag: Tag::Vault,
-        summary: "Seal everything anew under another master key",
+        summary: "Rotate the master key",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| rotate_master_key(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("The new key is drawn, or is the one in `newKeyFile`. `abort` undoes a rotation instead. It goes on to its end though nobody reads the answer.")
-                .json_body::<RotateMasterKeyRequest>(Required::False, "Which key; nothing for one that is drawn.")
+                .describe(
+                    "The new key is generated, or read from `newKeyFile`. `abort` reverts a rotation instead. \
+                    The rotation completes even if the client disconnects.",
+                )
+                .json_body::<RotateMasterKeyRequest>(Required::False, "The new key; an empty body generates one.")
                 .register_schema::<RotationLine>()
                 .response(
                     200,
-                    response_with_id("Lines: how far it is; the last says what is to be done with the new key, or what went wrong.")
-                        .content(NDJSON, content(Ref::from_schema_name("RotationLine"))),
+                    response_with_id(
+                        "One line per progress report. The last line says what to do with the new key, or what failed.",
+                    )
+                    .content(NDJSON, content(Ref::from_schema_name("RotationLine"))),
                 )
-                .problem(409, "A rotation is under way or waits for its setting, the file cannot be used, or none can be undone.")
+                .problem(
+                    409,
+                    "A rotation is running or waits for its setting; or the file cannot be used; or there is \
+                    no rotation to revert.",
+                )
         },
     },
 ];
@@ -58,6 +71,6 @@ async fn show_master_key(api: ApiState, request: V1Request) -> Result<Response, 
 async fn rotate_master_key(api: ApiState, request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
     let body = if request.body.trim_ascii().is_empty() { b"{}" } else { &request.body[..] };
-    let rotation = parse_body(body, r#"nothing, {"newKeyFile":"/run/secrets/new.key"}, or {"abort":true}"#)?;
+    let rotation = parse_body(body, r#"an empty body, {"newKeyFile":"/run/secrets/new.key"}, or {"abort":true}"#)?;
     Ok(stream_response(NDJSON, master_key::rotate_master_key(&api, &request.call, rotation).await?))
 }

@@ -17,15 +17,13 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         path: "/api/v1/overview",
         operation: operation::SHOW_OVERVIEW,
         tag: Tag::Upkeep,
-        summary: "How everything is",
+        summary: "Show the state of the service",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| show_overview(api, request).boxed()),
         document: |operation| {
             operation
-                .describe(
-                    "Accounts by state, the journal, its last checkpoint, the webhooks and the master key, in one answer.",
-                )
-                .json_response::<Overview>(200, "How it is.")
+                .describe("Accounts by state, the journal, its last checkpoint, the webhooks and the master key.")
+                .json_response::<Overview>(200, "The state of the service.")
                 .problem(409, NO_SERVICE)
         },
     },
@@ -34,12 +32,12 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         path: "/api/v1/settings",
         operation: operation::LIST_SETTINGS,
         tag: Tag::Upkeep,
-        summary: "The settings that the service works with",
+        summary: "List the settings in effect",
         body: BodyLimit::Unread,
         handler: Handler::V1(|api, request| list_settings(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("Each with its source, as `muster config` shows them; secrets are left out.")
+                .describe("Each setting with its source, as `muster config` shows it. Secrets are redacted.")
                 .json_response::<SettingsView>(200, "The settings.")
                 .problem(409, NO_SERVICE)
         },

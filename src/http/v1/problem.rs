@@ -15,16 +15,16 @@ const INTEGRITY_PROBLEM_TYPE: &str = "urn:muster:problem:not-whole";
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(in crate::http) struct ProblemBody<'a> {
-    /// `about:blank`, or `urn:muster:problem:not-whole` where the journal is not what it was.
+    /// `about:blank`, or `urn:muster:problem:not-whole` if the journal is damaged.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// The status in words.
+    /// The HTTP status in words.
     title: &'a str,
-    /// The status of HTTP.
+    /// The HTTP status.
     status: u16,
     /// What is wrong, and what to do.
     detail: &'a str,
-    /// The parameter at fault; left out if none is.
+    /// The parameter at fault; left out if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     parameter: Option<&'a str>,
@@ -32,11 +32,11 @@ pub(in crate::http) struct ProblemBody<'a> {
 
 impl Problem {
     pub(in crate::http) fn no_such_path() -> Problem {
-        Problem::not_found("nothing has this path; what there is under /api/v1 is in the README")
+        Problem::not_found("no such path; the README lists the endpoints under /api/v1")
     }
 
     pub(in crate::http) fn method_not_allowed(allow: &str) -> Problem {
-        let detail = format!("this path does not take this method; use {allow}");
+        let detail = format!("this path does not support this method; use {allow}");
         Problem { allow: Some(allow.to_owned()), ..Problem::new(405, detail) }
     }
 

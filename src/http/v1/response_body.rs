@@ -36,7 +36,7 @@ fn produce_response(
             Err(_) => ControlFlow::Break(()),
         };
         if produce(&mut write).is_err() {
-            let _gone = pieces.blocking_send(Err(io::Error::other("what was to be sent could not be read")));
+            let _gone = pieces.blocking_send(Err(io::Error::other("the content could not be read")));
         }
     });
     let body = stream::unfold(read, |mut read| async move { read.recv().await.map(|piece| (piece, read)) });

@@ -13,24 +13,29 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 const PROBLEM: &str = "application/problem+json";
 
 /// Why an operation fails that needs a running service.
-pub(super) const NO_SERVICE: &str = "No service runs.";
+pub(super) const NO_SERVICE: &str = "No service is running.";
 /// Why an operation on one account fails.
-pub(super) const UNKNOWN_ACCOUNT: &str = "Nothing ever happened to this account, or not by then.";
+pub(super) const UNKNOWN_ACCOUNT: &str = "The account has no events, or had none at that time.";
 
 /// Problems that any request may get: status, component name, description.
 pub(in crate::http) const PROBLEMS: [(u16, &str, &str); 8] = [
-    (400, "Malformed", "A parameter or the body is malformed: `detail` names it, and says how it must be."),
-    (401, "NotLetIn", "No API key, or none that is taken."),
+    (400, "Malformed", "A parameter or the body is malformed: `detail` names it and says what is allowed."),
+    (401, "NotLetIn", "The API key is missing or not accepted."),
     (
         403,
         "Forbidden",
-        "The API key is not for this, or is bound to other accounts; or there is none yet, and a web page asks.",
+        "The API key lacks the permission, or is limited to other accounts. While there are no API keys, requests from \
+         other sites' web pages get this too.",
     ),
     (413, "TooLarge", "The body is too large."),
-    (415, "MediaType", "The body is no JSON in UTF-8, or compressed."),
-    (429, "TooMany", "Too many requests of one API key, or from one address."),
-    (500, "Failed", "The service failed, or what was looked at is not whole; then `type` says so."),
-    (503, "Busy", "Too much of this is under way, or there was no answer within `http.request_timeout`."),
+    (415, "MediaType", "The body is not JSON in UTF-8, or it is compressed."),
+    (429, "TooMany", "Too many requests with one API key, or from one address."),
+    (500, "Failed", "The service failed, or the journal is damaged; `type` tells the two apart."),
+    (
+        503,
+        "Busy",
+        "Too many requests of this kind are running, or there was no response within `http.request_timeout`.",
+    ),
 ];
 
 /// Statuses that only an endpoint with a body has.
@@ -49,7 +54,7 @@ pub(in crate::http) fn document_v1(endpoint: &Endpoint) -> OperationDoc {
     let operation = (endpoint.document)(operation);
     match endpoint.operation.access {
         Access::Permission(permission) => {
-            operation.describe(&format!("For API keys of the role {}.", permission.allowed_roles()))
+            operation.describe(&format!("For API keys with the role {}.", permission.allowed_roles()))
         }
         Access::Public | Access::Signature => operation,
     }
@@ -59,7 +64,7 @@ fn document_segment(operation: OperationDoc, endpoint: &Endpoint, segment: &str)
     match segment {
         "{account}" => operation.path_parameter("account", account_digits(), "The account number."),
         "{channel}" => {
-            operation.path_parameter("channel", channel(), "A webhook, by its short name or its configuration id.")
+            operation.path_parameter("channel", channel(), "A webhook: its short name or its configuration id.")
         }
         "{position}" => operation.path_parameter("position", number(0), "The position of an event in the journal."),
         "{key}" => operation.path_parameter("key", number(0), "The number of an API key."),
@@ -97,10 +102,10 @@ impl OperationDoc {
         self.query_parameter(
             "type",
             text(),
-            "Names of event types, with commas between: `registered`, or as in a CloudEvent's `type`.",
+            "Names of event types, separated by commas: `registered`, or as in a CloudEvent's `type`.",
         )
-        .query_parameter("since", time(), "From this time on.")
-        .query_parameter("until", time(), "Before this time.")
+        .query_parameter("since", time(), "Only events from this time on.")
+        .query_parameter("until", time(), "Only events before this time.")
     }
 }
 

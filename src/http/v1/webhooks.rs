@@ -19,9 +19,9 @@ use crate::webhooks::{AttemptView, ChannelView};
 
 pub(super) const NO_SUCH_WEBHOOK: &str = "There is no such webhook.";
 pub(super) const CONFLICT: &str =
-    "The webhook has no receiver, has too many secrets, or is not paused; or no service runs.";
+    "The webhook has no receiver, has too many secrets, or is not paused. Or no service is running.";
 /// The state of a channel after a change.
-const NOW: &str = "How it is now.";
+const NOW: &str = "The webhooks.";
 
 pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
     Endpoint {
@@ -29,14 +29,15 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         path: "/api/v1/webhooks",
         operation: operation::SHOW_WEBHOOKS,
         tag: Tag::Webhooks,
-        summary: "How both webhooks are",
+        summary: "List the webhooks",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| show_webhooks(api, request).boxed()),
         document: |operation| {
             operation
                 .json_response::<ChannelList>(
                     200,
-                    "Receiver, state, lag, the oldest that waits, breaker, dead letters.",
+                    "Each webhook with its receiver, state, lag, oldest pending delivery, circuit breaker and dead \
+                     letters.",
                 )
                 .problem(409, NO_SERVICE)
         },
@@ -46,12 +47,12 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         path: "/api/v1/webhooks/{channel}",
         operation: operation::SHOW_WEBHOOK,
         tag: Tag::Webhooks,
-        summary: "How a webhook is",
+        summary: "Show a webhook",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| show_webhook(api, request).boxed()),
         document: |operation| {
             operation
-                .json_response::<ChannelView>(200, "How it is.")
+                .json_response::<ChannelView>(200, "The webhook.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, CONFLICT)
         },
@@ -66,7 +67,10 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         handler: Handler::V1(|api, request| set_receiver(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("It is told what waits, or what happens from then if there never was a receiver. It comes before the settings, and is kept sealed.")
+                .describe(
+                    "The receiver gets all pending deliveries. If the webhook never had a receiver, it gets the \
+                    events from now on. This receiver takes precedence over the settings, and is stored sealed.",
+                )
                 .json_body::<SetUrlRequest>(Required::True, "The receiver.")
                 .json_response::<ChannelView>(200, NOW)
                 .problem(404, NO_SUCH_WEBHOOK)
@@ -78,12 +82,12 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         path: "/api/v1/webhooks/{channel}/url",
         operation: operation::UNSET_RECEIVER,
         tag: Tag::Webhooks,
-        summary: "Go back to the receiver of the settings",
+        summary: "Return to the receiver in the settings",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| unset_receiver(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("If they name none, what happens waits for a receiver, and nothing that waits is lost.")
+                .describe("If the settings name no receiver, events wait for one, and pending deliveries are kept.")
                 .json_response::<ChannelView>(200, NOW)
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, CONFLICT)
@@ -94,14 +98,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         path: "/api/v1/webhooks/{channel}/secret",
         operation: operation::SET_SECRET,
         tag: Tag::Webhooks,
-        summary: "Sign a webhook by Standard Webhooks",
+        summary: "Sign a webhook with Standard Webhooks",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| set_secret(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("The secret before signs too, for `grace`.")
-                .json_body::<SetSecretRequest>(Required::False, "The secret; nothing for one that is drawn.")
-                .json_response::<NewSecret>(200, "The secret. It is shown this once.")
+                .describe("The previous secret also signs, for the time `grace`.")
+                .json_body::<SetSecretRequest>(Required::False, "The secret; an empty body generates one.")
+                .json_response::<NewSecret>(200, "The secret, which is shown only once.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, CONFLICT)
         },
@@ -111,7 +115,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         path: "/api/v1/webhooks/{channel}/secret",
         operation: operation::UNSET_SECRET,
         tag: Tag::Webhooks,
-        summary: "Sign a webhook by Standard Webhooks no more",
+        summary: "Stop signing a webhook with Standard Webhooks",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| unset_secret(api, request).boxed()),
         document: |operation| {
@@ -123,12 +127,12 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         path: "/api/v1/webhooks/{channel}/app-secret",
         operation: operation::SET_APP_SECRET,
         tag: Tag::Webhooks,
-        summary: "Sign a webhook the API family's way",
+        summary: "Sign a webhook with the API family's signature",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| set_app_secret(api, request).boxed()),
         document: |operation| {
             operation
-                .json_body::<SetAppSecretRequest>(Required::True, "Tenant and secret.")
+                .json_body::<SetAppSecretRequest>(Required::True, "The tenant and the secret.")
                 .json_response::<ChannelView>(200, NOW)
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, CONFLICT)
@@ -139,7 +143,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         path: "/api/v1/webhooks/{channel}/app-secret",
         operation: operation::UNSET_APP_SECRET,
         tag: Tag::Webhooks,
-        summary: "Sign a webhook the API family's way no more",
+        summary: "Stop signing a webhook with the API family's signature",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| unset_app_secret(api, request).boxed()),
         document: |operation| {
@@ -151,13 +155,13 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         path: "/api/v1/webhooks/{channel}/test",
         operation: operation::TEST_RECEIVER,
         tag: Tag::Webhooks,
-        summary: "Send the document's example once",
+        summary: "Send a test webhook",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| test_receiver(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("It waits for the receiver's answer, however long that takes.")
-                .json_response::<AttemptView>(200, "What came of it.")
+                .describe("Sends the document's example once, and waits for the receiver's response.")
+                .json_response::<AttemptView>(200, "The result of the attempt.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, CONFLICT)
         },
@@ -167,13 +171,13 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         path: "/api/v1/webhooks/{channel}/pause",
         operation: operation::PAUSE_WEBHOOK,
         tag: Tag::Webhooks,
-        summary: "Send nothing for now",
+        summary: "Pause a webhook",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| pause_webhook(api, request).boxed()),
         document: |operation| {
             operation
-                .describe("Nothing is lost: it is sent once the webhook is resumed.")
-                .json_body::<PauseRequest>(Required::True, "Why.")
+                .describe("Nothing is lost: events are delivered when the webhook is resumed.")
+                .json_body::<PauseRequest>(Required::True, "The reason.")
                 .json_response::<ChannelView>(200, NOW)
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, CONFLICT)
@@ -184,7 +188,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         path: "/api/v1/webhooks/{channel}/resume",
         operation: operation::RESUME_WEBHOOK,
         tag: Tag::Webhooks,
-        summary: "Go on with what waits",
+        summary: "Resume a webhook",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|api, request| resume_webhook(api, request).boxed()),
         document: |operation| {
@@ -230,7 +234,7 @@ async fn unset_receiver(api: ApiState, request: V1Request) -> Result<Response, P
 
 async fn set_secret(api: ApiState, request: V1Request) -> Result<Response, Problem> {
     let channel = parse_target(&api, &request)?;
-    let wanted = parse_body_or_default(&request.body, r#"{"secret":"whsec_…","grace":"24h"} or nothing"#)?;
+    let wanted = parse_body_or_default(&request.body, r#"{"secret":"whsec_…","grace":"24h"} or an empty body"#)?;
     Ok(json_response(&webhooks::set_secret(&api, &request.call, channel, wanted).await?))
 }
 

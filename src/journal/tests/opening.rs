@@ -84,7 +84,7 @@ async fn a_journal_that_came_back_shorter_is_refused() {
     fixture.fill(1, 3).await;
     fixture.store.set_high_water_mark(5).unwrap();
     let refused = JournalFixture::open(fixture.close()).err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(refused.contains("it ends at position 3, and position 5 was there before"), "{refused}");
+    assert!(refused.contains("it ends at position 3, but position 5 existed before"), "{refused}");
 }
 
 /// Simulates a restored store next to the caches of another one.

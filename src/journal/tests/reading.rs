@@ -133,7 +133,7 @@ async fn an_event_of_a_newer_program_is_named() {
     let directory = fixture.close();
     append_unknown_event(&open_store(directory.path()), 2, 99);
     let fixture = JournalFixture::open(directory).unwrap();
-    let expected = "position 2 holds event type 99 version 1, which this program does not know; \
+    let expected = "position 2 has event type 99 version 1, which this program does not know; \
                     use the program that wrote it, or a newer one";
     assert_eq!(fixture.journal.load_account(account(0)).unwrap_err().to_string(), expected, "nobody acts on it");
     // Readers see the event as stored, and it can be proved like any other.

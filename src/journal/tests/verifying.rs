@@ -79,7 +79,7 @@ async fn a_block_that_does_not_fit_is_found() {
         ([&chain[..], &[(4, 3)]].concat(), "position 5: a block is missing"),
         (vec![(1, 0), (3, 1), (4, 2)], "position 2: a chain of events is broken"),
         (vec![(1, 0), (2, 0), (3, 2)], "position 2: a chain of events is broken"),
-        (chain.to_vec(), "position 4: a block's root does not fit the records up to it"),
+        (chain.to_vec(), "position 4: a block's root does not match the records up to it"),
     ];
     for (places, fault) in expected {
         let (mut block, mut tree) = (BlockBuilder::default(), MerkleTree::default());

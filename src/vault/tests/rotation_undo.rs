@@ -57,7 +57,7 @@ fn a_rotation_is_undone() {
             // A second request to undo changes nothing.
             rotation.begin_undo().unwrap();
             rotation.rewrap_all(|_, _| {}).unwrap();
-            assert!(rotation.finish().unwrap().contains("from before the rotation"), "{what}");
+            assert!(rotation.finish().unwrap().contains("sealed with the previous master key"), "{what}");
         }
         let vault = open(directory.path()).unwrap();
         assert!(vault.unfinished_rotation().is_none() && master_key_token(&vault.inner.store).is_ok(), "{what}");
@@ -125,8 +125,8 @@ fn a_rotation_on_a_full_disk() {
                 Ok(Ok(_)) => break,
                 Ok(Err(error)) => {
                     let words = error.to_string();
-                    assert!(words.contains("next start of the service finishes the rotation"), "{words}");
-                    assert!(words.contains("`muster vault rotate --abort` undoes it"), "{words}");
+                    assert!(words.contains("the service's next start completes the rotation"), "{words}");
+                    assert!(words.contains("`muster vault rotate --abort` reverts it"), "{words}");
                     (code, true)
                 }
                 Err(_) => (code, false),

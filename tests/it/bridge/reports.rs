@@ -137,7 +137,7 @@ async fn each_report_counts_once_and_in_order() {
         ]
     );
     let page = muster.get("/gateways").await.text;
-    assert!(page.contains("Last reports that changed nothing") && page.contains("unknown account"), "{page}");
+    assert!(page.contains("Last ignored reports") && page.contains("unknown account"), "{page}");
     // Several reports of one account are decided in order, even if the batch is sent twice at once.
     let order: Vec<Value> = (0..20)
         .flat_map(|_| {

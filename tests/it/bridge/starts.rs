@@ -53,13 +53,13 @@ async fn a_start_without_the_bridge_loses_nothing() {
     let gateways = muster.get("/api/v1/gateways").await.json();
     let bridge = gateways["gateways"].as_array().unwrap().iter().find(|it| it["name"] == "bridge").unwrap();
     let says = bridge["says"].as_str().unwrap();
-    assert!(bridge["state"] == "not_set_up" && says.contains("what they wait for is kept"), "{bridge}");
-    assert!(muster.get("/gateways").await.text.contains("what they wait for is kept"));
+    assert!(bridge["state"] == "not_set_up" && says.contains("pending effects wait"), "{bridge}");
+    assert!(muster.get("/gateways").await.text.contains("pending effects wait"));
     let history = muster.get(&format!("/api/v1/accounts/{registering}/events?limit=1000")).await.text;
     assert!(!history.contains("registration_failed"), "{history}");
     let (status, log) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0));
-    let warnings = log.lines().filter(|line| line.contains("served by a gateway that is not set up"));
+    let warnings = log.lines().filter(|line| line.contains("routed to a gateway that is not set up"));
     assert_eq!(warnings.count(), 1, "{log}");
 
     let muster = fixture.start();

@@ -33,7 +33,7 @@ async fn the_budget_is_never_overrun() {
         let [.., asked, refused] = &fixture.receiver.accepted_payloads(ACCOUNT)[..] else { panic!("nothing was told") };
         assert_eq!(asked, ASKED);
         let words = "1/4 the number was registered or deregistered 10 times in 72 hours";
-        assert!(refused.starts_with(words) && refused.contains("the next is free at 20"), "{refused}");
+        assert!(refused.starts_with(words) && refused.contains("the next attempt is possible at 20"), "{refused}");
         let _log = muster.stop("TERM");
         muster = fixture.start();
     }
@@ -49,7 +49,7 @@ async fn an_exhausted_budget_fails_the_request() {
     fixture.graph.add(FakeNumber { counted: 10, ..FakeNumber::verified(ACCOUNT) });
     let muster = fixture.start();
     online(&muster, ACCOUNT).await;
-    fixture.wait_for_payload(ACCOUNT, "1/4 Meta takes no more registrations").await;
+    fixture.wait_for_payload(ACCOUNT, "1/4 Meta rejects registrations").await;
     assert_eq!(fixture.graph.count("register"), 1);
     drop(muster);
 }
@@ -99,8 +99,8 @@ async fn a_refused_token_stops_every_call() {
     }
     happened(&muster, ACCOUNT, "code_sent").await;
     let (_, log) = muster.stop("TERM");
-    let alarms = log.matches("no call is made to Meta until it takes the token again").count();
-    assert_eq!((alarms, log.matches("Meta takes the token again\n").count()), (1, 1), "{log}");
+    let alarms = log.matches("Meta rejected the token; calls stop until it accepts one").count();
+    assert_eq!((alarms, log.matches("Meta accepts the token again\n").count()), (1, 1), "{log}");
     assert!(!log.contains(TOKEN));
 }
 

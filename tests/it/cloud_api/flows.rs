@@ -176,11 +176,11 @@ async fn states() {
         ("BANNED", "VERIFIED", "2/4 the number is banned (BANNED)"),
         ("MIGRATED", "VERIFIED", "1/4 the number was moved to another WhatsApp Business account (MIGRATED)"),
         ("PENDING", "NOT_VERIFIED", "1/4 the number must be verified first"),
-        ("SOMETHING_NEW", "VERIFIED", "1/4 the number stands in a way that Muster does not know (SOMETHING_NEW)"),
+        ("SOMETHING_NEW", "VERIFIED", "1/4 the number has a status that Muster does not know (SOMETHING_NEW)"),
         (
             "UNLINKED",
             "EXPIRED",
-            "1/4 the number must be verified first; register it anew and submit its code (code 133006)",
+            "1/4 the number must be verified first; register it again and submit its code (code 133006)",
         ),
     ];
     let number = |index: usize| format!("1555078{index:04}");
@@ -239,6 +239,6 @@ async fn a_hanging_graph_delays_no_other_request() {
     fixture.wait_for_payload(&numbers[0], "1/4 ").await;
     let (status, log) = muster.stop("TERM");
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(!log.contains("not everything under way ended in time"), "{log}");
+    assert!(!log.contains("some running work did not finish in time"), "{log}");
     assert!(begun.elapsed() < Duration::from_secs(60));
 }
