@@ -1,7 +1,7 @@
-//! Tokens of Rust source files, without comments and the content of texts.
+//! Tokens and text literals of Rust source files.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, iter};
 
 use crate::service_process::list_files;
 
@@ -43,6 +43,13 @@ impl SourceFile {
     pub fn module(&self) -> &str {
         let below = self.path.strip_prefix("src/").unwrap_or(&self.path);
         below.split(['/', '.']).next().unwrap()
+    }
+
+    /// The content of each text literal with its first line, up to the module `tests` in this file.
+    pub fn texts(&self) -> Vec<(String, usize)> {
+        let code = self.text.split("\nmod tests {").next().unwrap_or_default();
+        let literals = raw_tokens(code).filter(|(token, _)| token.ends_with(['"', '#']) && token.len() > 1);
+        literals.map(|(token, line)| (token.to_owned(), line)).collect()
     }
 
     /// Tests may use any module.
@@ -122,21 +129,32 @@ impl SourceFile {
 
 /// The tokens of a Rust text.
 fn tokenize(text: &str) -> Vec<Token> {
-    let (mut words, mut line, mut rest) = (Vec::new(), 1, text);
-    while let Some(first) = rest.chars().next() {
-        let length = length(rest);
-        let (word, after) = rest.split_at(length);
-        if word.starts_with("//") || word.starts_with("/*") {
-            // Skips comments and white space.
-        } else if word == "::" || is_identifier(word) || (length == first.len_utf8() && !first.is_whitespace()) {
-            words.push(Token { text: word.to_owned(), line });
+    let token = |(word, line): (&str, usize)| {
+        let is_sign = word.chars().count() == 1 && !word.starts_with(char::is_whitespace);
+        let is_word = word == "::" || is_identifier(word) || is_sign;
+        let text = if is_word {
+            word
         } else if word.ends_with(['"', '#']) {
-            words.push(Token { text: "\"".to_owned(), line });
-        }
-        line += word.matches('\n').count();
+            "\""
+        } else {
+            return None;
+        };
+        Some(Token { text: text.to_owned(), line })
+    };
+    raw_tokens(text).filter_map(token).collect()
+}
+
+/// All tokens of a Rust text except comments, with their lines.
+fn raw_tokens(text: &str) -> impl Iterator<Item = (&str, usize)> {
+    let (mut line, mut rest) = (1, text);
+    let tokens = iter::from_fn(move || {
+        let (token, after) = rest.split_at_checked(length(rest)).filter(|(token, _)| !token.is_empty())?;
+        let began = line;
+        line += token.matches('\n').count();
         rest = after;
-    }
-    words
+        Some((token, began))
+    });
+    tokens.filter(|(token, _)| !token.starts_with("//") && !token.starts_with("/*"))
 }
 
 pub fn is_identifier(word: &str) -> bool {

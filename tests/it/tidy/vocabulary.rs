@@ -1,8 +1,8 @@
-//! Words: a type name has one meaning, retired names do not come back, and comments are plain.
+//! Words: a type name has one meaning, retired names do not come back, and comments and published texts are plain.
 
 use std::collections::BTreeMap;
 
-use super::source::{SourceFile, Token, is_identifier, sources};
+use super::source::{SourceFile, Token, file, is_identifier, sources};
 use super::{TidyFaults, fault};
 
 /// Type names that are defined more than once outside tests, with the reason.
@@ -55,8 +55,33 @@ const RETIRED_TYPE_NAMES: [&str; 40] = [
     "Within",
 ];
 
-/// Words that make a sentence a riddle.
+/// Words that make a sentence a riddle, in comments and texts.
 const RETIRED_WORDS: [&str; 6] = ["whoever", "nobody", "none of", "of which", "anew", "what of it is"];
+
+/// Phrases that texts for users do not have either.
+const RETIRED_PHRASES: [&str; 9] = [
+    "somebody",
+    "everybody",
+    "so many",
+    "so long",
+    "mended",
+    "for ever",
+    "goes on",
+    "as it stands",
+    "what is to be done",
+];
+
+/// The documents that users read.
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "src/manual/clock.md",
+    "src/manual/frozen_formats.md",
+    "src/manual/glossary.md",
+    "src/manual/receivers.md",
+    "src/manual/signals-and-logs.md",
+    "src/manual/starts.md",
+    "src/manual/tests.md",
+];
 
 /// A type definition: its name and line.
 fn types(source: &SourceFile) -> Vec<(&str, usize)> {
@@ -109,13 +134,41 @@ fn comments_are_plain() {
     for source in &sources(&["src", "tests", "benches"]) {
         for (at, line) in source.text.lines().enumerate() {
             let Some(comment) = comment(line) else { continue };
-            let text = format!(" {} ", comment.to_lowercase().replace(|letter: char| !letter.is_alphanumeric(), " "));
-            for word in RETIRED_WORDS.iter().filter(|word| text.contains(&format!(" {word} "))) {
+            for word in RETIRED_WORDS.iter().filter(|word| says(comment, word)) {
                 fault!(faults, "{}:{}: a comment says \"{word}\"; write a plain sentence", source.path, at + 1);
             }
         }
     }
     faults.assert_none();
+}
+
+#[test]
+fn published_texts_are_plain() {
+    let mut faults = TidyFaults::default();
+    let mut check = |path: &str, line: usize, text: &str| {
+        for word in RETIRED_WORDS.iter().chain(&RETIRED_PHRASES).filter(|word| says(text, word)) {
+            fault!(faults, "{path}:{line}: a text says \"{word}\"; write a plain sentence");
+        }
+    };
+    for source in sources(&["src"]).iter().filter(|source| !source.is_test()) {
+        for (text, line) in source.texts() {
+            check(&source.path, line, &text.replace("\\n", " ").replace("\\\n", " "));
+        }
+    }
+    for path in DOCUMENTS {
+        let document = file(path).unwrap();
+        for (at, line) in document.lines().enumerate() {
+            check(path, at + 1, line);
+        }
+    }
+    faults.assert_none();
+}
+
+/// Whether a text has this word or phrase, in any case.
+fn says(text: &str, phrase: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = words.join(" ").to_lowercase().replace(|letter: char| !letter.is_alphanumeric(), " ");
+    format!(" {text} ").contains(&format!(" {phrase} "))
 }
 
 /// The comment of a line. `//` within a text is taken for one only behind a space.
