@@ -10,7 +10,7 @@ use super::bridge_request::{BridgeRequest, BridgeState, signature_headers};
 use super::bridge_response::BridgeApiError;
 use super::endpoint::Handler;
 use super::endpoint_registry::NoEndpoint;
-use super::middleware::{Deadline, Dialect, IncomingBody};
+use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::request_head::RequestHead;
 use crate::access::AuthContext;
@@ -60,7 +60,7 @@ impl Dialect for BridgeDialect {
         handler(state.clone(), BridgeRequest { bridge, path, query, headers, from, body }).await
     }
 
-    fn deadline(&self) -> Option<Deadline<BridgeApiError>> {
+    fn deadline(&self) -> Option<ResponseDeadline<BridgeApiError>> {
         None
     }
 

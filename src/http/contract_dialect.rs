@@ -7,7 +7,7 @@ use super::endpoint::Handler;
 use super::endpoint_registry::NoEndpoint;
 use super::envelope::{EnvelopeKind, respond};
 use super::error::Error;
-use super::middleware::{Deadline, Dialect, IncomingBody};
+use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::request_head::RequestHead;
 use super::{Api, authentication, idempotency_key};
@@ -70,7 +70,7 @@ impl Dialect for ContractDialect {
         Ok(respond(kind, Ok(answered), api.settings().always_200))
     }
 
-    fn deadline(&self) -> Option<Deadline<Error>> {
+    fn deadline(&self) -> Option<ResponseDeadline<Error>> {
         Some((self.0.settings().request_timeout, |limit| Error::Timeout { limit }))
     }
 

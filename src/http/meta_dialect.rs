@@ -9,7 +9,7 @@ use warp::reply::Response;
 use super::Api;
 use super::endpoint::Handler;
 use super::meta_request::{MetaAnswer, MetaRequest};
-use super::middleware::{Deadline, Dialect, IncomingBody};
+use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::request_head::RequestHead;
 use crate::access::AuthContext;
@@ -57,7 +57,7 @@ impl Dialect for MetaDialect {
         Ok(self.respond(handler(MetaRequest { cloud_api, query, headers, body }).await))
     }
 
-    fn deadline(&self) -> Option<Deadline<MetaAnswer>> {
+    fn deadline(&self) -> Option<ResponseDeadline<MetaAnswer>> {
         None
     }
 

@@ -27,7 +27,7 @@ use crate::api::TimeLimit;
 pub(super) type IncomingBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
 /// How long a request may take, and the error of one that takes longer.
-pub(super) type Deadline<Error> = (Duration, fn(Duration) -> Error);
+pub(super) type ResponseDeadline<Error> = (Duration, fn(Duration) -> Error);
 
 /// One of the APIs: how it authenticates, calls handlers, and words errors.
 pub(super) trait Dialect: Clone + Send + Sync + 'static {
@@ -49,7 +49,7 @@ pub(super) trait Dialect: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response, Self::Error>> + Send;
 
     /// The deadline of the response head; `None` without limit.
-    fn deadline(&self) -> Option<Deadline<Self::Error>>;
+    fn deadline(&self) -> Option<ResponseDeadline<Self::Error>>;
 
     /// The response to a request that was not carried out.
     fn render_error(&self, request: &RequestHead, error: Self::Error) -> Response;

@@ -7,7 +7,7 @@ use super::authentication;
 use super::contract_requests::Query;
 use super::endpoint::Handler;
 use super::endpoint_registry::NoEndpoint;
-use super::middleware::{Deadline, Dialect, IncomingBody, serve_dialect};
+use super::middleware::{Dialect, IncomingBody, ResponseDeadline, serve_dialect};
 use super::request_body::{MemoryBudget, RequestBody, read_body};
 use super::request_head::RequestHead;
 use super::revocation::abort_when_key_ends;
@@ -72,7 +72,7 @@ impl Dialect for V1Dialect {
         Ok(abort_when_key_ends(response, requester))
     }
 
-    fn deadline(&self) -> Option<Deadline<Problem>> {
+    fn deadline(&self) -> Option<ResponseDeadline<Problem>> {
         Some((self.state.request_timeout(), Problem::timed_out))
     }
 

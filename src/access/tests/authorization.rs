@@ -123,8 +123,10 @@ async fn authorization_is_as_of_now() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_key_is_created_once() {
     let fixture = KeysFixture::new();
-    let all = (0..12).map(|_| {
-        let (keys, anonymous) = (fixture.keys.clone(), fixture.keys.authenticate_key(None, clock::now()).unwrap());
+    // All are let in before the first of them acts.
+    let anonymous = [(); 12].map(|()| fixture.keys.authenticate_key(None, clock::now()).unwrap());
+    let all = anonymous.map(|anonymous| {
+        let keys = fixture.keys.clone();
         let requester = requester(&fixture.keys, anonymous, Permission::Administer);
         let request = KeyRequest {
             name: "first".to_owned(),
