@@ -141,11 +141,11 @@ impl Endpoint {
             Handler::Contract(..) | Handler::MetaWebhook(_) => path.strip_suffix('/').unwrap_or(path),
             Handler::V1(_) | Handler::Bridge(_) => path,
         };
-        let (names, segments) = (self.path.split('/'), path.split('/'));
-        names.clone().count() == segments.clone().count()
-            && names
-                .zip(segments)
-                .all(|(name, segment)| name == segment || (is_placeholder(name) && !segment.is_empty()))
+        let mut segments = path.split('/');
+        let are_equal = self.path.split('/').all(|name| {
+            segments.next().is_some_and(|segment| name == segment || (is_placeholder(name) && !segment.is_empty()))
+        });
+        are_equal && segments.next().is_none()
     }
 
     /// The segments of `path` at the placeholders.
