@@ -1,6 +1,7 @@
 //! Every bound of the product, with its unit and the reason for its size.
 //!
-//! A bound that an operator may change is the *default* of a setting (see `config`); the others are fixed.
+//! A bound that an operator may change is the *default* of a setting (see `config`), and its range follows it as
+//! `SETTABLE_…`: values outside it can only be typing errors. The others are fixed.
 //!
 //! | file | what it bounds |
 //! |---|---|
@@ -12,9 +13,8 @@
 //! | `demo` | the demonstration and its receiver |
 //! | `display` | what people are shown, and the files that they name |
 //! | `gateways` | all gateways |
-//! | `operations` | service managers, the log, traces and the clock |
+//! | `operations` | settings, service managers, the log, traces and the clock |
 //! | `reconcile` | reconciliation |
-//! | `setting_ranges` | the values of settings |
 //! | `webhooks` | webhooks, operators' orders and the master key |
 
 mod bridge;
@@ -27,7 +27,6 @@ mod display;
 mod gateways;
 mod operations;
 mod reconcile;
-mod setting_ranges;
 mod webhooks;
 
 use std::ops::RangeInclusive;
@@ -43,7 +42,6 @@ pub use display::*;
 pub use gateways::*;
 pub use operations::*;
 pub use reconcile::*;
-pub use setting_ranges::*;
 pub use webhooks::*;
 
 // --- Account numbers and requests (the contract) ---
@@ -56,8 +54,12 @@ pub const ACCOUNT_DIGITS_MAX: usize = 15;
 pub const CALLING_CODE_DIGITS_MAX: usize = 4;
 /// Accounts in one request (the contract). Setting `http.max_batch`.
 pub const BATCH_ACCOUNTS: usize = 10_000;
+/// `http.max_batch`: ten times the contract; all accounts of a batch are in memory at once.
+pub const SETTABLE_BATCH_ACCOUNTS: RangeInclusive<u64> = 1..=100_000;
 /// Bytes in a request body (the contract). Setting `http.max_body_bytes`.
 pub const BODY_BYTES: usize = 16 * 1024 * 1024;
+/// `http.max_body_bytes`: from one account to half of the budget for large bodies ([`LARGE_BODIES_KIB`]).
+pub const SETTABLE_BODY_BYTES: RangeInclusive<u64> = 1_024..=(LARGE_BODIES_KIB as u64 * 1024 / 2);
 /// Bytes in one text of an account (a key, a name): far above any real key, far below a block.
 pub const TEXT_BYTES: usize = 16 * 1024;
 /// Bytes in all texts of one account together, so that its event always fits a commit block.
@@ -94,8 +96,12 @@ pub const COMING_TIMEOUT: Duration = Duration::from_secs(60);
 pub const ACTOR_IDLE: Duration = Duration::from_secs(120);
 /// Most active actors; at about 2 KiB each this is 100 MiB. Setting `actors.max_active`.
 pub const ACTORS_ACTIVE: usize = 50_000;
+/// `actors.max_active`: at about 2 KiB each the maximum is 20 GiB.
+pub const SETTABLE_ACTORS: RangeInclusive<u64> = 1..=10_000_000;
 /// Most commands in flight, six whole batches; beyond it callers get a quick 503. Setting `actors.max_in_flight`.
 pub const COMMANDS_IN_FLIGHT: usize = 65_536;
+/// `actors.max_in_flight`: ten of the largest batches.
+pub const SETTABLE_COMMANDS: RangeInclusive<u64> = 1..=1_000_000;
 /// Events after which an account's snapshot is saved again.
 pub const SNAPSHOT_EVERY: u64 = 64;
 /// Events after which a retiring account's snapshot is saved: fewer are read as quickly as a snapshot.
@@ -137,6 +143,8 @@ pub const PAYLOAD_BYTES: usize = 96 * 1024;
 /// Events after which the journal's heads and the roster are saved again, so that a start reads no more than this.
 /// Setting `store.checkpoint_every`.
 pub const CHECKPOINT_EVERY: u64 = 200_000;
+/// `store.checkpoint_every`: a thousand million events take an hour to read.
+pub const SETTABLE_CHECKPOINT: RangeInclusive<u64> = 1..=1_000_000_000;
 /// Most records that one read from a position returns.
 pub const READ_RECORDS: usize = 1_024;
 
@@ -172,6 +180,8 @@ pub const VERIFY_QUEUED_BLOCKS: usize = 256;
 pub const STORE_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// sled's page cache. Real memory use is a multiple of it. Setting `store.cache_bytes`.
 pub const STORE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// `store.cache_bytes`: 1 MiB, below which sled mostly reads, to 1 TiB.
+pub const SETTABLE_CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 /// How often sled flushes on its own; durability never depends on it.
 pub const STORE_FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// How long a start waits for the lock of a data directory that another process holds. It is longer than a killed
@@ -192,6 +202,8 @@ pub const CONNECTIONS: usize = 10_000;
 /// Most open connections of one address; further ones are closed. Half of all: a reverse proxy is one address and may
 /// carry almost all callers, but no single address can exclude the others. Setting `http.max_connections_per_address`.
 pub const CONNECTIONS_PER_ADDRESS: usize = CONNECTIONS / 2;
+/// `http.max_connections` and `http.max_connections_per_address`: a process can rarely open more files.
+pub const SETTABLE_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// The shortest time between log lines about connections that wait or are closed because there are too many.
 pub const CROWDED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// Time for a client to complete the TLS handshake: as long as for a request head, which also takes a few packets.
@@ -251,6 +263,8 @@ pub const IPV6_CLIENT_BITS: u32 = 64;
 /// Requests a second of one key or one address, and the burst. Several times what one back-end needs, and a third of
 /// the capacity of two cores. Setting `http.requests_per_second`.
 pub const REQUESTS_PER_SECOND: usize = 10_000;
+/// `http.requests_per_second`.
+pub const SETTABLE_REQUESTS: RangeInclusive<u64> = 1..=10_000_000;
 /// Keys and addresses with a request count; beyond it the inactive ones are forgotten.
 pub const RATE_SUBJECTS: usize = 100_000;
 
@@ -310,3 +324,5 @@ pub const IDEMPOTENT_REQUESTS_IN_FLIGHT: usize = 16_384;
 
 /// How long the simulated channel takes to answer. Setting `simulator.delay_ms`.
 pub const SIMULATOR_DELAY: Duration = Duration::from_millis(50);
+/// `simulator.delay_ms`: from 0, which tests may use, to an hour.
+pub const SETTABLE_SIMULATOR_DELAY_MS: RangeInclusive<u64> = 0..=60 * 60 * 1000;

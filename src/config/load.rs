@@ -6,16 +6,14 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 
-use super::gateway_settings;
+use super::cross_checks;
 use super::redaction::{describe_found, redact_value};
 use super::setting_error::SettingError;
-use super::setting_list::{CONFIG_VARIABLE, SETTINGS};
-use super::settings::{Settings, TlsSettings, VaultSettings};
+use super::setting_names::CONFIG_VARIABLE;
+use super::settings::{SETTINGS, Settings};
 use super::sources::{
     FlagValue, SettingsFile, SourcedValue, collect_from_environment, collect_from_file, collect_from_flags,
 };
-use super::text_parsing::parse_receiver_url;
-use crate::domain::Channel;
 use crate::files::read_text;
 use crate::limits::NAMED_FILE_BYTES;
 
@@ -99,7 +97,7 @@ fn merge_and_check(values: Vec<SourcedValue>, mut faults: Vec<SettingError>) -> 
     let layers = values.into_iter().fold(Figment::new(), |below, value| below.merge(value));
     let mut settings = Settings::default();
     let mut rows = Vec::new();
-    for setting in &SETTINGS {
+    for setting in SETTINGS.iter() {
         let (name, kind) = (setting.name, &setting.kind);
         let mut source = "default".to_owned();
         if let Ok(value) = layers.find_value(name) {
@@ -117,59 +115,18 @@ fn merge_and_check(values: Vec<SourcedValue>, mut faults: Vec<SettingError>) -> 
         rows.push(SettingRow { name, value: redact_value(&kind.to_value(&settings), kind.is_url()), source });
     }
     if faults.is_empty() {
-        faults.extend(check_receiver_urls(&settings, &rows));
-        faults.extend(check_master_key_source(&settings, &rows));
-        faults.extend(check_tls_files(&settings, &rows));
-        faults.extend(gateway_settings::check_gateways(&settings, &rows));
+        let source_of = |name: &str| rows.iter().find(|row| row.name == name).map(|row| row.source.clone());
+        faults.extend(cross_checks::check(&settings).into_iter().map(|(name, problem)| SettingError {
+            source: source_of(&name).unwrap_or_default(),
+            setting: name,
+            problem,
+        }));
     }
     if faults.is_empty() {
         Ok(EffectiveSettings { settings, rows, ..EffectiveSettings::default() })
     } else {
         Err(Error(faults))
     }
-}
-
-/// Checks the addresses of receivers as far as their URLs show them; names are checked when they are resolved.
-fn check_receiver_urls(settings: &Settings, rows: &[SettingRow]) -> Vec<SettingError> {
-    let webhooks = &settings.webhooks;
-    let of_channel = |channel: Channel| {
-        (format!("webhooks.{}.url", channel.configuration_id().to_ascii_lowercase()), &webhooks.channel(channel).url)
-    };
-    let urls = [("webhooks.base_url".to_owned(), &webhooks.base_url)];
-    let fault = |(name, url): (String, &Option<String>)| {
-        let forbidden = settings.address_guard().check_url(&parse_receiver_url(url.as_ref()?)?).err()?;
-        let source = rows.iter().find(|row| row.name == name).map(|row| row.source.clone()).unwrap_or_default();
-        Some(SettingError { setting: name, source, problem: format!("must point elsewhere: {forbidden}") })
-    };
-    urls.into_iter().chain(Channel::ALL.map(of_channel)).filter_map(fault).collect()
-}
-
-/// Only one setting may say where the master key comes from.
-fn check_master_key_source(settings: &Settings, rows: &[SettingRow]) -> Option<SettingError> {
-    let VaultSettings { master_key_file, master_key_command, master_key } = &settings.vault;
-    let sources = [
-        ("vault.master_key_file", master_key_file.is_some()),
-        ("vault.master_key_command", master_key_command.is_some()),
-        ("vault.master_key", master_key.is_some()),
-    ];
-    let names: Vec<&str> = sources.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect();
-    let [.., before, last] = names[..] else { return None };
-    let source = rows.iter().find(|row| row.name == last).map(|row| row.source.clone()).unwrap_or_default();
-    let wrong = format!("names a source for the master key, and so does {before}; remove one of them");
-    Some(SettingError { setting: last.to_owned(), source, problem: wrong })
-}
-
-/// TLS needs both a certificate and its key, and client CAs need TLS.
-fn check_tls_files(settings: &Settings, rows: &[SettingRow]) -> Option<SettingError> {
-    let TlsSettings { cert, key, client_ca } = &settings.tls;
-    let (name, wrong) = match (cert, key, client_ca) {
-        (Some(_), None, _) => ("tls.cert", "needs tls.key; set it to the certificate's private key"),
-        (None, Some(_), _) => ("tls.key", "needs tls.cert; set it to the key's certificate"),
-        (None, None, Some(_)) => ("tls.client_ca", "needs tls.cert and tls.key; set both, or remove this setting"),
-        (Some(_), Some(_), _) | (None, None, None) => return None,
-    };
-    let source = rows.iter().find(|row| row.name == name).map(|row| row.source.clone()).unwrap_or_default();
-    Some(SettingError { setting: name.to_owned(), source, problem: wrong.to_owned() })
 }
 
 fn error_heading(faults: usize) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use figment::value::{Empty, Num, Value};
 
 use super::secret_text::{SecretText, is_master_key, parse_headers};
-use super::settings::{NamedEnum, Settings};
+use super::setting_enums::NamedEnum;
 use super::text_parsing::{
     format_duration, is_base_url, is_listen_address, is_log_filter, is_receiver_url, parse_duration, parse_whole_number,
 };
@@ -18,55 +18,55 @@ use crate::limits::{
     SETTABLE_RETRY_WAITS, SETTABLE_RULES,
 };
 
-/// The field of a value in the settings.
-pub(super) type FieldAccessor<T> = fn(&mut Settings) -> &mut T;
+/// The field of a value in the settings `S`.
+pub(super) type FieldAccessor<S, T> = fn(&mut S) -> &mut T;
 
 /// The kind of a setting's values, with their bounds and their field.
-pub(super) enum SettingKind {
+pub(super) enum SettingKind<S> {
     /// A directory.
-    Directory(FieldAccessor<PathBuf>),
+    Directory(FieldAccessor<S, PathBuf>),
     /// A file, or none.
-    File(FieldAccessor<Option<PathBuf>>),
+    File(FieldAccessor<S, Option<PathBuf>>),
     /// A program and its arguments, or none.
-    Command(FieldAccessor<Option<Vec<String>>>),
+    Command(FieldAccessor<S, Option<Vec<String>>>),
     /// A master key, or none. Secret.
-    MasterKey(FieldAccessor<Option<SecretText>>),
+    MasterKey(FieldAccessor<S, Option<SecretText>>),
     /// Headers of HTTP, or none. Secret.
-    Headers(FieldAccessor<Option<SecretText>>),
+    Headers(FieldAccessor<S, Option<SecretText>>),
     /// Another secret, or none: its check, and its description.
-    Secret(FieldAccessor<Option<SecretText>>, fn(&str) -> bool, &'static str),
+    Secret(FieldAccessor<S, Option<SecretText>>, fn(&str) -> bool, &'static str),
     /// A text, or none: its check, and its description.
-    Text(FieldAccessor<Option<String>>, fn(&str) -> bool, &'static str),
+    Text(FieldAccessor<S, Option<String>>, fn(&str) -> bool, &'static str),
     /// Rules that choose the gateway of an account.
-    Rules(FieldAccessor<Vec<RoutingRule>>),
+    Rules(FieldAccessor<S, Vec<RoutingRule>>),
     /// The name under which collectors know the service.
-    ServiceName(FieldAccessor<String>),
+    ServiceName(FieldAccessor<S, String>),
     /// A share, from 0 to 1.
-    Ratio(FieldAccessor<f64>),
+    Ratio(FieldAccessor<S, f64>),
     /// An address to listen on.
-    ListenAddress(FieldAccessor<String>),
+    ListenAddress(FieldAccessor<S, String>),
     /// A receiver's whole URL, or none.
-    ReceiverUrl(FieldAccessor<Option<String>>),
+    ReceiverUrl(FieldAccessor<S, Option<String>>),
     /// A URL that paths are appended to, or none.
-    BaseUrl(FieldAccessor<Option<String>>),
+    BaseUrl(FieldAccessor<S, Option<String>>),
     /// True or false.
-    Bool(FieldAccessor<bool>),
+    Bool(FieldAccessor<S, bool>),
     /// A count.
-    Count(FieldAccessor<usize>, RangeInclusive<u64>),
+    Count(FieldAccessor<S, usize>, RangeInclusive<u64>),
     /// A count that may exceed `usize`.
-    Size(FieldAccessor<u64>, RangeInclusive<u64>),
+    Size(FieldAccessor<S, u64>, RangeInclusive<u64>),
     /// A duration.
-    Duration(FieldAccessor<Duration>),
+    Duration(FieldAccessor<S, Duration>),
     /// A duration as a whole number of milliseconds.
-    Milliseconds(FieldAccessor<Duration>, RangeInclusive<u64>),
+    Milliseconds(FieldAccessor<S, Duration>, RangeInclusive<u64>),
     /// A list of durations, which may be empty; each may be zero.
-    Durations(FieldAccessor<Vec<Duration>>),
+    Durations(FieldAccessor<S, Vec<Duration>>),
     /// A log filter.
-    LogFilter(FieldAccessor<String>),
+    LogFilter(FieldAccessor<S, String>),
     /// Networks, or none.
-    Networks(FieldAccessor<Option<Vec<Network>>>),
+    Networks(FieldAccessor<S, Option<Vec<Network>>>),
     /// One of a few words.
-    Enum(fn(&mut Settings) -> &mut dyn EnumField),
+    Enum(fn(&mut S) -> &mut dyn EnumField),
 }
 
 /// A field whose value is chosen by a word.
@@ -94,10 +94,10 @@ impl<T: NamedEnum> EnumField for T {
     }
 }
 
-impl SettingKind {
+impl<S: Clone + Default> SettingKind<S> {
     /// Parses `value` into its field in `settings`. `None` if it is not as
     /// [`describe_expected`](SettingKind::describe_expected) says.
-    pub(super) fn parse_into(&self, value: &Value, settings: &mut Settings) -> Option<()> {
+    pub(super) fn parse_into(&self, value: &Value, settings: &mut S) -> Option<()> {
         match self {
             SettingKind::Directory(place) => *place(settings) = parse_optional(value)?.map(PathBuf::from)?,
             SettingKind::File(place) => *place(settings) = parse_optional(value)?.map(PathBuf::from),
@@ -180,12 +180,12 @@ impl SettingKind {
             SettingKind::Networks(_) => {
                 format!("at most {SETTABLE_NETWORKS} networks separated by commas, such as 10.0.0.0/8,fd00::/8")
             }
-            SettingKind::Enum(place) => place(&mut Settings::default()).names(),
+            SettingKind::Enum(place) => place(&mut S::default()).names(),
         }
     }
 
     /// The value in `settings`, in the form of the file.
-    pub(super) fn to_value(&self, settings: &Settings) -> Value {
+    pub(super) fn to_value(&self, settings: &S) -> Value {
         // The accessors need a mutable value, so reading works on a copy.
         let mut settings = settings.clone();
         match self {

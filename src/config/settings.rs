@@ -1,15 +1,53 @@
-//! The settings, with their defaults and units. Field names are the names in the file and, in upper case with `__`
-//! between levels, in the environment.
+//! Every setting: its field, default, name and kind of value. A new setting is one entry here.
+//!
+//! Reading, checking, display and the search for misspelt names all follow from [`SETTINGS`].
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::gateway_settings::GatewaySettings;
 use super::secret_text::SecretText;
-use crate::client::{AddressGuard, Network};
-use crate::domain::Channel;
+use super::setting_enums::{CodeRequestEncoding, DeadLetterPolicy, DeliveryMode, LogFormat};
+use super::setting_kind::SettingKind;
+use super::settings_group::group;
+use super::text_parsing::{
+    is_graph_id, is_graph_version, is_language, is_pin, is_region, is_signing_secret, is_token, is_verified_name,
+};
+use crate::client::Network;
+use crate::domain::{Channel, GatewayRouting};
 use crate::limits;
+
+/// One setting.
+pub(super) struct SettingDefinition {
+    /// Its name in the file, with dots between levels. In the environment it is in upper case, with `__` for dots.
+    pub(super) name: &'static str,
+    /// The kind of its values, and their field.
+    pub(super) kind: SettingKind<Settings>,
+}
+
+/// All settings, in the order of display.
+pub(super) static SETTINGS: LazyLock<Vec<&SettingDefinition>> = LazyLock::new(|| {
+    let groups = [
+        DATA_DIR,
+        HttpSettings::LIST,
+        TlsSettings::LIST,
+        AccountSettings::LIST,
+        ActorSettings::LIST,
+        StoreSettings::LIST,
+        VaultSettings::LIST,
+        WebhookSettings::LIST,
+        GatewaySettings::LIST,
+        BridgeSettings::LIST,
+        CloudApiSettings::LIST,
+        SimulatorSettings::LIST,
+        LogSettings::LIST,
+        TelemetrySettings::LIST,
+    ];
+    groups.into_iter().flatten().collect()
+});
+
+const DATA_DIR: &[SettingDefinition] =
+    &[SettingDefinition { name: "data_dir", kind: SettingKind::Directory(|it| &mut it.data_dir) }];
 
 /// All settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,149 +78,143 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
 }
 
-/// `http.*`
-#[derive(Clone, Debug, PartialEq)]
-pub struct HttpSettings {
-    /// Address and port to listen on; port 0 takes a free one.
-    pub listen: String,
-    /// Answer HTTP 200 whatever `code` says, except for 413, 429 and 503.
-    pub always_200: bool,
-    /// Most accounts in one request.
-    pub max_batch: usize,
-    /// Most bytes in one request body.
-    pub max_body_bytes: usize,
-    /// Most open connections.
-    pub max_connections: usize,
-    /// Most open connections of one address; an IPv6 address counts by its /64.
-    pub max_connections_per_address: usize,
-    /// Time from the request head to the response head.
-    pub request_timeout: Duration,
-    /// Most requests a second of one API key, or of one address.
-    pub requests_per_second: usize,
-}
-
-/// `tls.*`: PEM files, checked for changes while the service runs.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct TlsSettings {
-    /// The service's certificate, followed by its intermediate certificates; `None` means plain HTTP.
-    pub cert: Option<PathBuf>,
-    /// The certificate's private key.
-    pub key: Option<PathBuf>,
-    /// The CAs of client certificates; `None` means that clients need no certificate.
-    pub client_ca: Option<PathBuf>,
-}
-
-/// `accounts.*`
-#[derive(Clone, Debug, PartialEq)]
-pub struct AccountSettings {
-    /// How long a registration waits for its code.
-    pub registration_lifetime: Duration,
-    /// Bring dropped accounts back online, after a growing wait; never after a failed pairing or a ban.
-    pub auto_reconnect: bool,
-    /// The reconnect wait after the first drop; it doubles with each further drop in a row, up to 5 minutes.
-    pub reconnect_wait: Duration,
-}
-
-/// `actors.*`
-#[derive(Clone, Debug, PartialEq)]
-pub struct ActorSettings {
-    /// How long a `-coming` state may last before the account goes offline with reason 1002.
-    pub coming_timeout: Duration,
-    /// An actor without work for this long is retired.
-    pub idle_after: Duration,
-    /// Most active actors.
-    pub max_active: usize,
-    /// Most commands in flight; beyond it callers get 503.
-    pub max_in_flight: usize,
-}
-
-/// `store.*`
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoreSettings {
-    /// Bytes of page cache; real memory use is a multiple of it.
-    pub cache_bytes: u64,
-    /// Events after which the checkpoints for a quick start are saved again.
-    pub checkpoint_every: u64,
-}
-
-/// `vault.*`
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct VaultSettings {
-    /// The file with the master key; `keys/master.key` in the data directory if not set.
-    pub master_key_file: Option<PathBuf>,
-    /// A program that prints the master key, and its arguments.
-    pub master_key_command: Option<Vec<String>>,
-    /// The master key itself; from the environment only.
-    pub master_key: Option<SecretText>,
-}
-
-/// `webhooks.*`
-#[derive(Clone, Debug, PartialEq)]
-pub struct WebhookSettings {
-    /// The base URL of receivers; each channel's path is appended.
-    pub base_url: Option<String>,
-    /// `webhooks.channel_sync_status.*` and so on, in the order of [`Channel::ALL`].
-    pub channels: [ChannelSettings; Channel::ALL.len()],
-    /// Private networks where receivers may be; `None` means that the listen address decides.
-    pub allow_networks: Option<Vec<Network>>,
-    /// Waits between the attempts of one delivery; each is shortened or lengthened by up to a fifth.
-    pub retry_waits: Vec<Duration>,
-    /// What happens to an account's later deliveries after a dead letter.
-    pub after_last_try: DeadLetterPolicy,
-    /// One deadline for connecting, headers and body of an attempt.
-    pub timeout: Duration,
-    /// How long a connection to a receiver is reused.
-    pub connection_lifetime: Duration,
-    /// Most deliveries in flight per channel.
-    pub max_in_flight: usize,
-    /// Most requested redeliveries a second and channel.
-    pub redeliver_per_second: usize,
-    /// How long the attempts of completed deliveries are remembered.
-    pub keep_attempts: Duration,
-    /// Treat any 2xx as success, whatever the body.
-    pub accept_plain_2xx: bool,
-    /// Send a registration's `status` as a string, as the document's example does.
-    pub register_status_as_string: bool,
-    /// Say in the body of a failed registration whether another code may be tried.
-    pub register_still_waiting: bool,
-}
-
-impl WebhookSettings {
-    /// The URL of a channel's receiver: its own, or its default path under the base URL; `None` if neither is set.
-    pub fn receiver_url(&self, channel: Channel) -> Option<String> {
-        let under_base =
-            || Some(format!("{}{}", self.base_url.as_ref()?.trim_end_matches('/'), channel.default_path()));
-        self.channel(channel).url.clone().or_else(under_base)
-    }
-
-    /// The settings of one channel.
-    pub fn channel(&self, channel: Channel) -> &ChannelSettings {
-        &self.channels[channel as usize]
-    }
-
-    /// The settings of one channel, to change them.
-    pub fn channel_mut(&mut self, channel: Channel) -> &mut ChannelSettings {
-        &mut self.channels[channel as usize]
-    }
-}
-
-impl Settings {
-    /// Where receivers may be: at public addresses, and in the listed networks. Without a list, private addresses are
-    /// allowed too if the service listens on loopback only.
-    pub fn address_guard(&self) -> AddressGuard {
-        match &self.webhooks.allow_networks {
-            Some(networks) => AddressGuard::new(networks.iter().copied()),
-            None if is_loopback(&self.http.listen) => AddressGuard::allow_private(),
-            None => AddressGuard::new([]),
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            data_dir: PathBuf::from("./muster-data"),
+            http: HttpSettings::default(),
+            tls: TlsSettings::default(),
+            accounts: AccountSettings::default(),
+            actors: ActorSettings::default(),
+            store: StoreSettings::default(),
+            vault: VaultSettings::default(),
+            webhooks: WebhookSettings::default(),
+            gateway: GatewaySettings::default(),
+            simulator: SimulatorSettings::default(),
+            log: LogSettings::default(),
+            telemetry: TelemetrySettings::default(),
         }
     }
 }
 
-/// Whether a listen address is a loopback address.
-fn is_loopback(listen: &str) -> bool {
-    match listen.parse::<SocketAddr>() {
-        Ok(address) => address.ip().is_loopback(),
-        Err(_) => listen.rsplit_once(':').is_some_and(|(host, _)| host.eq_ignore_ascii_case("localhost")),
+group! {
+    /// `http.*`
+    HttpSettings at (http) {
+        /// Address and port to listen on; port 0 takes a free one.
+        listen: String = "127.0.0.1:8080".to_owned() => "http.listen": ListenAddress();
+        /// Answer HTTP 200 whatever `code` says, except for 413, 429 and 503.
+        always_200: bool = false => "http.always_200": Bool();
+        /// Most accounts in one request.
+        max_batch: usize = limits::BATCH_ACCOUNTS => "http.max_batch": Count(limits::SETTABLE_BATCH_ACCOUNTS);
+        /// Most bytes in one request body.
+        max_body_bytes: usize = limits::BODY_BYTES => "http.max_body_bytes": Count(limits::SETTABLE_BODY_BYTES);
+        /// Most open connections.
+        max_connections: usize = limits::CONNECTIONS => "http.max_connections": Count(limits::SETTABLE_CONNECTIONS);
+        /// Most open connections of one address; an IPv6 address counts by its /64.
+        max_connections_per_address: usize = limits::CONNECTIONS_PER_ADDRESS
+            => "http.max_connections_per_address": Count(limits::SETTABLE_CONNECTIONS);
+        /// Time from the request head to the response head.
+        request_timeout: Duration = limits::REQUEST_TIMEOUT => "http.request_timeout": Duration();
+        /// Most requests a second of one API key, or of one address.
+        requests_per_second: usize = limits::REQUESTS_PER_SECOND
+            => "http.requests_per_second": Count(limits::SETTABLE_REQUESTS);
+    }
+}
+
+group! {
+    /// `tls.*`: PEM files, checked for changes while the service runs.
+    TlsSettings at (tls) {
+        /// The service's certificate, followed by its intermediate certificates; `None` means plain HTTP.
+        cert: Option<PathBuf> = None => "tls.cert": File();
+        /// The certificate's private key.
+        key: Option<PathBuf> = None => "tls.key": File();
+        /// The CAs of client certificates; `None` means that clients need no certificate.
+        client_ca: Option<PathBuf> = None => "tls.client_ca": File();
+    }
+}
+
+group! {
+    /// `accounts.*`
+    AccountSettings at (accounts) {
+        /// How long a registration waits for its code.
+        registration_lifetime: Duration = limits::REGISTRATION_LIFETIME => "accounts.registration_lifetime": Duration();
+        /// Bring dropped accounts back online, after a growing wait; never after a failed pairing or a ban.
+        auto_reconnect: bool = false => "accounts.auto_reconnect": Bool();
+        /// The reconnect wait after the first drop; it doubles with each further drop in a row, up to 5 minutes.
+        reconnect_wait: Duration = limits::RECONNECT_WAIT => "accounts.reconnect_wait": Duration();
+    }
+}
+
+group! {
+    /// `actors.*`
+    ActorSettings at (actors) {
+        /// How long a `-coming` state may last before the account goes offline with reason 1002.
+        coming_timeout: Duration = limits::COMING_TIMEOUT => "actors.coming_timeout": Duration();
+        /// An actor without work for this long is retired.
+        idle_after: Duration = limits::ACTOR_IDLE => "actors.idle_after": Duration();
+        /// Most active actors.
+        max_active: usize = limits::ACTORS_ACTIVE => "actors.max_active": Count(limits::SETTABLE_ACTORS);
+        /// Most commands in flight; beyond it callers get 503.
+        max_in_flight: usize = limits::COMMANDS_IN_FLIGHT => "actors.max_in_flight": Count(limits::SETTABLE_COMMANDS);
+    }
+}
+
+group! {
+    /// `store.*`
+    StoreSettings at (store) {
+        /// Bytes of page cache; real memory use is a multiple of it.
+        cache_bytes: u64 = limits::STORE_CACHE_BYTES => "store.cache_bytes": Size(limits::SETTABLE_CACHE_BYTES);
+        /// Events after which the checkpoints for a quick start are saved again.
+        checkpoint_every: u64 = limits::CHECKPOINT_EVERY => "store.checkpoint_every": Size(limits::SETTABLE_CHECKPOINT);
+    }
+}
+
+group! {
+    /// `vault.*`
+    VaultSettings at (vault) {
+        /// The file with the master key; `keys/master.key` in the data directory if not set.
+        master_key_file: Option<PathBuf> = None => "vault.master_key_file": File();
+        /// A program that prints the master key, and its arguments.
+        master_key_command: Option<Vec<String>> = None => "vault.master_key_command": Command();
+        /// The master key itself; from the environment only.
+        master_key: Option<SecretText> = None => "vault.master_key": MasterKey();
+    }
+}
+
+group! {
+    /// `webhooks.*`
+    WebhookSettings at (webhooks) {
+        /// The base URL of receivers; each channel's path is appended.
+        base_url: Option<String> = None => "webhooks.base_url": BaseUrl();
+        /// `webhooks.channel_sync_status.*` and so on, in the order of [`Channel::ALL`].
+        channels: [ChannelSettings; Channel::ALL.len()] = Channel::ALL.map(|_| ChannelSettings::default())
+            => "webhooks.channel_sync_status.url": ReceiverUrl() in ([Channel::SyncStatus as usize].url),
+               "webhooks.channel_sync_status.deliver": Enum() in ([Channel::SyncStatus as usize].deliver),
+               "webhooks.channel_register_status.url": ReceiverUrl() in ([Channel::RegisterStatus as usize].url),
+               "webhooks.channel_register_status.deliver": Enum() in ([Channel::RegisterStatus as usize].deliver);
+        /// Private networks where receivers may be; `None` means that the listen address decides.
+        allow_networks: Option<Vec<Network>> = None => "webhooks.allow_networks": Networks();
+        /// Waits between the attempts of one delivery; each is shortened or lengthened by up to a fifth.
+        retry_waits: Vec<Duration> = limits::RETRY_WAITS.to_vec() => "webhooks.retry_waits": Durations();
+        /// What happens to an account's later deliveries after a dead letter.
+        after_last_try: DeadLetterPolicy = DeadLetterPolicy::Continue => "webhooks.after_last_try": Enum();
+        /// One deadline for connecting, headers and body of an attempt.
+        timeout: Duration = limits::WEBHOOK_TIMEOUT => "webhooks.timeout": Duration();
+        /// How long a connection to a receiver is reused.
+        connection_lifetime: Duration = limits::CONNECTION_LIFETIME => "webhooks.connection_lifetime": Duration();
+        /// Most deliveries in flight per channel.
+        max_in_flight: usize = limits::WEBHOOKS_IN_FLIGHT => "webhooks.max_in_flight": Count(limits::SETTABLE_WEBHOOKS);
+        /// Most requested redeliveries a second and channel.
+        redeliver_per_second: usize = limits::REDELIVERIES_PER_SECOND
+            => "webhooks.redeliver_per_second": Count(limits::SETTABLE_REDELIVERIES);
+        /// How long the attempts of completed deliveries are remembered.
+        keep_attempts: Duration = limits::ATTEMPTS_RETENTION => "webhooks.keep_attempts": Duration();
+        /// Treat any 2xx as success, whatever the body.
+        accept_plain_2xx: bool = false => "webhooks.accept_plain_2xx": Bool();
+        /// Send a registration's `status` as a string, as the document's example does.
+        register_status_as_string: bool = false => "webhooks.register_status_as_string": Bool();
+        /// Say in the body of a failed registration whether another code may be tried.
+        register_still_waiting: bool = false => "webhooks.register_still_waiting": Bool();
     }
 }
 
@@ -195,159 +227,122 @@ pub struct ChannelSettings {
     pub deliver: DeliveryMode,
 }
 
-/// Which events of an account are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum DeliveryMode {
-    /// Every event.
-    #[default]
-    All,
-    /// Of several waiting events without an attempt, only the last.
-    Latest,
-}
-
-/// What happens to an account's later deliveries when all attempts of one have failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadLetterPolicy {
-    /// They go on.
-    Continue,
-    /// They wait until an operator replays or drops the dead one.
-    Block,
-}
-
-/// `simulator.*`
-#[derive(Clone, Debug, PartialEq)]
-pub struct SimulatorSettings {
-    /// `simulator.delay_ms`: how long the simulated channel takes to answer, in milliseconds.
-    pub delay: Duration,
-}
-
-/// `log.*`
-#[derive(Clone, Debug, PartialEq)]
-pub struct LogSettings {
-    /// The log filter, as in `info` or `muster=debug,warn`.
-    pub filter: String,
-    /// The log format.
-    pub format: LogFormat,
-    /// Log account numbers in full instead of masked.
-    pub full_numbers: bool,
-}
-
-/// `telemetry.*`: spans for a collector, over OTLP.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TelemetrySettings {
-    /// The collector's URL, without `/v1/traces`; `None` if no spans are collected.
-    pub otlp_endpoint: Option<String>,
-    /// Headers that the collector requires, as in `name=value,other=value`. Secret.
-    pub otlp_headers: Option<SecretText>,
-    /// The service's name at the collector.
-    pub service_name: String,
-    /// The share of traces that are collected if callers do not decide.
-    pub sample_ratio: f64,
-}
-
-/// The form of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// An enumeration whose values have one-word names.
-pub trait NamedEnum: Copy + 'static {
-    /// All values.
-    const ALL: &'static [Self];
-
-    /// Its name, in the file and on display.
-    fn name(self) -> &'static str;
-}
-
-impl NamedEnum for LogFormat {
-    const ALL: &'static [LogFormat] = &[LogFormat::Text, LogFormat::Json];
-
-    fn name(self) -> &'static str {
-        match self {
-            LogFormat::Text => "text",
-            LogFormat::Json => "json",
-        }
+group! {
+    /// `gateway.*`
+    GatewaySettings at (gateway) {
+        /// Which gateway serves which account.
+        routing: GatewayRouting = GatewayRouting::default()
+            => "gateway.default": Enum() in (.default), "gateway.rules": Rules() in (.rules);
+        /// How often each gateway is reconciled.
+        reconcile_every: Duration = limits::RECONCILE_INTERVAL => "gateway.reconcile_every": Duration();
+        /// `gateway.bridge.*`
+        bridge: BridgeSettings = BridgeSettings::default();
+        /// `gateway.cloud_api.*`
+        cloud_api: CloudApiSettings = CloudApiSettings::default();
     }
 }
 
-impl NamedEnum for DeliveryMode {
-    const ALL: &'static [DeliveryMode] = &[DeliveryMode::All, DeliveryMode::Latest];
-
-    fn name(self) -> &'static str {
-        match self {
-            DeliveryMode::All => "all",
-            DeliveryMode::Latest => "latest",
-        }
+group! {
+    /// `gateway.bridge.*`: the operator's own gateway.
+    BridgeSettings at (gateway.bridge) {
+        /// Where it receives commands; `None` if it fetches them itself.
+        url: Option<String> = None => "gateway.bridge.url": BaseUrl();
+        /// The signing secret of both sides: `whsec_` and base64. Secret.
+        secret: Option<SecretText> = None
+            => "gateway.bridge.secret": Secret(is_signing_secret, "whsec_ and the base64 of 24 to 64 random bytes");
+        /// How long a gateway has to acknowledge a command that it fetched.
+        lease: Duration = limits::WORK_LEASE => "gateway.bridge.lease": Duration();
+        /// One deadline for connecting, headers and body of a command's request.
+        timeout: Duration = limits::GATEWAY_TIMEOUT => "gateway.bridge.timeout": Duration();
+        /// Most commands in flight to it.
+        max_in_flight: usize = limits::BRIDGE_IN_FLIGHT
+            => "gateway.bridge.max_in_flight": Count(limits::SETTABLE_CALLS_IN_FLIGHT);
+        /// Most commands sent to it a second.
+        calls_per_second: usize = limits::BRIDGE_CALLS_PER_SECOND
+            => "gateway.bridge.calls_per_second": Count(limits::SETTABLE_CALLS_PER_SECOND);
     }
 }
 
-impl NamedEnum for DeadLetterPolicy {
-    const ALL: &'static [DeadLetterPolicy] = &[DeadLetterPolicy::Continue, DeadLetterPolicy::Block];
-
-    fn name(self) -> &'static str {
-        match self {
-            DeadLetterPolicy::Continue => "continue",
-            DeadLetterPolicy::Block => "block",
-        }
+group! {
+    /// `gateway.cloud_api.*`: Meta's WhatsApp Business Cloud API.
+    CloudApiSettings at (gateway.cloud_api) {
+        /// The URL of the Graph API.
+        base_url: Option<String> = Some("https://graph.facebook.com".to_owned())
+            => "gateway.cloud_api.base_url": BaseUrl();
+        /// Its version, as in `v23.0`.
+        version: Option<String> = Some("v23.0".to_owned())
+            => "gateway.cloud_api.version": Text(is_graph_version, "a version of the Graph API, such as v23.0");
+        /// The id of the WhatsApp Business Account that the numbers belong to.
+        waba_id: Option<String> = None
+            => "gateway.cloud_api.waba_id":
+                Text(is_graph_id, "the digits of a WhatsApp Business Account's id");
+        /// The access token. Secret.
+        token: Option<SecretText> = None
+            => "gateway.cloud_api.token": Secret(is_token, "an access token of visible ASCII characters");
+        /// The app's secret, with which Meta signs its webhooks. Secret.
+        app_secret: Option<SecretText> = None
+            => "gateway.cloud_api.app_secret": Secret(is_token, "the app secret, in visible ASCII characters");
+        /// The token that Meta sends when it verifies the webhook. Secret.
+        verify_token: Option<SecretText> = None
+            => "gateway.cloud_api.verify_token": Secret(is_token, "a verify token of visible ASCII characters");
+        /// The name under which numbers are added.
+        verified_name: Option<String> = None
+            => "gateway.cloud_api.verified_name": Text(is_verified_name, "a name of 2 to 75 characters");
+        /// The language of verification codes, as in `en_US`.
+        language: Option<String> = Some("en_US".to_owned())
+            => "gateway.cloud_api.language": Text(is_language, "a language, such as en_US or de");
+        /// The country where Meta stores data of registered numbers, as in `DE`; `None` leaves it to Meta.
+        region: Option<String> = None
+            => "gateway.cloud_api.region":
+                Text(is_region, "one of AU, ID, IN, JP, SG, KR, DE, CH, GB, BR, BH, ZA, AE and CA");
+        /// The PIN for registering numbers that have none here yet; `None` draws one for each. Secret.
+        pin: Option<SecretText> = None => "gateway.cloud_api.pin": Secret(is_pin, "a PIN of six digits");
+        /// Whether a recycled account is deregistered at Meta; each time counts towards the number's budget.
+        deregister_on_recycle: bool = false => "gateway.cloud_api.deregister_on_recycle": Bool();
+        /// The encoding of a request for a verification code.
+        code_request: CodeRequestEncoding = CodeRequestEncoding::Json => "gateway.cloud_api.code_request": Enum();
+        /// One deadline for connecting, headers and body of a call.
+        timeout: Duration = limits::GATEWAY_TIMEOUT => "gateway.cloud_api.timeout": Duration();
+        /// Most calls in flight.
+        max_in_flight: usize = limits::CLOUD_API_IN_FLIGHT
+            => "gateway.cloud_api.max_in_flight": Count(limits::SETTABLE_CALLS_IN_FLIGHT);
+        /// Most calls a second.
+        calls_per_second: usize = limits::CLOUD_API_CALLS_PER_SECOND
+            => "gateway.cloud_api.calls_per_second": Count(limits::SETTABLE_CALLS_PER_SECOND);
     }
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            data_dir: PathBuf::from("./muster-data"),
-            http: HttpSettings {
-                listen: "127.0.0.1:8080".to_owned(),
-                always_200: false,
-                max_batch: limits::BATCH_ACCOUNTS,
-                max_body_bytes: limits::BODY_BYTES,
-                max_connections: limits::CONNECTIONS,
-                max_connections_per_address: limits::CONNECTIONS_PER_ADDRESS,
-                request_timeout: limits::REQUEST_TIMEOUT,
-                requests_per_second: limits::REQUESTS_PER_SECOND,
-            },
-            tls: TlsSettings::default(),
-            accounts: AccountSettings {
-                registration_lifetime: limits::REGISTRATION_LIFETIME,
-                auto_reconnect: false,
-                reconnect_wait: limits::RECONNECT_WAIT,
-            },
-            actors: ActorSettings {
-                coming_timeout: limits::COMING_TIMEOUT,
-                idle_after: limits::ACTOR_IDLE,
-                max_active: limits::ACTORS_ACTIVE,
-                max_in_flight: limits::COMMANDS_IN_FLIGHT,
-            },
-            store: StoreSettings { cache_bytes: limits::STORE_CACHE_BYTES, checkpoint_every: limits::CHECKPOINT_EVERY },
-            vault: VaultSettings::default(),
-            webhooks: WebhookSettings {
-                base_url: None,
-                channels: Channel::ALL.map(|_| ChannelSettings::default()),
-                allow_networks: None,
-                retry_waits: limits::RETRY_WAITS.to_vec(),
-                after_last_try: DeadLetterPolicy::Continue,
-                timeout: limits::WEBHOOK_TIMEOUT,
-                connection_lifetime: limits::CONNECTION_LIFETIME,
-                max_in_flight: limits::WEBHOOKS_IN_FLIGHT,
-                redeliver_per_second: limits::REDELIVERIES_PER_SECOND,
-                keep_attempts: limits::ATTEMPTS_RETENTION,
-                accept_plain_2xx: false,
-                register_status_as_string: false,
-                register_still_waiting: false,
-            },
-            gateway: GatewaySettings::default(),
-            simulator: SimulatorSettings { delay: limits::SIMULATOR_DELAY },
-            log: LogSettings { filter: "info".to_owned(), format: LogFormat::Text, full_numbers: false },
-            telemetry: TelemetrySettings {
-                otlp_endpoint: None,
-                otlp_headers: None,
-                service_name: "muster".to_owned(),
-                sample_ratio: 1.0,
-            },
-        }
+group! {
+    /// `simulator.*`
+    SimulatorSettings at (simulator) {
+        /// How long the simulated channel takes to answer.
+        delay: Duration = limits::SIMULATOR_DELAY
+            => "simulator.delay_ms": Milliseconds(limits::SETTABLE_SIMULATOR_DELAY_MS);
+    }
+}
+
+group! {
+    /// `log.*`
+    LogSettings at (log) {
+        /// The log filter, as in `info` or `muster=debug,warn`.
+        filter: String = "info".to_owned() => "log.filter": LogFilter();
+        /// The log format.
+        format: LogFormat = LogFormat::Text => "log.format": Enum();
+        /// Log account numbers in full instead of masked.
+        full_numbers: bool = false => "log.full_numbers": Bool();
+    }
+}
+
+group! {
+    /// `telemetry.*`: spans for a collector, over OTLP.
+    TelemetrySettings at (telemetry) {
+        /// The collector's URL, without `/v1/traces`; `None` if no spans are collected.
+        otlp_endpoint: Option<String> = None => "telemetry.otlp_endpoint": BaseUrl();
+        /// Headers that the collector requires, as in `name=value,other=value`. Secret.
+        otlp_headers: Option<SecretText> = None => "telemetry.otlp_headers": Headers();
+        /// The service's name at the collector.
+        service_name: String = "muster".to_owned() => "telemetry.service_name": ServiceName();
+        /// The share of traces that are collected if callers do not decide.
+        sample_ratio: f64 = 1.0 => "telemetry.sample_ratio": Ratio();
     }
 }

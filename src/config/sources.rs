@@ -10,7 +10,10 @@ use figment::{Metadata, Profile, Provider};
 
 use super::setting_error::SettingError;
 use super::setting_kind::SettingKind;
-use super::setting_list::{self, CLIENT_VARIABLES, CONFIG_VARIABLE, SETTINGS, SettingDefinition, VARIABLE_PREFIX};
+use super::setting_names::{
+    CLIENT_VARIABLES, CONFIG_VARIABLE, VARIABLE_PREFIX, find_setting, is_group, suggest_name, suggest_variable,
+};
+use super::settings::{SETTINGS, SettingDefinition};
 use crate::domain::escape_controls;
 
 /// A settings file that was read.
@@ -92,8 +95,8 @@ pub(super) fn collect_from_environment(
                     continue;
                 }
                 let name = rest.to_ascii_lowercase().replace("__", ".");
-                let is_in_a_group = name.split_once('.').is_some_and(|(group, _)| setting_list::is_group(group));
-                match setting_list::suggest_variable(&variable) {
+                let is_in_a_group = name.split_once('.').is_some_and(|(group, _)| is_group(group));
+                match suggest_variable(&variable) {
                     Some(meant) => faults.push(unknown_setting_error(name, source, &format!("did you mean {meant}?"))),
                     // Only a misspelt setting looks like this.
                     None if is_in_a_group => faults.push(suggest_setting(&name, source, SettingDefinition::variable)),
@@ -126,7 +129,7 @@ fn collect_from_table(
     for (key, value) in dict {
         let name = if above.is_empty() { key } else { format!("{above}.{key}") };
         let source = file.display().to_string();
-        match (setting_list::find_setting(&name), value) {
+        match (find_setting(&name), value) {
             (Some(setting), _) if setting.kind.is_secret() => {
                 let variable = setting.variable();
                 let has_a_file = matches!(setting.kind, SettingKind::MasterKey(_));
@@ -138,10 +141,10 @@ fn collect_from_table(
                 faults.push(SettingError { setting: name, source, problem: wrong });
             }
             (Some(setting), value) => values.push(SourcedValue { setting: setting.name, value, source }),
-            (None, Value::Dict(_, dict)) if setting_list::is_group(&name) || !dict.is_empty() => {
+            (None, Value::Dict(_, dict)) if is_group(&name) || !dict.is_empty() => {
                 collect_from_table(file, &name, dict, values, faults);
             }
-            (None, _) if setting_list::is_group(&name) => {
+            (None, _) if is_group(&name) => {
                 let wrong = format!("is a group of settings; write [{name}] and the settings below it");
                 faults.push(SettingError { setting: name, source, problem: wrong });
             }
@@ -151,7 +154,7 @@ fn collect_from_table(
 }
 
 fn suggest_setting(name: &str, source: String, written: fn(&SettingDefinition) -> String) -> SettingError {
-    let mend = match setting_list::suggest_name(name) {
+    let mend = match suggest_name(name) {
         Some(setting) => format!("did you mean {}?", written(setting)),
         None => "`muster config` lists all settings".to_owned(),
     };

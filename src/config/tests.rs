@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::setting_list::SETTINGS;
+use super::settings::SETTINGS;
 use super::{EffectiveSettings, Error, FlagValue, Settings, SettingsFile, load};
 use crate::domain::Channel;
 
@@ -287,7 +287,7 @@ fn faults() {
 /// A written default is read again as the same value.
 #[test]
 fn every_default_can_be_given() {
-    for setting in &SETTINGS {
+    for setting in SETTINGS.iter() {
         let mut settings = Settings::default();
         let value = setting.kind.to_value(&settings);
         let is_set = value.to_empty().is_none();
@@ -326,7 +326,7 @@ fn the_table_is_complete() {
         let value = fields.remove(&format!("gateway.routing.{routing}")).unwrap();
         fields.insert(format!("gateway.{routing}"), value);
     }
-    let mut names: Vec<&str> = super::setting_list::setting_names().collect();
+    let mut names: Vec<&str> = super::setting_names::setting_names().collect();
     names.sort_unstable();
     assert_eq!(fields.keys().collect::<Vec<_>>(), names);
 }
@@ -354,7 +354,7 @@ proptest! {
         let at = at.min(variable.len() - 1);
         let misspelt = format!("{}{letters}{}", &variable[..at], &variable[at + cut.min(variable.len() - at)..]);
         let is_a_setting = SETTINGS.iter().any(|setting| setting.variable() == misspelt);
-        let is_client = super::setting_list::CLIENT_VARIABLES.contains(&&*misspelt);
+        let is_client = super::setting_names::CLIENT_VARIABLES.contains(&&*misspelt);
         let loaded = load(None, [(misspelt.clone().into(), "1".into())], &[]);
         prop_assert!(is_a_setting || is_client || loaded.is_err_and(|error| error.to_string().contains("did you mean")), "{misspelt}");
     }

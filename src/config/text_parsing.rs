@@ -1,4 +1,4 @@
-//! Checked texts: addresses, URLs, durations, log filters.
+//! Checked texts: addresses, URLs, durations, log filters, and what gateways require.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -10,6 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use crate::client::parse_url;
+use crate::limits::{GRAPH_ID_DIGITS, TOKEN_BYTES};
 
 /// Most bytes in a host name (RFC 1035).
 const HOST_BYTES: usize = 253;
@@ -124,6 +125,52 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 /// `duration` in the notation of [`parse_duration`].
 pub(super) fn format_duration(duration: Duration) -> String {
     SpanPrinter::new().spacing(Spacing::None).unsigned_duration_to_string(&duration)
+}
+
+/// Whether a text is a Meta id: decimal digits.
+pub(super) fn is_graph_id(text: &str) -> bool {
+    (1..=GRAPH_ID_DIGITS).contains(&text.len()) && is_digits(text)
+}
+
+/// Whether a text is a Graph API version.
+pub(super) fn is_graph_version(text: &str) -> bool {
+    let is_number = |text: &str| (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.strip_prefix('v')
+        .and_then(|text| text.split_once('.'))
+        .is_some_and(|(one, two)| is_number(one) && is_number(two))
+}
+
+/// Whether a text is a language and a country, as in `en_US`, or a language alone.
+pub(super) fn is_language(text: &str) -> bool {
+    let is_two = |text: &str, of: fn(&u8) -> bool| text.len() == 2 && text.bytes().all(|byte| of(&byte));
+    let (language, country) = text.split_once('_').map_or((text, None), |(one, two)| (one, Some(two)));
+    is_two(language, u8::is_ascii_lowercase) && country.is_none_or(|it| is_two(it, u8::is_ascii_uppercase))
+}
+
+/// Whether Meta can store data in the country with this code (Cloud API, registration).
+pub(super) fn is_region(text: &str) -> bool {
+    ["AU", "ID", "IN", "JP", "SG", "KR", "DE", "CH", "GB", "BR", "BH", "ZA", "AE", "CA"].contains(&text)
+}
+
+/// Whether a text may be a business name (Cloud API, phone numbers).
+pub(super) fn is_verified_name(text: &str) -> bool {
+    (2..=75).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// Whether a text is a PIN.
+pub(super) fn is_pin(text: &str) -> bool {
+    text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a text looks like a token, or another secret that is sent unencoded.
+pub(super) fn is_token(text: &str) -> bool {
+    (1..=TOKEN_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether a text is a Standard Webhooks secret: `whsec_` and the base64 of 24 to 64 bytes.
+pub(super) fn is_signing_secret(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+    text.strip_prefix("whsec_").is_some_and(|rest| (32..=88).contains(&rest.len()) && rest.bytes().all(is_letter))
 }
 
 fn is_digits(text: &str) -> bool {

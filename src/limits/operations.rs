@@ -1,6 +1,13 @@
-//! Bounds of the service's environment: service managers, log readers and trace collectors.
+//! Bounds of the service's environment: settings, service managers, log readers and trace collectors.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+// --- Settings ---
+
+/// Deadlines and lifetimes: not zero, which would end things before they begin, and at most a year.
+pub const SETTABLE_DURATION: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(365 * 24 * 60 * 60);
 
 // --- Service managers ---
 
@@ -38,6 +45,8 @@ pub const COMMAND_SPANS_PER_REQUEST: usize = 64;
 pub const SPANS_QUEUED: usize = 8_192;
 /// Spans that are sent in one request.
 pub const SPANS_PER_EXPORT: usize = 512;
+/// `telemetry.service_name`, in bytes: collectors show it beside each span.
+pub const SETTABLE_NAME_BYTES: usize = 64;
 /// How often spans that do not fill a request are sent.
 pub const SPANS_EXPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Time for a collector to accept spans. Nothing else waits for it, and the queue holds new spans meanwhile.

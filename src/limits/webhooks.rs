@@ -12,8 +12,12 @@ pub const RETRY_WAITS: [Duration; 6] = [
     Duration::from_secs(30 * 60),
     Duration::from_secs(2 * 60 * 60),
 ];
+/// Waits in `webhooks.retry_waits`; each may be zero, and is at most as long as the longest deadline.
+pub const SETTABLE_RETRY_WAITS: usize = 100;
 /// Deliveries in flight per channel. Setting `webhooks.max_in_flight`.
 pub const WEBHOOKS_IN_FLIGHT: usize = 64;
+/// `webhooks.max_in_flight`: no more deliveries can be in flight than are read ([`WEBHOOK_WINDOW`]).
+pub const SETTABLE_WEBHOOKS: RangeInclusive<u64> = 1..=WEBHOOK_WINDOW as u64;
 /// Deliveries read from the journal and not yet completed, per channel: the journal is the queue, and this is the
 /// window.
 pub const WEBHOOK_WINDOW: usize = 4_096;
@@ -58,6 +62,8 @@ pub const ATTEMPTS_PRUNE_BATCH: usize = 20_000;
 pub const ATTEMPTS_PRUNE_STOP: usize = 1_000;
 /// Bytes in a receiver's URL, encoded: what common servers accept in a request line.
 pub const RECEIVER_URL_BYTES: usize = 8 * 1024;
+/// `webhooks.allow_networks`: each connection checks every network.
+pub const SETTABLE_NETWORKS: usize = 100;
 /// Most attempts of one delivery that are remembered individually, the latest; earlier ones are only counted.
 pub const ATTEMPTS_PER_DELIVERY: usize = 100;
 /// The divisor for the share of a channel's attempts in flight that redeliveries may use. A quarter leaves space for
@@ -99,6 +105,8 @@ pub const CHANNEL_COMMANDS: usize = 16;
 /// Requested redeliveries a second and channel: what a receiver handles besides its usual load. Setting
 /// `webhooks.redeliver_per_second`.
 pub const REDELIVERIES_PER_SECOND: usize = 100;
+/// `webhooks.redeliver_per_second`: above it, it would limit nothing.
+pub const SETTABLE_REDELIVERIES: RangeInclusive<u64> = 1..=100_000;
 /// How long the attempts of completed deliveries are remembered, as long as GitHub and Stripe do. Setting
 /// `webhooks.keep_attempts`.
 pub const ATTEMPTS_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
