@@ -1,6 +1,7 @@
 //! Muster: the register of a company's WhatsApp customer-service accounts.
 //!
-//! Each account is an actor. Each change is an event that is never lost, and receivers get the events in order.
+//! Each account is an actor. Each change is stored as an event and is never lost. Webhook receivers get the events of each
+//! account in order.
 //!
 //! ```text
 //!    callers            gateways' reports           deadlines
@@ -17,15 +18,15 @@
 //!                             state ──── pending effects ────▶ gateway                 its reports enter at the top
 //! ```
 //!
-//! There is no other arrow. The table lists the modules, lowest first; each uses only modules above it. Exceptions:
-//! `actors` and `projections` do not use each other. `http` does not use the `store`, nor a `gateway` the `journal`. `cli`
-//! leaves to the `service` everything that runs. `tests/it/tidy.rs` checks this.
+//! Data flows in no other way. A module uses only modules that are listed before it in the table. Further rules:
+//! `projections` does not use `actors`. `http` does not use `store`. `gateway` does not use `journal`. `cli` starts everything
+//! that runs through `service`. `tests/it/tidy/module_order.rs` checks this.
 //!
 //! | module | what it is | what only it knows |
 //! |---|---|---|
 //! | [`limits`] | every bound, with its unit and reason | |
 //! | [`domain`] | accounts, commands, events, `decide` and `evolve`: pure | the rules |
-//! | [`clock`] | the wall clock, which may be set, and elapsed time | |
+//! | [`clock`] | the wall clock, which an operator may set, and elapsed time | |
 //! | [`files`] | files that operators name: opened without blocking, read up to a size limit | |
 //! | [`metrics`] | metrics, with their dashboard and alerting rules | prometheus-client |
 //! | [`client`] | HTTP clients, and the addresses that they may reach | rustls |
@@ -33,7 +34,7 @@
 //! | [`store`] | durable bytes: blocks, small tables, caches | sled |
 //! | [`journal`] | every event of every account, in one order, permanently | bincode |
 //! | [`vault`] | secrets, sealed before they are stored | the ciphers |
-//! | [`traces`] | the trace that work belongs to, and its spans for a collector | OpenTelemetry |
+//! | [`traces`] | traces of requests and tasks; sends their spans to a collector | OpenTelemetry |
 //! | [`actors`] | one actor per account | actix |
 //! | [`projections`] | views that follow from the journal, kept for queries | |
 //! | [`audit`] | reading and proving the journal: history, proofs, exports, backups | |
@@ -45,15 +46,15 @@
 //! | [`http`] | the API that callers use | warp, the JSON of the contract |
 //! | [`console`] | pages for operators and auditors, over the API | maud, the browser |
 //! | [`service`] | the order in which modules are opened, what runs, and how it ends | |
-//! | [`receiver`] | a receiver of both webhooks, like that of a caller's back-end | |
+//! | [`receiver`] | a sample webhook receiver for both channels, as a caller's back-end would have | |
 //! | [`conformance`] | the test suite for gateways that speak the bridge protocol | |
 //! | [`demo`] | a demonstration: service, caller and receiver on one terminal | |
 //! | [`cli`] | the command line, one file per verb | clap |
 //!
-//! `fuzzing` and `testkit` are not in the table. `fuzzing` lists the fuzz targets in the `fuzz.rs` of each module, and only
-//! tests compile it. `testkit` is the shared code of tests and benches.
+//! `fuzzing` and `testkit` are not in the table. `fuzzing` lists the fuzz targets, which are in the `fuzz.rs` of each module.
+//! It is compiled only for tests and fuzzing. `testkit` is the shared code of tests and benches.
 
-// Shared code of tests and benches names the crate as an external user does.
+// The testkit says `muster::…`, also where it is compiled inside this crate.
 #[cfg(any(test, fuzzing))]
 extern crate self as muster;
 

@@ -1,6 +1,7 @@
 //! The operations: what each is, whichever way it is asked for.
 //!
-//! A new operation is one constant here. Over HTTP it also needs an endpoint (`http::endpoints`).
+//! A new operation is one constant here. Over HTTP it also needs an endpoint, in `ENDPOINTS` of
+//! `http/v1/AREA.rs`.
 
 use crate::access::{AuthContext, AuthError};
 use crate::domain::{AccountNumber, Permission};

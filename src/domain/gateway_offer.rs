@@ -1,4 +1,6 @@
 //! What a gateway offers to accounts. The rules know gateways by this alone.
+//!
+//! Each gateway states its offer in `DESCRIPTION` in `gateway/NAME/mod.rs`.
 
 use super::{GatewayKind, VerifyType};
 

@@ -18,7 +18,7 @@
 //! | `event` | the events of an account: the table of their types, and their data |
 //! | `account` | the state, folded from events: `evolve`, `pending_effects`; which event may follow it |
 //! | `decide` | command + state → events or a rejection |
-//! | `permissions` | who may do what with an API key |
+//! | `roles` | the roles of API keys, and the permissions that each role has |
 //! | `administrative_event` | what somebody did to the service itself: the table of types, and their data |
 //! | `single_line_text` | text on one line, as people write it into the history |
 //! | `channel` | the webhook channels, and what each tells receivers |
@@ -38,7 +38,7 @@ mod event;
 mod event_type;
 mod gateway_offer;
 mod gateway_routing;
-mod permissions;
+mod roles;
 mod single_line_text;
 
 pub use account::{Account, CodeAttempt, PendingEffect, Registration};
@@ -60,7 +60,7 @@ pub use gateway_offer::{GatewayOffer, GatewayOffers};
 pub use gateway_routing::{
     GatewayChoice, GatewayKind, GatewayRouting, MalformedRoutingRule, ProviderCall, RoutingCondition, RoutingRule,
 };
-pub use permissions::{CredentialVerifier, Grant, Permission, Role};
+pub use roles::{CredentialVerifier, Grant, Permission, Role};
 pub use single_line_text::{escape_controls, is_single_line};
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 use zeroize::Zeroizing;
 
-use super::error::Error;
+use super::contract_error::Error;
 use crate::access::AuthError;
 use crate::gateway::Bridge;
 use crate::gateway::bridge::{IngestError, RequestSignatureError, WorkRequestError};

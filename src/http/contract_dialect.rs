@@ -2,11 +2,11 @@
 
 use warp::reply::Response;
 
+use super::contract_envelope::{EnvelopeKind, respond};
+use super::contract_error::Error;
 use super::contract_request::ContractRequest;
 use super::endpoint::Handler;
 use super::endpoint_registry::NoEndpoint;
-use super::envelope::{EnvelopeKind, respond};
-use super::error::Error;
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::request_head::RequestHead;

@@ -6,7 +6,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::envelope::{Envelope, EnvelopeKind};
+use super::contract_envelope::{Envelope, EnvelopeKind};
 use super::operation_doc::{OperationDoc, Schemas, content, response_with_id, retry_after_header, text_header};
 use super::parameter_schemas::{account_digits, code_up_to, idempotency_key, text};
 use crate::limits::{CALLING_CODE_DIGITS_MAX, TASK_ID_MAX};

@@ -8,9 +8,9 @@ use tokio::task::spawn_blocking;
 
 use super::Api;
 use super::account_fields::ImportKind;
+use super::contract_envelope::{CallOutcome, EnvelopeKind};
+use super::contract_error::{BatchError, Error};
 use super::contract_requests::{self, ImportItem, Query};
-use super::envelope::{CallOutcome, EnvelopeKind};
-use super::error::{BatchError, Error};
 use super::request_body::RequestBody;
 use crate::access::{AuthContext, Authorization, Requester};
 use crate::actors::CommandResult;

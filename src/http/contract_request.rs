@@ -2,8 +2,8 @@
 
 use warp::http::{HeaderMap, HeaderValue};
 
+use super::contract_envelope::EnvelopeKind;
 use super::contract_requests::Query;
-use super::envelope::EnvelopeKind;
 use super::request_body::RequestBody;
 use crate::access::Requester;
 

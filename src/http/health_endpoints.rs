@@ -9,9 +9,9 @@ use warp::reply::Response;
 
 use super::Api;
 use super::contract_docs::{BUSY, FAILED, FORBIDDEN, TOO_MANY, envelope_response};
+use super::contract_envelope::{CallOutcome, EndpointResponse, EnvelopeKind};
+use super::contract_error::Error;
 use super::endpoint::{BodyLimit, ContractHandler, Endpoint, Handler, Tag};
-use super::envelope::{CallOutcome, EndpointResponse, EnvelopeKind};
-use super::error::Error;
 use super::operation_doc::{OperationDoc, content, response_with_id, retry_after_header, text_header};
 use super::parameter_schemas::text;
 use crate::api::{Operation, operation};

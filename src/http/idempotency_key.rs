@@ -10,10 +10,10 @@ use tracing::Instrument;
 use warp::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Api;
+use super::contract_envelope::{CallOutcome, EndpointResponse, render_outcome};
+use super::contract_error::Error;
 use super::contract_handlers::{self, ContractCall, ContractOperation};
 use super::contract_requests;
-use super::envelope::{CallOutcome, EndpointResponse, render_outcome};
-use super::error::Error;
 use super::validation_error::ValidationError;
 use crate::actors;
 use crate::api::ItemError;

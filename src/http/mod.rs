@@ -14,8 +14,8 @@
 //! | `contract_handlers` | turns requests into commands, and returns their outcomes |
 //! | `query_whatsapp_status` | queryWhatsAppStatus: entity tags, gzip |
 //! | `idempotency_key` | `Idempotency-Key`: a repeated request is executed once |
-//! | `envelope` | turns outcomes and errors into responses |
-//! | `error` | errors of the contract, with code and message |
+//! | `contract_envelope` | turns outcomes and errors into responses |
+//! | `contract_error` | errors of the contract, with code and message |
 //! | `health_endpoints` | health, and the metrics in text format |
 //! | `v1` | the endpoints of `/api/v1`, for auditors and operators |
 //! | `v1_dialect` | how they authenticate, and how errors become problems |
@@ -56,13 +56,13 @@ mod connection_limit;
 mod contract_dialect;
 mod contract_docs;
 mod contract_endpoints;
+mod contract_envelope;
+mod contract_error;
 mod contract_handlers;
 mod contract_request;
 mod contract_requests;
 mod endpoint;
 mod endpoint_registry;
-mod envelope;
-mod error;
 mod health_endpoints;
 mod idempotency_key;
 mod json_objects;

@@ -9,9 +9,9 @@ use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use super::Api;
+use super::contract_envelope::{LIST_HEAD, LIST_TAIL};
+use super::contract_error::Error;
 use super::contract_requests::{Query, parse_account_query};
-use super::envelope::{LIST_HEAD, LIST_TAIL};
-use super::error::Error;
 use crate::access::AuthContext;
 
 /// The content coding of a response.

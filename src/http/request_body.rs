@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use warp::http::{HeaderMap, HeaderValue, header};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::error::Error;
+use super::contract_error::Error;
 use crate::limits::{BODY_TIMEOUT, INLINE_BODY_BYTES, LARGE_BODIES_KIB, LINGER_BYTES};
 
 /// A body that was read; the default is empty. A large one holds its share of the memory budget until it is dropped.

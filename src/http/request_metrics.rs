@@ -8,7 +8,7 @@ use hyper::service::{Service, service_fn};
 use warp::http::{Request, StatusCode};
 use warp::reply::Response;
 
-use super::envelope::IntendedStatus;
+use super::contract_envelope::IntendedStatus;
 use crate::metrics::{Metrics, Route, StatusClass};
 
 /// Response extension that marks console pages and their files. All are counted as one route.

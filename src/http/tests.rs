@@ -12,12 +12,12 @@ use proptest::prelude::*;
 use warp::http::{HeaderMap, HeaderValue, header};
 
 use super::account_fields::ImportKind;
+use super::contract_envelope::EnvelopeKind;
+use super::contract_error::Error;
 use super::contract_requests::{
     Query, parse_account_query, parse_details_query, parse_imports, parse_recycle, parse_submit_phone,
     parse_submit_verify_code,
 };
-use super::envelope::EnvelopeKind;
-use super::error::Error;
 use super::request_body;
 use crate::domain::{ContentField, ContentTexts, VerifyType};
 use crate::limits::{CONTENT_BYTES, TEXT_BYTES, VERIFY_CODE_BYTES};

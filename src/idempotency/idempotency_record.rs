@@ -1,4 +1,4 @@
-//! The encoding of a request and its response, and the decision about a repeated request. Pure.
+//! The encoding of a request and its response. Pure.
 //!
 //! | offset | bytes | what, little endian |
 //! |---|---|---|
@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::Timestamp;
 use crate::journal::RequestId;
-use crate::limits::{IDEMPOTENCY_OVERHEAD_BYTES, IDEMPOTENCY_RETENTION, IDEMPOTENCY_ROW_BYTES};
+use crate::limits::{IDEMPOTENCY_OVERHEAD_BYTES, IDEMPOTENCY_ROW_BYTES};
 use crate::vault::RequestFingerprint;
 
 const FORMAT: u8 = 1;
@@ -57,38 +57,6 @@ pub(super) struct IdempotencyRecord {
     pub(super) fingerprint: RequestFingerprint,
     pub(super) intent: RequestIntent,
     pub(super) response: Option<StoredResponse>,
-}
-
-/// What to do with a request, by the record of its key.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum KeyDecision {
-    /// The key has no record: the request is new.
-    Begin,
-    /// The record, begun at this time, has expired: remove it.
-    Expired(Timestamp),
-    /// The request was begun but not answered.
-    Resume(IdempotencyRecord),
-    /// The request was answered: repeat the response.
-    Replay(StoredResponse),
-    /// The key was used for another request.
-    Mismatch,
-}
-
-/// Decides what to do with a request of this fingerprint, by the record of its key.
-///
-/// A fingerprint that can no longer be compared counts as equal: the key exists to prevent a second execution.
-pub(super) fn decide_key(
-    row: Option<IdempotencyRecord>,
-    fingerprint: &RequestFingerprint,
-    now: Timestamp,
-) -> KeyDecision {
-    match row {
-        None => KeyDecision::Begin,
-        Some(row) if row.at.plus(IDEMPOTENCY_RETENTION) <= now => KeyDecision::Expired(row.at),
-        Some(row) if row.fingerprint.differs_from(fingerprint) => KeyDecision::Mismatch,
-        Some(IdempotencyRecord { response: Some(response), .. }) => KeyDecision::Replay(response),
-        Some(row) => KeyDecision::Resume(row),
-    }
 }
 
 impl KeyScope {

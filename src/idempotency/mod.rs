@@ -2,7 +2,8 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `idempotency_record` | the encoding of a request and its response, and the decision about a repeated request. Pure |
+//! | `repeat_decision` | whether a request repeats an earlier one, and what to do with it. Pure |
+//! | `idempotency_record` | the encoding of a request and its response. Pure |
 //! | `idempotency_store` | the rows in the store, and in memory the oldest ones of each API key |
 //! | `key_locks` | runs requests with the same key one after the other |
 //! | `fuzz` | the module's parser on arbitrary bytes; for tests only |
@@ -17,6 +18,7 @@ pub(crate) mod fuzz;
 mod idempotency_record;
 mod idempotency_store;
 mod key_locks;
+mod repeat_decision;
 
 #[cfg(test)]
 mod tests;
@@ -34,9 +36,10 @@ use crate::journal::{self, Journal};
 use crate::limits::{IDEMPOTENCY_EXPIRY_INTERVAL, IDEMPOTENT_REQUESTS_IN_FLIGHT};
 use crate::store::{self, Store};
 use crate::vault::RequestFingerprint;
-use idempotency_record::{IdempotencyRecord, KeyDecision, decide_key};
+use idempotency_record::IdempotencyRecord;
 use idempotency_store::IdempotencyStore;
 use key_locks::{KeyLock, KeyLocks};
+use repeat_decision::{KeyDecision, decide_key};
 
 /// The idempotency records. Cheap to clone.
 #[derive(Clone)]

@@ -250,7 +250,7 @@ async fn serve(
     Ok(checkpoint_saving::save_on_shutdown(storage, until).await?)
 }
 
-/// Builds the API over both strata.
+/// Builds the API over the storage and the leader.
 fn build_api(
     effective: &EffectiveSettings,
     storage: &OpenStorage,

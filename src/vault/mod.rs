@@ -5,7 +5,7 @@
 //! | `master_key_source` | the source of the master key: file, command or environment |
 //! | `master_key_file` | reads and writes the master key's file |
 //! | `master_key_ring` | the known master keys: one, or two during a rotation |
-//! | `rotation` | reseals everything under a new master key |
+//! | `master_key_rotation` | reseals everything under a new master key |
 //! | `aad` | additional authenticated data: the purpose and owner of sealed bytes |
 //! | `error` | errors of sealing and opening |
 //! | `cipher` | authenticated encryption, key derivation, random bytes |
@@ -27,10 +27,10 @@ mod error;
 mod log_key;
 mod master_key_file;
 mod master_key_ring;
+mod master_key_rotation;
 mod master_key_source;
 mod plaintext_content;
 mod request_key;
-mod rotation;
 mod tenant_secrets;
 
 #[cfg(any(test, fuzzing))]
@@ -50,9 +50,9 @@ pub use erasure::{ErasureGuard, SealingGuard};
 pub use error::Error;
 pub use log_key::{LogKey, PublicKey};
 pub use master_key_ring::master_key_token;
+pub use master_key_rotation::{MasterKeyStatus, Rotation, RotationReport};
 pub use plaintext_content::{ContentSecrets, PlaintextContent};
 pub use request_key::RequestFingerprint;
-pub use rotation::{MasterKeyStatus, Rotation, RotationReport};
 
 use crate::config;
 use crate::domain::{AccountNumber, Content, ContentTexts, Fingerprint, SealedBytes};

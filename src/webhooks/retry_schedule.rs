@@ -1,5 +1,6 @@
 //! How long to wait after a failed attempt, and how much of a wait is left after a restart. Pure.
 //!
+//! The default schedule is `limits::RETRY_WAITS`.
 //! Waits use elapsed time, so a change of the wall clock neither ends nor extends them.
 
 use std::time::Duration;

@@ -6,7 +6,7 @@ use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use crate::api::Problem;
-use crate::http::error::Error;
+use crate::http::contract_error::Error;
 
 /// The `type` of a problem that reports a damaged journal.
 const INTEGRITY_PROBLEM_TYPE: &str = "urn:muster:problem:not-whole";

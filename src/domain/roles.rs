@@ -1,4 +1,6 @@
-//! Who may do what with an API key.
+//! The roles of API keys, and the permissions that each role has.
+//!
+//! `api::operation` says which permission an operation needs.
 
 use super::{AccountNumber, Timestamp};
 

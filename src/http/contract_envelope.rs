@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use warp::http::{HeaderName, HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
-use super::error::Error;
+use super::contract_error::Error;
 use crate::api::ItemError;
 use crate::domain::{AccountNumber, TaskId};
 use crate::idempotency::StoredResponse;
