@@ -60,7 +60,7 @@ pub async fn order_accounts(
     let authorization = call.authorize()?;
     accounts.iter().try_for_each(|account| authorization.context().require_account(*account))?;
     let commands = accounts.iter().map(|account| (*account, service.order_command(order))).collect();
-    // Without capacity the order is rejected, so nothing is recorded.
+    // Reserve first: without capacity the order is rejected, and must not be recorded.
     let reserved = service.accounts.reserve(commands)?;
     let requester = authorization.into_requester_identity();
     let origin = requester.origin;
@@ -83,7 +83,7 @@ pub async fn order_accounts(
     Ok(AccountOrderResponse { order: order.name(), accepted: results.len() - refused, refused, results })
 }
 
-/// Parses the account numbers: at most as many as in one batch of the contract, without duplicates.
+/// Parses the account numbers. They must be unique, and no more than one batch of the contract allows.
 fn parse_accounts(named: &[String]) -> Result<Vec<AccountNumber>, Problem> {
     if !(1..=BATCH_ACCOUNTS).contains(&named.len()) {
         let words = format!("must list 1 to {BATCH_ACCOUNTS} account numbers, not {}", named.len());
@@ -104,7 +104,8 @@ fn parse_accounts(named: &[String]) -> Result<Vec<AccountNumber>, Problem> {
     named.iter().enumerate().map(check).collect()
 }
 
-/// Why an account was rejected. An order carries no content, so an account without it must be imported first.
+/// Why an account was rejected. An order carries no content, so an account without stored content must be imported
+/// first.
 fn item_error_message(error: &ItemError) -> String {
     match error {
         ItemError::Rejected(CommandRejection::NoContent) => "has no content yet; import it first".to_owned(),

@@ -13,9 +13,9 @@ use crate::domain::AccountNumber;
 /// Which accounts to list.
 #[derive(Clone)]
 pub struct AccountQuery {
-    /// Only these.
+    /// Lists only matching entries.
     pub filter: AccountFilter,
-    /// Where the page before ended.
+    /// Where the previous page ended.
     pub cursor: Option<u64>,
 }
 
@@ -34,11 +34,11 @@ pub struct AccountPage {
 pub struct HistoryQuery {
     /// The account.
     pub account: AccountNumber,
-    /// In which order.
+    /// The order of the events.
     pub order: HistoryOrder,
-    /// Only these.
+    /// Lists only matching entries.
     pub filter: EventFilter,
-    /// The version where the page before ended.
+    /// The version at which the previous page ended.
     pub cursor: Option<u64>,
 }
 
@@ -107,7 +107,7 @@ pub async fn show_history(
     call.read_blocking(move || Ok(EventPage::of(audit.history(account, order, cursor, &filter, limit)?))).await
 }
 
-/// Reads at most `most` events of an account. An unknown account is a problem at once.
+/// Reads at most `most` events of an account. Fails immediately if the account is unknown.
 pub async fn read_history(
     api: &ApiState,
     call: &Call,

@@ -1,4 +1,4 @@
-//! The modules that calls use, and limits on costly calls.
+//! The state that all calls share, and the limits on costly calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::vault::Vault;
 use crate::webhooks::Webhooks;
 use crate::{clock, journal};
 
-/// What all calls share. Cheap to clone.
+/// The state that all calls share. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
     inner: Arc<ApiStateInner>,
@@ -41,11 +41,11 @@ struct ApiStateInner {
     full_scan_permit: Arc<Semaphore>,
     rebuild: RebuildState,
     request_timeout: Duration,
-    /// Ends streams that have no end of their own.
+    /// Ends the endless streams when the service stops.
     stop: CancellationToken,
 }
 
-/// Parts that only a running service has, except the webhooks. Cheap to clone.
+/// The parts that exist only in a running service, except the webhooks. Cheap to clone.
 #[derive(Clone)]
 pub struct ServiceHandles {
     /// Executes commands on accounts.
@@ -56,7 +56,7 @@ pub struct ServiceHandles {
     pub vault: Vault,
     /// The gateways.
     pub gateways: GatewayRegistry,
-    /// The gateway of accounts that no rule names.
+    /// The gateway of accounts that match no routing rule.
     pub default_gateway: GatewayKind,
     /// All settings in effect, as displayed.
     pub settings: Arc<[config::SettingRow]>,
@@ -94,12 +94,12 @@ impl ApiState {
         &self.inner.authenticator
     }
 
-    /// The most time from the head of a request to the head of its response, for operations with a limit.
+    /// The longest time from the request head to the response head. It applies to operations with a time limit.
     pub fn request_timeout(&self) -> Duration {
         self.inner.request_timeout
     }
 
-    /// Ends streams that have no end of their own.
+    /// Ends the endless streams when the service stops.
     pub fn stop(&self) -> &CancellationToken {
         &self.inner.stop
     }
@@ -108,13 +108,13 @@ impl ApiState {
         &self.inner.audit
     }
 
-    /// The webhooks; a problem without a running service.
+    /// The webhooks. Fails without a running service.
     pub fn webhooks(&self) -> Result<&Webhooks, Problem> {
         let words = "only a running service sends webhooks, and none is running here; name one with --server";
         self.inner.webhooks.as_ref().ok_or_else(|| Problem::conflict(words))
     }
 
-    /// What only a running service has; a problem without one.
+    /// The parts that exist only in a running service. Fails without one.
     pub fn service(&self) -> Result<&ServiceHandles, Problem> {
         let words = "only a running service does this, and none is running here; name one with --server";
         self.inner.service.as_ref().ok_or_else(|| Problem::conflict(words))
@@ -124,7 +124,7 @@ impl ApiState {
         &self.inner.rebuild
     }
 
-    /// The right to one streamed answer.
+    /// Takes the permit for one streamed answer. Fails if all permits are in use.
     pub(crate) fn acquire_stream_permit(&self) -> Result<StreamPermit, Problem> {
         let full = format!(
             "{STREAMED_RESPONSES} exports, backups and histories are being sent, which is the limit; try again later"
@@ -132,7 +132,7 @@ impl ApiState {
         try_acquire(&self.inner.stream_permits).map(StreamPermit::new).ok_or_else(|| Problem::unavailable(full))
     }
 
-    /// The right to read the live tail.
+    /// Takes the permit for one reader of the live tail. Fails if all permits are in use.
     pub(super) fn acquire_live_reader(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let full = format!("{LIVE_TAIL_READERS} clients follow the live tail, which is the limit; try again later");
         try_acquire(&self.inner.live_reader_permits).ok_or_else(|| Problem::unavailable(full))

@@ -1,5 +1,5 @@
 //! One call of an operation: its requester, and the check of the permission. An operation that changes something calls
-//! [`Call::authorize`] right before it does so.
+//! [`Call::authorize`] right before the change.
 
 use tokio::task::spawn_blocking;
 use tracing::Instrument;
@@ -9,7 +9,7 @@ use crate::access::{AuthContext, Authorization, Requester};
 use crate::domain::Permission;
 use crate::journal::RequestId;
 
-/// A call that its requester may make. Cheap to clone.
+/// A permitted call: its requester has the permission for the operation. Cheap to clone.
 #[derive(Clone)]
 pub struct Call {
     operation: Operation,
@@ -18,7 +18,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call by `auth` in the request `id`. `from` is the address of the peer, or `command line`.
+    /// Checks the permission of `auth`, and creates the call. `id` is the id of the request. `from` is the address of
+    /// the peer, or `command line`.
     pub fn new(
         api: &ApiState,
         operation: Operation,
@@ -48,14 +49,14 @@ impl Call {
         &self.requester
     }
 
-    /// Completes a reading call. Reading may have taken long, and the key may have ended meanwhile.
+    /// Runs `reading`, then checks the permission again: the key may have expired or been revoked during a long read.
     pub(super) async fn read<T>(&self, reading: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
         let answer = reading.await?;
         self.authorize()?;
         Ok(answer)
     }
 
-    /// Completes a reading call whose `work` blocks.
+    /// Like [`read`](Call::read), for `work` that blocks.
     pub(super) async fn read_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
@@ -64,7 +65,8 @@ impl Call {
     }
 }
 
-/// Runs a change in its own task, so that it completes even if the requester disconnects. Record and effect stay equal.
+/// Runs a change in its own task, so that it completes even if the requester disconnects. The audit log therefore
+/// agrees with the effect.
 pub async fn run_to_completion<T: Send + 'static>(
     change: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {

@@ -16,9 +16,9 @@ use crate::limits::LIVE_TAIL_READ_AHEAD;
 /// Which events to list.
 #[derive(Clone)]
 pub struct EventQuery {
-    /// From where, in which direction.
+    /// Where the read starts, and in which direction it goes.
     pub start: ReadStart,
-    /// Only these.
+    /// Lists only events that match.
     pub filter: EventFilter,
 }
 
@@ -106,7 +106,7 @@ pub fn read_events(
     PageReader::new(api, call, None, most, move |next, limit| Ok(start.resume_at(next).read(&audit, &filter, limit)?))
 }
 
-/// Follows the events after this position; without one, from the end of the journal on.
+/// Follows the events after the position `after`. Without it, follows from the end of the journal.
 pub fn follow_events(
     api: &ApiState,
     call: &Call,
@@ -139,8 +139,8 @@ pub async fn list_acts(
 }
 
 impl LiveTail {
-    /// Waits for the next durable event that passes the filter. `None` when the service stops, or if the journal cannot be
-    /// read.
+    /// Waits for the next durable event that passes the filter. Returns `None` when the service stops, or if the
+    /// journal cannot be read.
     pub async fn next(&mut self) -> Option<EventView> {
         let stop = self.stop.clone();
         let record = stop.run_until_cancelled(self.next_record()).await??;

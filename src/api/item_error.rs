@@ -1,4 +1,4 @@
-//! Why the command for one account of several was not executed, with the contract's code and message.
+//! Why the command for one account of a batch was not executed, with the contract's code and message.
 
 use std::borrow::Cow;
 
@@ -11,11 +11,11 @@ use crate::{actors, journal};
 /// Why the command for one account of a batch was not executed.
 #[derive(Debug, Clone)]
 pub enum ItemError {
-    /// The rules reject it.
+    /// The rules reject the command.
     Rejected(CommandRejection),
-    /// It failed.
+    /// The command failed.
     Failed(actors::Error),
-    /// The caller's API key ended before this command started.
+    /// The caller's API key expired or was revoked before this command started.
     Auth(AuthError),
 }
 
@@ -64,7 +64,7 @@ pub fn item_outcomes(
     outcomes
 }
 
-/// The message for an internal error, whose cause is in the log only.
+/// The message for an internal error. Only the log has its cause.
 pub const INTERNAL_ERROR_MESSAGE: &str = "the service failed, and the request may have been carried out: check \
     queryWhatsAppStatus before you retry. The operator finds the cause in the log under this response's x-request-id";
 const CONFLICT_MESSAGE: &str = "another request changed the same account at the same time; retry";
@@ -90,7 +90,7 @@ pub fn actors_error_code(error: &actors::Error) -> u16 {
     match error {
         actors::Error::Overloaded { .. } | actors::Error::Stopping => 503,
         actors::Error::Journal(cause) => match **cause {
-            // Another writer won twice in a row: nothing was written, and a retry decides on the new state.
+            // Another writer came first twice in a row. Nothing was written, and a retry decides on the new state.
             journal::Error::Conflict { .. } => 503,
             journal::Error::TooLarge { .. }
             | journal::Error::Damaged { .. }
@@ -103,7 +103,7 @@ pub fn actors_error_code(error: &actors::Error) -> u16 {
     }
 }
 
-/// The message for callers, if the error's own text is for operators only.
+/// The message for callers. `None` if callers may see the error's own text.
 pub fn actors_error_message(error: &actors::Error) -> Option<&'static str> {
     match error {
         actors::Error::Overloaded { .. } => None,

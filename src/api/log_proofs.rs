@@ -15,7 +15,7 @@ pub async fn show_public_key(api: &ApiState, call: &Call) -> Result<String, Prob
     call.read(async { Ok(format!("{}\n", api.audit().signer()?)) }).await
 }
 
-/// Proves that the event at a position is in the log of this size, or of its current size.
+/// Proves that the event at `position` is in the log of `size` events. Without `size`, the current size applies.
 pub async fn prove_inclusion(
     api: &ApiState,
     call: &Call,
@@ -26,7 +26,8 @@ pub async fn prove_inclusion(
     call.read_blocking(move || Ok(audit.inclusion_proof(position, size)?)).await
 }
 
-/// Proves that the log of the size `from` is the beginning of the log of the size `to`, or of its current size.
+/// Proves that the log of `from` events is the beginning of the log of `to` events. Without `to`, the current size
+/// applies.
 pub async fn prove_consistency(
     api: &ApiState,
     call: &Call,
@@ -37,7 +38,7 @@ pub async fn prove_consistency(
     call.read_blocking(move || Ok(audit.consistency_proof(from, to)?)).await
 }
 
-/// The history of an account with its proof: a file in JSON.
+/// Exports the history of an account with its proof, as a JSON file.
 pub async fn prove_account(api: &ApiState, call: &Call, account: AccountNumber) -> Result<Vec<u8>, Problem> {
     let audit = api.audit().clone();
     call.read_blocking(move || Ok(audit.account_bundle(account)?)).await

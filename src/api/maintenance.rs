@@ -164,7 +164,7 @@ pub async fn verify_journal(api: &ApiState, call: &Call) -> Result<VerificationR
     .await
 }
 
-/// Replays the journal, and compares the result with what is served.
+/// Replays the journal, and compares the result with the states that the service serves.
 pub async fn replay_journal(
     api: &ApiState,
     call: &Call,
@@ -179,7 +179,7 @@ pub async fn replay_journal(
     .await
 }
 
-/// Exports events, with what proves them.
+/// Exports events; an export of CloudEvents includes their proof.
 pub async fn export_events(
     api: &ApiState,
     call: &Call,
@@ -205,7 +205,7 @@ pub async fn create_backup(api: &ApiState, call: &Call) -> Result<ByteSource, Pr
         // The backup is recorded before the last bytes are sent, so every complete backup has its entry.
         let written = api.audit().write_backup(|_, _| {}, write)?;
         if let Some(position) = written {
-            // A client whose key has ended gets no complete file, so nothing is recorded.
+            // If the key is no longer valid, the client gets no complete file, and nothing is recorded.
             let requester = call.authorize()?.into_requester_identity();
             runtime.block_on(record_done(&api, AdministrativeEvent::BackupTaken { position }, requester));
         }
@@ -213,7 +213,8 @@ pub async fn create_backup(api: &ApiState, call: &Call) -> Result<ByteSource, Pr
     }))
 }
 
-/// Records an operation that is done. A failure does not undo it; the service will stop soon anyway.
+/// Records a completed operation. If that fails, the operation stays done: the journal has failed, and the service will
+/// stop soon.
 async fn record_done(api: &ApiState, event: AdministrativeEvent, requester: RequesterIdentity) {
     if let Err(error) = api.record(event, requester).await {
         tracing::error!(%error, "an administrative event was not recorded");

@@ -48,8 +48,8 @@ pub async fn show_master_key(api: &ApiState, call: &Call) -> Result<MasterKeySta
     call.read(async { Ok(api.service()?.vault.master_key_status()) }).await
 }
 
-/// Rotates the master key, or undoes a rotation. The answer is lines of JSON. The rotation runs while
-/// the answer is produced, and completes even if its reader breaks off.
+/// Rotates the master key, or undoes a rotation. The answer is lines of JSON. The rotation runs while the answer is
+/// produced, and completes even if the client disconnects.
 pub async fn rotate_master_key(
     api: &ApiState,
     call: &Call,

@@ -1,16 +1,16 @@
-//! What callers, operators and gateways can ask of the service, whichever way the request comes.
+//! The requests that callers, operators and gateways can make, over HTTP, in the console or at the command line.
 //!
 //! `http` and `console` are adapters: they identify the requester, parse the request into types, make the [`Call`], and
-//! render its typed answer. The command line uses it on a data directory without a service.
+//! render its typed answer. The command line uses this module to work on a data directory without a running service.
 //!
 //! | file | what it knows |
 //! |---|---|
 //! | `operation` | every operation: its name, who may ask for it, which accounts it touches, whether it writes |
 //! | `call` | one call of an operation: its requester, and the check of the permission |
 //! | `problem` | why a call was not carried out (RFC 9457) |
-//! | `parameters` | parses and validates parameters that come as texts |
-//! | `api_state` | the modules that calls use, and limits on costly calls |
-//! | `item_error` | why the command for one account of several was not executed |
+//! | `parameters` | parses and validates parameters, which arrive as text |
+//! | `api_state` | the state that all calls share, and the limits on costly calls |
+//! | `item_error` | why the command for one account of a batch was not executed |
 //! | `accounts` | accounts, their state, their history |
 //! | `account_orders` | an operator's orders to bring accounts online or recycle them |
 //! | `account_secrets` | erasure of an account's secrets |
@@ -21,7 +21,7 @@
 //! | `maintenance` | projections, verification, replay, export, backup |
 //! | `master_key` | the master key: status and rotation |
 //! | `overview` | the state of the service in one answer; the settings |
-//! | `streams` | answers too long for one page, produced while they are read |
+//! | `streams` | answers that are too long for one page; they are produced while the client reads them |
 //! | `webhook_requests` | requests about the webhooks |
 //! | `webhooks` | webhooks: receivers, secrets, deliveries, dead letters |
 

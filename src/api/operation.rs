@@ -1,4 +1,4 @@
-//! The operations: what each is, whichever way it is asked for.
+//! The definition of each operation, for every interface: HTTP, the console and the command line.
 //!
 //! A new operation is one constant here. Over HTTP it also needs an endpoint, in `ENDPOINTS` of
 //! `http/v1/AREA.rs`.
@@ -9,7 +9,7 @@ use crate::domain::{AccountNumber, Permission};
 /// An operation. Its constant is its only definition; endpoints and console pages refer to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
-    /// Its name: `operationId` in the OpenAPI document. Never change it, idempotency keys are stored under it.
+    /// Its name: `operationId` in the OpenAPI document. Never change it, because idempotency keys are stored under it.
     pub name: &'static str,
     /// Who may ask for it.
     pub access: Access,
@@ -43,7 +43,7 @@ pub enum AccountScope {
     Filtered,
     /// All accounts.
     All,
-    /// Accounts that only the operation itself knows, from the body or the roster. It checks each of them.
+    /// Accounts from the body or the roster. Only the operation knows them, and it checks each of them.
     SelfChecked,
 }
 
@@ -59,7 +59,7 @@ pub enum AccountSelection {
 }
 
 impl AccountSelection {
-    /// The account of a filter, or all.
+    /// The account that a filter names; all accounts if it names no account.
     pub fn of(account: Option<AccountNumber>) -> AccountSelection {
         account.map_or(AccountSelection::All, AccountSelection::One)
     }
@@ -70,16 +70,16 @@ impl AccountSelection {
 pub enum Effect {
     /// It only reads.
     Reads,
-    /// It records events, or has another effect that a second call would repeat.
+    /// It records events, or has another effect. A second call would repeat that effect.
     Writes,
 }
 
 /// How long an operation may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeLimit {
-    /// At most `http.request_timeout`, until the response head.
+    /// The response head must follow within `http.request_timeout`.
     RequestTimeout,
-    /// Without limit: the time depends on the length of the journal, on a receiver or on a gateway.
+    /// No limit: the time depends on the length of the journal, on a receiver or on a gateway.
     None,
 }
 
@@ -122,7 +122,7 @@ impl Operation {
     }
 }
 
-/// Whether the key is bound to accounts that include all those with this prefix.
+/// Whether the key is bound to account prefixes, and one of them covers all accounts with `prefix`.
 fn is_within_bounds(auth: &AuthContext, prefix: &str) -> bool {
     auth.account_prefixes().iter().any(|bound| prefix.starts_with(bound.as_str()))
 }
@@ -176,7 +176,7 @@ pub const ERASE_SECRETS: Operation = Operation::writing("eraseSecrets", Permissi
 pub const LIST_EVENTS: Operation = Operation::reading("listEvents", Permission::Read, AccountScope::Filtered);
 /// Lists the audit log.
 pub const LIST_ACTS: Operation = Operation::reading("listActs", Permission::Read, AccountScope::All);
-/// Exports events, with what proves them.
+/// Exports events; an export of CloudEvents includes their proof.
 pub const EXPORT_EVENTS: Operation = Operation::reading("exportEvents", Permission::Read, AccountScope::Filtered);
 /// Signs the log's size and root.
 pub const SHOW_CHECKPOINT: Operation = Operation::reading("showCheckpoint", Permission::Read, AccountScope::None);
@@ -206,7 +206,7 @@ pub const REBUILD_PROJECTION: Operation =
     Operation::writing("rebuildProjection", Permission::Operate, AccountScope::All);
 /// Verifies the whole journal.
 pub const VERIFY: Operation = Operation::reading("verify", Permission::Read, AccountScope::All).unlimited();
-/// Replays the journal, and compares the result with what is served.
+/// Replays the journal, and compares the result with the states that the service serves.
 pub const REPLAY: Operation = Operation::reading("replay", Permission::Operate, AccountScope::All).unlimited();
 /// Exports the data directory. It is recorded in the audit log.
 pub const BACKUP: Operation = Operation::writing("backup", Permission::Operate, AccountScope::All);
@@ -279,5 +279,5 @@ pub const FETCH_COMMANDS: Operation = Operation::signed("fetchCommands", Effect:
 pub const ACKNOWLEDGE_COMMANDS: Operation = Operation::signed("acknowledgeCommands", Effect::Writes);
 /// Answers Meta's verification request.
 pub const VERIFY_META_SUBSCRIPTION: Operation = Operation::signed("verifyMetaSubscription", Effect::Reads);
-/// Ingests a notification of Meta's.
+/// Ingests a notification from Meta.
 pub const RECEIVE_META_WEBHOOK: Operation = Operation::signed("receiveMetaWebhook", Effect::Writes);

@@ -1,4 +1,4 @@
-//! Parses and validates the parameters of calls, which are texts: a query of HTTP, or the fields of a form.
+//! Parses and validates the parameters of calls. They arrive as text, in an HTTP query or in the fields of a form.
 
 use super::problem::Problem;
 use crate::audit::{
@@ -13,7 +13,7 @@ pub struct Parameters<'q> {
 }
 
 impl<'q> Parameters<'q> {
-    /// The parameters of a query. It may contain only `known` names, each once.
+    /// The parameters of a query. Only the names in `known` are allowed, each at most once.
     pub fn from_query(query: &'q [(String, String)], known: &[&str]) -> Result<Parameters<'q>, Problem> {
         for (at, (name, _)) in query.iter().enumerate() {
             if !known.contains(&name.as_str()) {
@@ -30,7 +30,7 @@ impl<'q> Parameters<'q> {
         Ok(Parameters { pairs: query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect() })
     }
 
-    /// The parameters of a form or a command line. An absent field is no parameter.
+    /// The parameters of a form or a command line. Leaves out a field without a value.
     pub fn from_fields(fields: impl IntoIterator<Item = (&'q str, Option<&'q str>)>) -> Parameters<'q> {
         Parameters { pairs: fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect() }
     }
@@ -60,13 +60,13 @@ impl<'q> Parameters<'q> {
         self.text(name).map(|text| parse_time_parameter(name, text)).transpose()
     }
 
-    /// A position in the path.
+    /// Parses a position that is part of the path.
     pub fn position(&self, text: &str) -> Result<u64, Problem> {
         text.parse()
             .map_err(|_| Problem::invalid_parameter("position", format_args!("must be a whole number, not {text:?}")))
     }
 
-    /// The account `account`.
+    /// The parameter `account`, an account number.
     pub fn account(&self) -> Result<Option<AccountNumber>, Problem> {
         self.text("account").map(|text| parse_account("account", text)).transpose()
     }

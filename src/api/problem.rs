@@ -14,13 +14,13 @@ use crate::{actors, audit, vault};
 /// Why a call was not carried out.
 #[derive(Debug)]
 pub struct Problem {
-    /// The status of HTTP, as in RFC 9457.
+    /// The HTTP status, as in RFC 9457.
     pub status: u16,
     /// What is wrong, and what to do.
     pub detail: String,
     /// The invalid parameter.
     pub parameter: Option<String>,
-    /// The methods that the path takes, for one that it does not take.
+    /// The methods that the path supports, if the request used another method.
     pub allow: Option<String>,
     /// Seconds until a retry makes sense.
     pub retry_after: Option<u64>,
@@ -28,12 +28,12 @@ pub struct Problem {
     pub is_integrity_fault: bool,
 }
 
-/// The detail of an internal error, whose cause is in the log only.
+/// The detail of an internal error. Only the log has its cause.
 const INTERNAL_ERROR_DETAIL: &str =
     "the service failed; the operator finds the cause in the log under this response's x-request-id";
 
 impl Problem {
-    /// A problem with this status of HTTP.
+    /// A problem with this HTTP status.
     pub fn new(status: u16, detail: impl Into<String>) -> Problem {
         // The detail may repeat the caller's input, which may contain control characters.
         let detail = escape_controls(&detail.into());
@@ -52,12 +52,12 @@ impl Problem {
         Problem { parameter: Some(name), ..Problem::malformed(detail) }
     }
 
-    /// What the request names does not exist.
+    /// The request names something that does not exist.
     pub fn not_found(detail: impl Into<String>) -> Problem {
         Problem::new(404, detail)
     }
 
-    /// The present state does not allow it.
+    /// The current state does not allow the request.
     pub fn conflict(detail: impl Into<String>) -> Problem {
         Problem::new(409, detail)
     }
@@ -67,7 +67,7 @@ impl Problem {
         Problem::new(500, INTERNAL_ERROR_DETAIL)
     }
 
-    /// The service cannot do it now.
+    /// The service cannot carry out the request now.
     pub fn unavailable(detail: impl Into<String>) -> Problem {
         Problem { retry_after: Some(1), ..Problem::new(503, detail) }
     }
@@ -97,7 +97,7 @@ impl From<actors::Error> for Problem {
     }
 }
 
-/// A field path that is safe to print: escaped and shortened, because a caller's field name may be any text of any length.
+/// Escapes and shortens a field path, so that it is safe to print: a caller's field name may be any text of any length.
 pub fn printable_path(path: &str) -> String {
     let path = escape_controls(path);
     match path.floor_char_boundary(FIELD_PATH_BYTES) {

@@ -1,4 +1,5 @@
-//! Answers too long for one page. They are produced only as fast as they are read, and producing them blocks.
+//! Answers that are too long for one page. They are produced no faster than the client reads them. Producing them
+//! blocks.
 
 use std::ops::ControlFlow;
 
@@ -8,12 +9,12 @@ use super::{ApiState, Call, Problem};
 use crate::audit::QueryPage;
 use crate::limits::PAGE_EVENTS;
 
-/// The right to one streamed answer.
+/// The permit for one streamed answer.
 pub struct StreamPermit {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Reads one page: from where, and how many results at most.
+/// Reads one page. The arguments are its start and the largest number of results.
 type ReadPage<T> = Box<dyn FnMut(Option<u64>, usize) -> Result<QueryPage<T>, Problem> + Send>;
 
 /// All results of a query, page by page. Each step blocks.
@@ -21,15 +22,15 @@ pub struct PageReader<T> {
     read: ReadPage<T>,
     /// Where the next page starts.
     from: Option<u64>,
-    /// How many results may follow.
+    /// The largest number of results that may still follow.
     left: u64,
     _permit: StreamPermit,
 }
 
-/// Writes a body: it passes each piece on, until that breaks off.
+/// Produces a body: passes each piece to the callback, until the callback returns `Break`.
 type Produce = Box<dyn FnOnce(&mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> Result<(), Problem> + Send>;
 
-/// A long answer in bytes, which are produced while they are sent.
+/// A long answer in bytes. They are produced while they are sent.
 pub struct ByteSource {
     produce: Produce,
     permit: StreamPermit,
@@ -42,7 +43,7 @@ impl StreamPermit {
 }
 
 impl<T> PageReader<T> {
-    /// A reader of at most `most` results from `from` on. `read` reads one page.
+    /// Creates a reader of at most `most` results that starts at `from`. `read` reads one page.
     pub(super) fn new(
         api: &ApiState,
         call: &Call,
@@ -84,7 +85,7 @@ impl ByteSource {
         ByteSource { produce: Box::new(produce), permit }
     }
 
-    /// Passes all pieces to `write`, until it breaks off. Blocks.
+    /// Passes all pieces to `write`, until `write` returns `Break`. Blocks.
     pub fn write_to(self, write: &mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> Result<(), Problem> {
         let ByteSource { produce, permit: _permit } = self;
         produce(write)

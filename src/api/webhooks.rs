@@ -20,7 +20,7 @@ use crate::webhooks::{
     DeliveryState, DeliveryView, RedeliverySummary, ResultsPage, Webhooks,
 };
 
-/// What a request about dead letters looks like, for error messages.
+/// An example of a request about dead letters, for error messages.
 pub const DEAD_LETTERS_EXAMPLE: &str =
     r#"{"positions":["7"]}, {"upTo":"9"} or {"all":true}; to drop them, with "reason":"why""#;
 
@@ -81,7 +81,7 @@ pub async fn show_webhook(api: &ApiState, call: &Call, channel: Channel) -> Resu
     call.read(async { Ok(api.webhooks()?.channel_view(channel).await?) }).await
 }
 
-/// Sets the receiver of a channel; without a request, that of the settings.
+/// Sets the receiver of a channel. Without a request, the channel returns to the receiver of the settings.
 pub async fn set_receiver(
     api: &ApiState,
     call: &Call,
@@ -93,7 +93,7 @@ pub async fn set_receiver(
     Ok(webhooks.channel_view(channel).await?)
 }
 
-/// Sets the Standard Webhooks secret of a channel. The answer shows it this once.
+/// Sets the Standard Webhooks secret of a channel. Only this answer shows the secret.
 pub async fn set_secret(
     api: &ApiState,
     call: &Call,
@@ -113,7 +113,7 @@ pub async fn unset_secret(api: &ApiState, call: &Call, channel: Channel) -> Resu
     Ok(webhooks.channel_view(channel).await?)
 }
 
-/// Sets the app secret of a channel; removes it without a request.
+/// Sets the app secret of a channel. Without a request, removes it.
 pub async fn set_app_secret(
     api: &ApiState,
     call: &Call,

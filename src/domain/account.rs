@@ -12,11 +12,11 @@ use crate::limits::{RECONNECT_WAIT_MAX, REGISTER_CALLS_WINDOW, REGISTRATION_ATTE
 /// The current state of an account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Account {
-    /// How many events made this state; 0 for an unknown account, which has no event.
+    /// The number of the account's events; 0 for an unknown account.
     pub version: u64,
-    /// What was imported; `None` for a number that was only registered, or whose secrets were erased.
+    /// The imported content. `None` if the number was only registered, or if its secrets were erased.
     pub content: Option<Arc<Content>>,
-    /// Whether its secrets were erased, with no import since.
+    /// Whether the account's secrets were erased and no import followed.
     pub is_erased: bool,
     /// Normal or banned.
     pub status: Status,
@@ -26,9 +26,9 @@ pub struct Account {
     pub online_status_version: u64,
     /// The number of its latest session: how many times callers asked for the account to be online.
     pub latest_session: u32,
-    /// Why the account is in this state, where something failed.
+    /// The reason of the last status change; empty if that change has no reason.
     pub reason: Reason,
-    /// How many times in a row it dropped or did not come online, although its callers want it online.
+    /// How many times in a row the account dropped or did not come online while its callers wanted it online.
     pub drops: u32,
     /// The registration that waits for a code, if there is one.
     pub registration: Option<Registration>,
@@ -36,7 +36,8 @@ pub struct Account {
     pub gateway: GatewayKind,
     /// The sealed PIN that the number is registered with, if it has one.
     pub pin: Option<SealedBytes>,
-    /// Times of the provider calls that registered or deregistered it, as far as they still count towards the budget.
+    /// Times of the provider calls to register or deregister the number. Calls that no longer count towards the budget
+    /// are removed at the next such call.
     pub register_calls: Vec<Timestamp>,
 }
 
@@ -53,17 +54,17 @@ pub struct Registration {
     pub calling_code: CallingCode,
     /// ISO 3166-1 alpha-2, upper case.
     pub country: String,
-    /// When it ends by the wall clock. People and gateways use this; timers use elapsed time.
+    /// The wall-clock time at which the registration ends. People and gateways use this time; timers use elapsed time.
     pub expires_at: Timestamp,
-    /// How long it waits for its code, from the request on.
+    /// How long the registration waits for its code, counted from the request.
     pub lifetime: Duration,
-    /// Whether a provider was called to send the code.
+    /// Whether the provider call that sends the code is recorded.
     pub code_requested: bool,
     /// Whether the gateway confirmed that the code was sent.
     pub code_sent: bool,
     /// How many codes were submitted.
     pub attempts: u32,
-    /// Codes that the gateway has not judged yet, in the order of submission.
+    /// Codes that the gateway has neither accepted nor rejected yet, in the order of submission.
     pub pending_codes: Vec<CodeAttempt>,
 }
 
@@ -90,14 +91,14 @@ pub enum PendingEffect {
         /// The session's number.
         session: u32,
     },
-    /// Have a code sent.
+    /// Request a code from the provider.
     RequestCode {
         /// For this registration.
         task: TaskId,
-        /// By this verification method.
+        /// How the code reaches the phone.
         verify_type: VerifyType,
     },
-    /// Judge a code.
+    /// Check a submitted code.
     SubmitCode {
         /// For this registration.
         task: TaskId,
@@ -133,7 +134,7 @@ impl Account {
         self.version > 0
     }
 
-    /// Applies `event` to the state. Total: an event cannot be rejected.
+    /// Applies `event` to the state. Every event is accepted.
     pub fn evolve(&mut self, event: &Event) {
         self.version += 1;
         let resulting_status = event.definition().resulting_status;
@@ -200,7 +201,8 @@ impl Account {
             Event::SecretsErased { .. } => {
                 self.content = None;
                 self.is_erased = true;
-                // Pending codes can no longer be opened, and a dropped account has no content to come back with.
+                // Without the data key, pending codes cannot be opened. Without content, a dropped account cannot
+                // reconnect.
                 self.registration = None;
                 self.drops = 0;
                 self.pin = None;
@@ -219,8 +221,8 @@ impl Account {
         }
     }
 
-    /// Whether `event` may follow this state: the results of `decide`, described independently. The verification of a
-    /// history uses it to find events that no rule can have produced.
+    /// Whether `event` may follow this state. This restates the rules of `decide` independently, so that the
+    /// verification of a history finds events that `decide` cannot have produced.
     pub fn is_valid_next(&self, event: &Event) -> bool {
         let is_normal = self.status == Status::Normal;
         let waiting = |fits: fn(&Registration) -> bool| self.registration.as_ref().is_some_and(fits);
@@ -265,19 +267,20 @@ impl Account {
         presence.into_iter().chain(self.registration.iter().flat_map(Registration::pending_effects)).collect()
     }
 
-    /// Whether it dropped for a reason that may pass: not because pairing failed, and not by a ban.
+    /// Whether the account is offline after a drop that allows a reconnect. A pairing failure or a ban does not.
     pub fn is_dropped(&self) -> bool {
         self.online_status == OnlineStatus::Offline && self.drops > 0
     }
 
-    /// How long after a drop this account is brought back: `first` after the first drop in a row, then twice as long
-    /// each time, less a jitter that depends on the account.
+    /// How long this account waits after a drop before it reconnects. The wait is `first` after the first drop, and
+    /// doubles with each further drop in a row, up to `RECONNECT_WAIT_MAX`. A jitter that depends on the account
+    /// shortens it.
     pub fn reconnect_delay(&self, account: AccountNumber, first: Duration) -> Duration {
         let wait = first.saturating_mul(1 << self.drops.saturating_sub(1).min(16)).min(RECONNECT_WAIT_MAX);
         apply_jitter(wait, account.get(), u64::from(self.drops))
     }
 
-    /// When the call budget is available again, if it is used up at `now`.
+    /// When the next such call is allowed. `None` if it is allowed at `now`.
     pub fn budget_free_at(&self, call: ProviderCall, now: Timestamp) -> Option<Timestamp> {
         let budget = call.budget()?;
         let counted = || self.register_calls.iter().filter(|at| now.since(**at) < REGISTER_CALLS_WINDOW);
@@ -302,8 +305,8 @@ impl Account {
 }
 
 impl Registration {
-    /// How long it still waits, for a process that knows it from the journal alone. The result is the time to its end
-    /// by the wall clock, at most its lifetime, because the clock may have been set back.
+    /// The remaining wait after a restart, when only the journal is known. It is the wall-clock time until
+    /// `expires_at`. It is at most `lifetime`, because the clock may have been set back.
     pub fn left(&self, now: Timestamp) -> Duration {
         self.expires_at.since(now).min(self.lifetime)
     }

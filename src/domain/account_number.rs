@@ -1,4 +1,4 @@
-//! Account numbers: country code first, digits only, as in `861821726232`.
+//! Account numbers: calling code first, digits only, as in `861821726232`.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN};
 
-/// An account's number: 7 to 15 digits, not starting with 0. It is never zero, so an `Option` of it takes no extra
+/// An account's number: 7 to 15 digits, not starting with 0. The integer is never zero, so an `Option` takes no extra
 /// space.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountNumber(NonZeroU64);
@@ -20,7 +20,7 @@ pub enum MalformedAccountNumber {
     /// Too short or too long.
     #[error("must have {ACCOUNT_DIGITS_MIN} to {ACCOUNT_DIGITS_MAX} digits, not {0}")]
     Length(usize),
-    /// It starts with 0, as no country code does.
+    /// It starts with 0; no calling code does.
     #[error("must start with the calling code, not with 0")]
     LeadingZero,
 }
@@ -87,7 +87,7 @@ impl fmt::Debug for AccountNumber {
     }
 }
 
-/// A masked number, for people who need not call it: `861******232`. At least four digits are hidden.
+/// Masks a number, for readers who do not need all its digits: `861******232`. At least four digits are hidden.
 pub fn mask_digits(digits: &str) -> String {
     let tail = digits.len().saturating_sub(3);
     let head = tail.saturating_sub(4).min(3);

@@ -1,4 +1,5 @@
-//! Administrative events: what somebody did to the service itself. Past tense and permanent, like all events.
+//! Administrative events: changes to the service itself. Like all events, they have names in the past tense and are
+//! never changed.
 
 use super::event_type::event_types;
 use super::{Channel, EventDefinition, GatewayKind, Grant, Timestamp};
@@ -43,7 +44,7 @@ pub enum AdministrativeEvent {
     ProjectionRebuilt {
         /// The projection's name, as in `roster`.
         projection: String,
-        /// How many of its rows differed from what the events lead to.
+        /// How many of its rows were wrong before the rebuild.
         differences: u64,
     },
     /// A backup was taken.
@@ -60,7 +61,7 @@ pub enum AdministrativeEvent {
     WebhookUrlSet {
         /// The channel.
         channel: Channel,
-        /// The URL without password and query; empty if the settings decide again.
+        /// The URL without password and query; empty if the channel returned to the receiver of the settings.
         url: String,
     },
     /// A webhook channel got another signing secret.
@@ -71,7 +72,7 @@ pub enum AdministrativeEvent {
         scheme: SigningScheme,
         /// The secret's display name: a part of its hash, or the tenant's id; empty if the secret was removed.
         name: String,
-        /// Until when the previous secret signs too, if it does.
+        /// Until when the previous secret also signs. `None` if it no longer signs.
         grace_until: Option<Timestamp>,
     },
     /// A webhook channel was paused.
@@ -90,7 +91,7 @@ pub enum AdministrativeEvent {
     WebhookRedelivered {
         /// The channel.
         channel: Channel,
-        /// The selection that was asked for, in words.
+        /// The requested selection, in words.
         what: String,
         /// How many deliveries were selected.
         deliveries: u64,
@@ -99,7 +100,7 @@ pub enum AdministrativeEvent {
     WebhookLettersDropped {
         /// The channel.
         channel: Channel,
-        /// The selection that was asked for, in words.
+        /// The requested selection, in words.
         what: String,
         /// How many were discarded.
         deliveries: u64,
@@ -129,7 +130,7 @@ pub enum AdministrativeEvent {
     },
     /// A rotation of the master key was undone: everything is sealed with the previous key again.
     MasterKeyRotationAborted {
-        /// How many keys and secrets were sealed again for that.
+        /// How many keys and secrets were sealed again with the previous key.
         rewrapped: u64,
     },
     /// A start of the service completed an interrupted rotation, or an interrupted abort. Recorded right before the
@@ -138,7 +139,8 @@ pub enum AdministrativeEvent {
         /// How many keys and secrets this start sealed again.
         rewrapped: u64,
     },
-    /// An operator ordered accounts online or offline. Each account's history has its outcome, under the same request.
+    /// An operator ordered accounts online or offline. The outcome is in each account's history, under the same request
+    /// id.
     AccountsOrdered {
         /// The order.
         order: AccountOrder,

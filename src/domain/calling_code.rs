@@ -1,4 +1,4 @@
-//! Calling codes, and the countries that each serves.
+//! Calling codes, and the countries of each.
 
 use std::fmt;
 use std::str::FromStr;
@@ -36,8 +36,8 @@ impl CallingCode {
             let at = COUNTRIES.binary_search_by_key(&code, |(code, _)| *code).ok()?;
             COUNTRIES.get(at).map(|(_, countries)| *countries)
         };
-        // Callers write islands of the North American plan with their area code, as +1242 for the Bahamas. Any other
-        // area code is on the mainland.
+        // For islands of the North American plan, callers add the area code, as in +1242 for the Bahamas. Any other
+        // area code belongs to the mainland.
         let mainland = (1_000..2_000).contains(&self.0).then_some("CA US");
         of(self.0).or(mainland).unwrap_or_default()
     }

@@ -1,4 +1,5 @@
-//! The webhook channels, and what each tells receivers. Which event is sent on which channel is in the table of events.
+//! The webhook channels, and the notifications that each sends to receivers. Which event is sent on which channel is in
+//! the table of events.
 
 use super::{Event, OnlineStatus, Reason, Status};
 
@@ -11,7 +12,7 @@ pub enum Channel {
     RegisterStatus,
 }
 
-/// What is fixed for a channel.
+/// The fixed properties of a channel.
 #[derive(Debug)]
 pub struct ChannelDefinition {
     /// The number that the journal stores. It is never changed or reused.
@@ -30,7 +31,7 @@ pub struct ChannelDefinition {
     pub body: &'static str,
 }
 
-/// What receivers learn from one event.
+/// The notification that receivers get about one event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Notification<'a> {
     /// On [`Channel::SyncStatus`].
@@ -57,7 +58,7 @@ impl Channel {
     /// All channels.
     pub const ALL: [Channel; 2] = [Channel::SyncStatus, Channel::RegisterStatus];
 
-    /// What is fixed for this channel.
+    /// The fixed properties of this channel.
     pub fn definition(self) -> &'static ChannelDefinition {
         match self {
             Channel::SyncStatus => &ChannelDefinition {
@@ -108,8 +109,8 @@ impl Channel {
 }
 
 impl<'a> Notification<'a> {
-    /// The notification of `event`, if it has one. The event alone decides: each leads to one state, independent of the
-    /// state before.
+    /// The notification about `event`; `None` if no channel sends the event. It depends on the event alone, not on the
+    /// state before it.
     pub fn for_event(event: &'a Event) -> Option<Notification<'a>> {
         match event.definition().channel? {
             Channel::SyncStatus => {
@@ -125,7 +126,7 @@ impl<'a> Notification<'a> {
         }
     }
 
-    /// The channel that sends it.
+    /// The channel that sends the notification.
     pub fn channel(&self) -> Channel {
         match self {
             Notification::Status { .. } => Channel::SyncStatus,

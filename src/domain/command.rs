@@ -1,11 +1,11 @@
-//! The commands of an account. Imperative.
+//! The commands of an account. Their names are imperatives.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AccountType, CallingCode, Content, ProviderCall, Reason, SealedBytes, TaskId, VerifyType};
 
-/// A caller's request, a gateway's report, or a deadline of the watchdog.
+/// A command comes from a caller's request, a gateway's report, or a deadline of the watchdog.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Import a new account.
@@ -22,7 +22,7 @@ pub enum Command {
     },
     /// Take the account offline.
     Recycle {
-        /// Whether the settings reconnect dropped accounts: the recycling then cancels the reconnect.
+        /// Whether the settings reconnect dropped accounts. If so, recycling a dropped account cancels its reconnect.
         comes_back: bool,
     },
     /// Register the number.
@@ -56,21 +56,21 @@ pub enum Command {
     Reconcile {
         /// The report.
         report: Report,
-        /// The account's version during the comparison. If the account has events since, the report does not apply.
+        /// The account's version during the comparison. If the account has newer events, the report does not apply.
         as_of: u64,
     },
-    /// Keep the PIN with which a gateway is about to register the number. An existing PIN stays.
+    /// Store the PIN that a gateway will use to register the number. An existing PIN is not replaced.
     KeepPin {
         /// The PIN, sealed.
         pin: SealedBytes,
     },
-    /// Record a provider call before the gateway makes it: the provider counts it, or it must not be made twice for one
-    /// registration.
+    /// Record a provider call before the gateway makes it. The reason: the provider counts such calls, or the call must
+    /// not be made twice for one registration.
     CallProvider {
         /// The call.
         call: ProviderCall,
     },
-    /// A `-coming` state lasted too long.
+    /// End a `-coming` state that lasted too long.
     GiveUpComing {
         /// The version at which that state began. A later transition is not affected.
         since_version: u64,
@@ -80,7 +80,7 @@ pub enum Command {
         /// The version at which it dropped. A later drop is not affected.
         since_version: u64,
     },
-    /// End a registration that waited for its whole lifetime. The deadline counts elapsed time, not the wall clock.
+    /// End a registration that has waited for its whole lifetime. The deadline counts elapsed time, not the wall clock.
     GiveUpRegistration {
         /// The task. A later registration is not affected.
         task: TaskId,
@@ -89,8 +89,8 @@ pub enum Command {
 
 /// A gateway's report. A report that does not fit the state changes nothing.
 ///
-/// `session` counts how many times callers asked for the account to be online. A report with a session is about that
-/// one only; a report without is about the open one.
+/// `session` counts how many times callers asked for the account to be online. A report with a session number applies
+/// to that session only. A report without a number applies to the latest session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Report {
     /// A session is open.
@@ -123,7 +123,7 @@ pub enum Report {
         /// For this registration.
         task: TaskId,
     },
-    /// The registration is over: no code can be sent, or the number cannot be registered.
+    /// The registration failed: no code can be sent, or the number cannot be registered.
     RegistrationFailed {
         /// For this registration.
         task: TaskId,

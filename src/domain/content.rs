@@ -1,4 +1,4 @@
-//! What is imported with an account: its profile and its keys.
+//! The content that is imported with an account: its profile and its keys.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use super::{AccountType, ContentTexts};
 
 /// The content of an account, as it was imported or last replaced.
 ///
-/// Texts are opaque, and may be empty. Secrets are stored only sealed.
+/// The service does not interpret the texts; they may be empty. Secrets are always stored sealed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Content {
     /// Personal or business.
     pub account_type: AccountType,
-    /// The texts that are stored as they are. Those of sealed fields are missing here.
+    /// The texts that are stored unsealed. The texts of sealed fields are in `secrets` instead.
     pub texts: ContentTexts<Box<str>>,
     /// The texts of the sealed fields.
     pub secrets: SealedBytes,
-    /// A keyed hash over all of the above in clear. Equal content has an equal hash; without the key it reveals
-    /// nothing.
+    /// A keyed hash over all fields above, before sealing. Equal content of one account has an equal hash. Without the
+    /// key, the hash reveals nothing.
     pub fingerprint: Fingerprint,
 }
 

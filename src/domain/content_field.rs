@@ -56,7 +56,7 @@ content_fields! {
 }
 
 struct FieldDefinition {
-    /// In requests and views.
+    /// The name in requests and views.
     name: &'static str,
     description: &'static str,
     presence: Presence,
@@ -66,7 +66,7 @@ struct FieldDefinition {
 /// Whether callers must send the text.
 #[derive(PartialEq, Eq)]
 enum Presence {
-    /// It may be empty, but not missing.
+    /// The text may be empty, but not missing.
     Required,
     Optional,
 }
@@ -80,7 +80,7 @@ enum Storage {
 }
 
 impl ContentField {
-    /// The last field of the first version. Encodings always have the fields up to this one, present or not.
+    /// The last field of the first version. Older contents may lack the fields after this one.
     pub const LAST_OF_FIRST_VERSION: ContentField = ContentField::DeviceParams;
 
     /// The field that requests and views call `name`.
@@ -98,7 +98,7 @@ impl ContentField {
         self.definition().description.trim_ascii()
     }
 
-    /// Whether every content has the text, though it may be empty.
+    /// Whether every content must have the text, which may be empty.
     pub fn is_required(self) -> bool {
         self.definition().presence == Presence::Required
     }
@@ -114,7 +114,7 @@ impl ContentField {
 pub struct ContentTexts<T>([Option<T>; ContentField::ALL.len()]);
 
 impl<T> ContentTexts<T> {
-    /// The texts that `text` returns for each field.
+    /// Collects the text that `text` returns for each field.
     pub fn from_fn(text: impl FnMut(ContentField) -> Option<T>) -> ContentTexts<T> {
         ContentTexts(ContentField::ALL.map(text))
     }
@@ -124,18 +124,18 @@ impl<T> ContentTexts<T> {
         self.0[field as usize].as_ref()
     }
 
-    /// The place of a text.
+    /// The slot of the text of `field`, for changes.
     pub fn slot(&mut self, field: ContentField) -> &mut Option<T> {
         &mut self.0[field as usize]
     }
 
-    /// The texts that are there, in the order of their fields.
+    /// The texts that are present, in the order of their fields.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten()
     }
 }
 
-/// Shows only the texts that are there.
+/// Shows only the texts that are present.
 impl<T: fmt::Debug> fmt::Debug for ContentTexts<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let present = ContentField::ALL.into_iter().filter_map(|field| Some((field.name(), self.get(field)?)));

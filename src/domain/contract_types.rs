@@ -1,4 +1,4 @@
-//! The small enumerations of the contract, each with its integer there.
+//! The small enumerations of the contract, with the integers that it assigns to their values.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::limits::{REASON_BYTES, TASK_ID_MAX};
 /// Whether WhatsApp admits the account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Status {
-    /// In good standing.
+    /// Not banned.
     Normal = 1,
     /// Banned by WhatsApp.
     Banned = 2,
@@ -49,7 +49,7 @@ pub enum VerifyType {
     Internal = 3,
 }
 
-/// An integer without a meaning in the enumeration.
+/// The integer is not a value of the enumeration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be {allowed}, not {found}")]
 pub struct UnknownEnumValue {
@@ -134,7 +134,7 @@ impl OnlineStatus {
         }
     }
 
-    /// Whether a request to the gateway has no answer yet.
+    /// Whether a request still waits for the gateway's answer.
     pub fn is_coming(self) -> bool {
         match self {
             OnlineStatus::OnlineComing | OnlineStatus::OfflineComing => true,
@@ -203,13 +203,13 @@ impl TryFrom<i64> for VerifyType {
 // === impl Timestamp ===
 
 impl Timestamp {
-    /// The timestamp `later` after this one.
+    /// This time plus `later`.
     #[must_use]
     pub fn plus(self, later: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(i64::try_from(later.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// How long after `earlier` this is; zero if it is before.
+    /// The time from `earlier` to this timestamp; zero if `earlier` is later.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -258,7 +258,7 @@ impl Reason {
     }
 }
 
-/// Cuts a gateway's text at [`REASON_BYTES`], so that no length of text prevents an event.
+/// Cuts a gateway's text at [`REASON_BYTES`], so that a long text cannot prevent an event.
 pub(super) fn truncate_reason(mut words: String) -> String {
     words.truncate(words.floor_char_boundary(REASON_BYTES));
     words

@@ -20,7 +20,7 @@ pub enum CommandRejection {
     /// The account's secrets were erased.
     #[error("had its secrets erased; import it again, with new content")]
     Erased,
-    /// The number has no event.
+    /// The account has no event.
     #[error("is unknown; import it first")]
     Unknown,
     /// The number has no content, and the command brings none.
@@ -35,16 +35,16 @@ pub enum CommandRejection {
         .offer.title
     )]
     PersonalAccount {
-        /// What its gateway offers.
+        /// The offer of its gateway.
         offer: &'static GatewayOffer,
     },
     /// Its gateway does not offer this verification method.
     #[error("is served by {}, which sends codes by {} only", .offer.title, .offer.list_verify_types())]
     VerifyTypeNotOffered {
-        /// What its gateway offers.
+        /// The offer of its gateway.
         offer: &'static GatewayOffer,
     },
-    /// The provider accepts no more such calls for this number.
+    /// The provider accepts no more such calls for this number until `free_at`.
     #[error(
         "was registered or deregistered {REGISTER_CALLS} times in {} hours, which is the provider's limit",
         REGISTER_CALLS_WINDOW.as_secs() / 3600
@@ -55,8 +55,9 @@ pub enum CommandRejection {
     },
 }
 
-/// The events that follow from `command` in state `account` at `now`. `choice` is the gateway of the settings, `offers`
-/// what each gateway offers. No events: nothing would change, or the command no longer applies.
+/// Decides which events follow from `command` in the state `account` at `now`. `choice` has the gateways that the
+/// settings choose; `offers` has the offer of each gateway. The result is empty if nothing would change, or if the
+/// command no longer applies.
 pub fn decide(
     account: &Account,
     command: &Command,
@@ -105,7 +106,7 @@ pub fn decide(
             Ok(event_if(is_wanted_online, || Event::RecycleRequested))
         }
         Command::Register { task, verify_type, account_type, calling_code, country, lifetime } => {
-            // A restarted actor decides the command again that its predecessor committed.
+            // After a restart, an actor may decide a command that its predecessor already committed.
             if account.registration.as_ref().is_some_and(|waiting| waiting.task == *task) {
                 return Ok(vec![]);
             }
@@ -126,7 +127,8 @@ pub fn decide(
             Ok(assigned.into_iter().chain([requested]).collect())
         }
         Command::SubmitCode { code } => match &account.registration {
-            // Likewise: two submissions never have the same sealed bytes, so equal bytes are the same command.
+            // As for registrations above. Two submissions never have the same sealed bytes, so equal bytes mean that
+            // this command is already committed.
             Some(waiting) if waiting.pending_codes.iter().any(|attempt| attempt.code == *code) => Ok(vec![]),
             Some(waiting) if waiting.attempts < REGISTRATION_ATTEMPTS => {
                 Ok(vec![Event::CodeSubmitted { code: code.clone() }])
@@ -217,13 +219,14 @@ fn decide_report(account: &Account, report: &Report) -> Vec<Event> {
     }
 }
 
-/// The gateway from the next session or registration on. It changes only while the account is offline: a session ends
-/// at the gateway where it began.
+/// The gateway for the next session or registration. It changes only while the account is offline, because a session
+/// must end at the gateway where it began.
 fn choose_gateway(account: &Account, account_type: AccountType, choice: GatewayChoice) -> GatewayKind {
     if account.online_status == OnlineStatus::Offline { choice.gateway_for(account_type) } else { account.gateway }
 }
 
-/// The event that assigns this gateway, if it is another one.
+/// The event that assigns the gateway for the next session or registration. `None` if the account already has that
+/// gateway.
 fn assign_gateway(
     account: &Account,
     account_type: AccountType,
@@ -238,9 +241,9 @@ fn assign_gateway(
     Ok((gateway != account.gateway).then_some(Event::GatewayAssigned { gateway }))
 }
 
-/// Receivers hear first that the registration ends and that the account is going offline.
+/// Before the erasure, receivers are notified that the registration ended and that the account is going offline.
 fn decide_erasure(account: &Account, reason: &Reason) -> Vec<Event> {
-    // A later registration has its own data key, and its codes are erased too.
+    // A registration after an erasure has a new data key, so another erasure must destroy that key too.
     if account.is_erased && account.registration.is_none() {
         return vec![];
     }

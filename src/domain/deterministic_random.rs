@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::limits::JITTER_PERCENT;
 
-/// The `nth` number of SplitMix64 from this seed. The same arguments always give the same number; good enough for
-/// jitter and injected faults.
+/// The `nth` number of SplitMix64 from this seed. The same arguments always give the same number. The numbers are good
+/// enough for jitter and injected faults, not for secrets.
 pub fn deterministic_random(seed: u64, nth: u64) -> u64 {
     let mut bits = seed.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -13,9 +13,9 @@ pub fn deterministic_random(seed: u64, nth: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// `wait`, shortened by up to [`JITTER_PERCENT`] percent; the `nth` number from this seed decides by how much.
+/// Shortens `wait` by up to [`JITTER_PERCENT`] percent. The `nth` number from this seed decides how much.
 pub fn apply_jitter(wait: Duration, seed: u64, nth: u64) -> Duration {
-    // In parts of a million, so that a million waits spread evenly.
+    // The factor has a million steps, so that even a million waits spread evenly.
     let millionths = 1_000_000 - deterministic_random(seed, nth) % (JITTER_PERCENT * 10_000 + 1);
     wait.mul_f64(millionths as f64 / 1e6)
 }

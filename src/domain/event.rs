@@ -1,4 +1,5 @@
-//! The events of an account, and the table of their types. Past tense and permanent: they are added, never changed.
+//! The events of an account, and the table of their types. Their names are in the past tense. New events may be added;
+//! existing events never change.
 //!
 //! The byte format of events is in `journal::event_codec`.
 
@@ -95,7 +96,7 @@ pub enum Event {
     },
     /// A caller asked for the account to be taken offline.
     RecycleRequested,
-    /// The gateway reported the session closed, or not opened.
+    /// The gateway reported that the session is closed, or could not be opened.
     WentOffline {
         /// Why.
         reason: Reason,
@@ -111,7 +112,7 @@ pub enum Event {
     },
     /// WhatsApp lifted the ban.
     BanLifted,
-    /// A caller asked to register the number. It supersedes a registration that still waits.
+    /// A caller asked to register the number. It replaces a registration that still waits.
     RegistrationRequested {
         /// The task id that the caller received.
         task: TaskId,
@@ -123,14 +124,14 @@ pub enum Event {
         calling_code: CallingCode,
         /// ISO 3166-1 alpha-2, upper case.
         country: String,
-        /// When the registration ends by the wall clock if no code has been accepted by then.
+        /// The wall-clock time at which the registration ends, unless a code is accepted before.
         expires_at: Timestamp,
-        /// How long after the request it ends, by elapsed time: see [`Registration::left`].
+        /// The elapsed time after the request at which the registration ends: see [`Registration::left`].
         ///
         /// [`Registration::left`]: super::Registration::left
         lifetime: Duration,
     },
-    /// The gateway had the code sent to the phone.
+    /// The gateway reported that the code was sent to the phone.
     CodeSent,
     /// A caller submitted a code.
     CodeSubmitted {
@@ -158,12 +159,12 @@ pub enum Event {
         /// The gateway.
         gateway: GatewayKind,
     },
-    /// The account has the PIN that its number is registered with.
+    /// The PIN for the registration of the account's number was stored.
     PinKept {
         /// The PIN, sealed.
         pin: SealedBytes,
     },
-    /// A provider call is about to be made. This alone does not tell whether it was made.
+    /// The gateway is about to call the provider. This event does not prove that the call was made.
     ProviderCalled {
         /// The call.
         call: ProviderCall,
@@ -196,17 +197,17 @@ impl Event {
         }
     }
 
-    /// What is fixed for its type.
+    /// The fixed properties of its type.
     pub fn definition(&self) -> &'static EventDefinition {
         self.event_type().definition()
     }
 
-    /// Why the account gets its new status, if this event changes the status and has a reason.
+    /// The reason of the status change. `None` if this event changes no status or has no reason.
     pub fn status_reason(&self) -> Option<&Reason> {
         if let Event::WentOffline { reason, .. } | Event::Banned { reason, .. } = self { Some(reason) } else { None }
     }
 
-    /// The gateway's scan or pairing id of the session that this event is about; `None` if it is about none.
+    /// The gateway's scan or pairing id of this event's session. `None` if this type of event has none.
     pub fn instance_code(&self) -> Option<&str> {
         if let Event::CameOnline { instance_code }
         | Event::WentOffline { instance_code, .. }
@@ -218,14 +219,13 @@ impl Event {
         }
     }
 
-    /// Whether this event drops an account that had the status `before`: it goes offline although its callers want it
-    /// online, for a reason that allows a reconnect.
+    /// Whether this event drops an account that had the status `before`. In a drop, the account goes offline while its
+    /// callers want it online, for a reason that allows a reconnect.
     pub fn is_drop(&self, before: OnlineStatus) -> bool {
         matches!(self, Event::WentOffline { reason, .. } if before.is_desired_online() && !reason.is_pairing_failure())
     }
 
-    /// Whether a registration waits after this event, independent of the state before; `None` if it leaves that
-    /// unchanged.
+    /// Whether a registration waits for a code after this event. `None` if the event does not change that.
     pub fn awaits_code(&self) -> Option<bool> {
         let is_only_one_code = matches!(self, Event::RegistrationFailed { still_waiting: true, .. });
         if is_only_one_code { None } else { self.definition().awaits_code }

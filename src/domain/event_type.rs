@@ -1,4 +1,4 @@
-//! The types of events, and what is fixed for each.
+//! The types of events, and the fixed properties of each.
 //!
 //! The tables in `event` and `administrative_event` define each type once. Codec, API, console and metrics read them.
 
@@ -13,7 +13,7 @@ pub enum EventType {
     Administration(AdministrativeEventType),
 }
 
-/// What is fixed for a type of event.
+/// The fixed properties of a type of event.
 #[derive(Debug)]
 pub struct EventDefinition {
     /// The number that the journal stores. It is registered once, and never changed or reused.
@@ -22,15 +22,16 @@ pub struct EventDefinition {
     pub name: &'static str,
     /// The version of the payload that this program writes, from 1. It reads all versions up to this one.
     pub schema: u16,
-    /// Whether a caller or an operator requests a change of the account by it.
+    /// Whether the event records that a caller or an operator requested a change of the account.
     pub is_request: bool,
-    /// The statuses after it, independent of the state before; `None` if it leaves them unchanged.
+    /// The statuses after the event. They do not depend on the state before it. `None` if the event does not change
+    /// them.
     pub resulting_status: Option<(Status, OnlineStatus)>,
-    /// Whether a registration waits after it; `None` if it leaves that unchanged.
+    /// Whether a registration waits for a code after the event. `None` if the event does not change that.
     pub awaits_code: Option<bool>,
     /// The webhook channel that sends it to receivers.
     pub channel: Option<Channel>,
-    /// The group of events that it belongs to in the console, and its place there. `None` if it stands alone.
+    /// The group in which the console shows the event, and the event's place in that group. `None` without a group.
     pub group: Option<(EventGroup, GroupStep)>,
 }
 
@@ -52,12 +53,12 @@ pub enum GroupStep {
     First,
     /// It continues the group before it, or begins one.
     Middle,
-    /// Like `Middle`, and no event continues the group after it.
+    /// Like `Middle`, but it ends the group.
     Last,
 }
 
 impl EventDefinition {
-    /// The facts of a type that changes no status and that no channel sends.
+    /// The default properties: the type changes no status, and no channel sends it.
     pub(super) const DEFAULT: EventDefinition = EventDefinition {
         number: 0,
         name: "",
@@ -70,7 +71,7 @@ impl EventDefinition {
     };
 }
 
-/// Defines an enum of event types from a table. A row is: variant, number, name, and the facts that differ from
+/// Defines an enum of event types from a table. A row is: variant, number, name, and the properties that differ from
 /// [`EventDefinition::DEFAULT`].
 macro_rules! event_types {
     (
@@ -89,7 +90,7 @@ macro_rules! event_types {
             /// All types, in the order of their numbers.
             pub const ALL: &[$enum] = &[$($enum::$variant),*];
 
-            /// What is fixed for this type.
+            /// The fixed properties of this type.
             pub fn definition(self) -> &'static EventDefinition {
                 match self {
                     $($enum::$variant => const {
@@ -131,7 +132,7 @@ impl EventType {
         EventType::all().find(|event_type| event_type.name() == name)
     }
 
-    /// What is fixed for this type.
+    /// The fixed properties of this type.
     pub fn definition(self) -> &'static EventDefinition {
         match self {
             EventType::Account(event_type) => event_type.definition(),

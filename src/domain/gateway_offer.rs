@@ -1,26 +1,26 @@
-//! What a gateway offers to accounts. The rules know gateways by this alone.
+//! What a gateway offers to accounts. The rules know nothing else about gateways.
 //!
 //! Each gateway states its offer in `DESCRIPTION` in `gateway/NAME/mod.rs`.
 
 use super::{GatewayKind, VerifyType};
 
-/// What one gateway offers. Its provider states it.
+/// The offer of one gateway. Its provider defines it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GatewayOffer {
-    /// The gateway in sentences, as in `the Cloud API`.
+    /// The gateway's name in sentences, such as `the Cloud API`.
     pub title: &'static str,
-    /// Whether it serves personal accounts, and not business accounts alone.
+    /// Whether it serves personal accounts, in addition to business accounts.
     pub serves_personal_accounts: bool,
-    /// How it can have verification codes sent.
+    /// The verification methods that it supports.
     pub verify_types: &'static [VerifyType],
 }
 
-/// What each gateway offers.
+/// The offer of each gateway.
 #[derive(Clone, Copy, Debug)]
 pub struct GatewayOffers([&'static GatewayOffer; GatewayKind::ALL.len()]);
 
 impl GatewayOffers {
-    /// The offers that `offer` returns.
+    /// Collects the offer that `offer` returns for each gateway.
     pub fn new(offer: impl Fn(GatewayKind) -> &'static GatewayOffer) -> GatewayOffers {
         GatewayOffers(GatewayKind::ALL.map(offer))
     }

@@ -18,13 +18,13 @@ pub enum GatewayKind {
     CloudApi = 2,
 }
 
-/// A call that a provider counts per number, or repeats each time it is made. It is recorded before it is made, so that
-/// after a crash its possibility is known.
+/// A call that a provider counts per number, or whose effect the provider repeats with each call. It is recorded before
+/// it is made. After a crash, the service therefore knows that the call may have been made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProviderCall {
     /// Send a verification code.
     RequestCode = 1,
-    /// To register the number.
+    /// Register the number.
     Register = 2,
     /// Deregister the number.
     Deregister = 3,
@@ -33,9 +33,9 @@ pub enum ProviderCall {
 /// The gateway of one number, by account type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct GatewayChoice {
-    /// As a personal account.
+    /// The gateway if the number is a personal account.
     pub personal: GatewayKind,
-    /// As a business account.
+    /// The gateway if the number is a business account.
     pub business: GatewayKind,
 }
 
@@ -80,7 +80,7 @@ impl GatewayKind {
     /// All gateways, by code.
     pub const ALL: [GatewayKind; 3] = [GatewayKind::Simulator, GatewayKind::Bridge, GatewayKind::CloudApi];
 
-    /// The gateway of an account that no event assigned to one.
+    /// The gateway of an account that no event assigned to a gateway.
     pub const UNASSIGNED: GatewayKind = GatewayKind::Simulator;
 
     /// Its stored code.
@@ -157,7 +157,7 @@ impl GatewayRouting {
         GatewayChoice { personal: gateway(AccountType::Personal), business: gateway(AccountType::Business) }
     }
 
-    /// Whether any rule or the default leads to this gateway.
+    /// Whether any rule or the default names this gateway.
     pub fn uses(&self, kind: GatewayKind) -> bool {
         self.default == kind || self.rules.iter().any(|rule| rule.gateway == kind)
     }

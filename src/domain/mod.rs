@@ -1,7 +1,7 @@
-//! The rules of an account: the commands it accepts, the events that follow, and what receivers are told.
+//! The rules of an account: the commands it accepts, the events that follow, and the notifications for receivers.
 //!
-//! Pure. Nothing in this module does IO, reads the clock, draws random numbers, awaits or logs. No function fails for
-//! an outside reason: time and fresh ids are arguments.
+//! Pure: nothing in this module does IO, reads the clock, draws random numbers, awaits or logs. Time and new ids are
+//! arguments, so no function fails for a reason outside this module.
 //!
 //! | file | what it says |
 //! |---|---|
@@ -9,19 +9,19 @@
 //! | `calling_code` | which countries a calling code serves |
 //! | `deterministic_random` | deterministic random numbers, for jitter |
 //! | `contract_types` | the small enumerations of the contract |
-//! | `content` | what is imported with an account |
+//! | `content` | the content that is imported with an account |
 //! | `content_field` | the texts of that content: one line per field |
 //! | `command` | the commands |
 //! | `gateway_offer` | what a gateway offers to accounts |
 //! | `gateway_routing` | which gateway serves which account |
-//! | `event_type` | what is fixed for each type of event |
+//! | `event_type` | the fixed properties of each type of event |
 //! | `event` | the events of an account: the table of their types, and their data |
 //! | `account` | the state, folded from events: `evolve`, `pending_effects`; which event may follow it |
 //! | `decide` | command + state → events or a rejection |
 //! | `roles` | the roles of API keys, and the permissions that each role has |
-//! | `administrative_event` | what somebody did to the service itself: the table of types, and their data |
-//! | `single_line_text` | text on one line, as people write it into the history |
-//! | `channel` | the webhook channels, and what each tells receivers |
+//! | `administrative_event` | changes to the service itself: the table of their types, and their data |
+//! | `single_line_text` | text on one line, such as the reasons in the history |
+//! | `channel` | the webhook channels, and the notifications that each sends to receivers |
 
 mod account;
 mod account_number;

@@ -13,7 +13,7 @@ pub enum Role {
     Operator,
     /// Reads.
     Auditor,
-    /// Everything, keys too.
+    /// Everything, including API keys.
     Admin,
 }
 
@@ -93,7 +93,7 @@ impl Permission {
 }
 
 impl Grant {
-    /// The tenant whose tokens authenticate it, if it is a tenant's.
+    /// The tenant whose tokens authenticate this key. `None` for a key with a secret of its own.
     pub fn tenant(&self) -> Option<&str> {
         match &self.verifier {
             CredentialVerifier::Hash(_) => None,
@@ -106,7 +106,7 @@ impl Grant {
         self.accounts.is_empty() || self.accounts.iter().any(|first| account.to_string().starts_with(first.as_str()))
     }
 
-    /// Whether it has expired at `now`.
+    /// Whether the key has expired at `now`.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }

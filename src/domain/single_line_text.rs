@@ -1,18 +1,18 @@
-//! Text on one line, as people write it into the history and read it there.
+//! Text on one line, such as the reasons that people write into the history.
 
 /// Whether a text is one line, not empty, and at most `bytes` long.
 pub fn is_single_line(text: &str, bytes: usize) -> bool {
     (1..=bytes).contains(&text.len()) && !text.contains(is_invisible_control)
 }
 
-/// Whether a character is invisible but changes what is visible: controls, line ends, and those that change text
-/// direction (Unicode, Bidirectional Algorithm, 2), which can make one line look like another.
+/// Whether a character is invisible but changes how the text looks: a control, a line end, or a change of text
+/// direction (Unicode, Bidirectional Algorithm, 2). Such characters can make one line look like another.
 fn is_invisible_control(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Escapes a text for a sentence or a terminal: foreign text must not move the cursor, look like another line, or
+/// Escapes a text for a sentence or a terminal: text from outside must not move the cursor, look like another line, or
 /// change text direction. The escapes are those of JSON, so JSON stays JSON.
 pub fn escape_controls(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

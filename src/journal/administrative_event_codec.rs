@@ -25,7 +25,7 @@ struct BackupV1<'a> {
     from: &'a str,
 }
 
-/// Types 1004, 1006 and 1007. The text is the URL, the reason and empty, respectively.
+/// Types 1004, 1006 and 1007. The text is the URL in 1004 and the reason in 1006; it is empty in 1007.
 #[derive(Encode, BorrowDecode)]
 struct WebhookV1<'a> {
     channel: u8,
@@ -179,7 +179,7 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
     }
 }
 
-/// The administrative event of this type in a payload.
+/// Decodes the payload of an administrative event of this type.
 pub(super) fn decode(event_type: AdministrativeEventType, payload: &[u8]) -> Result<AuditLogEntry, PayloadError> {
     let (event, from) = match event_type {
         AdministrativeEventType::ProjectionRebuilt => {

@@ -22,9 +22,9 @@ struct AppendBatch {
     queue: WriterQueue,
 }
 
-/// The slots of a batch that the writer has not received yet.
+/// The slots of a batch that were not sent to the writer yet.
 struct PendingSlots {
-    /// `None` while the slot is open. Then `Some(None)` if it was dropped, or the append.
+    /// `None` is an open slot, `Some(None)` a dropped slot, `Some(Some(_))` a filled slot.
     slots: VecDeque<Option<Option<QueuedAppend>>>,
     /// How many slots were sent before these.
     sent: usize,
@@ -40,7 +40,7 @@ impl Journal {
 }
 
 impl AppendSlot {
-    /// Like [`Journal::append`], in this slot's place.
+    /// Like [`Journal::append`], at the position of this slot in the batch.
     pub async fn append(self, append: AppendRequest) -> Result<Vec<JournalRecord>, Error> {
         if append.events.is_empty() {
             return Ok(Vec::new());
@@ -59,8 +59,8 @@ impl Drop for AppendSlot {
 }
 
 impl AppendBatch {
-    /// Fills an open slot, then sends the filled slots at the front. Sends them in larger parts, because each part
-    /// wakes the writer.
+    /// Fills an open slot. Sends the completed slots at the front when they are many enough, or are all that remain.
+    /// Larger parts wake the writer less often.
     fn fill_slot(&self, index: usize, append: Option<QueuedAppend>) {
         // A panic cannot leave a slot half written, so a poisoned lock is safe to use.
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);

@@ -46,11 +46,11 @@ impl BlockBuilder {
         self.count as usize
     }
 
-    /// Adds the record that `write` writes, also as a leaf of `tree`. Returns the root of the subtree that the record
-    /// completes, if any.
+    /// Adds the record that `write` writes, and adds it to `tree` as a leaf. Returns the root of the subtree that the
+    /// record completes, if any.
     pub(super) fn push(&mut self, tree: &mut MerkleTree, write: impl FnOnce(&mut Vec<u8>)) -> Option<TreeHash> {
         if self.is_empty() {
-            // Most blocks hold one commit and are small. A full block has to grow only once more.
+            // Most blocks hold one commit and are small, so the buffer starts small.
             self.bytes.reserve(HEADER_BYTES + 512);
             self.bytes.resize(HEADER_BYTES, 0);
         }

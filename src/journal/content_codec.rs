@@ -48,7 +48,7 @@ impl<'a> ContentV1<'a> {
             ContentField::AccountId => self.account_id,
             ContentField::NextKeyId => self.next_key_id,
             ContentField::RegistrationId => self.registration_id,
-            // Among the secrets.
+            // These texts are in `secrets`.
             ContentField::PrivateKey | ContentField::MsgPrivateKey | ContentField::DeviceParams => None,
         };
         Ok(Content {
@@ -60,16 +60,16 @@ impl<'a> ContentV1<'a> {
     }
 }
 
-/// Writes a content as a payload.
+/// Encodes a content as a payload.
 pub(super) fn encode_content(content: &Content, out: &mut Vec<u8>) {
-    // An upper bound, so that encoding never grows the buffer: the texts and the secrets, each with its length, and some
-    // small fields.
+    // Reserve an upper bound, so that encoding never grows the buffer. It covers the texts, the secrets, their lengths
+    // and some small fields.
     let texts = content.texts.iter().map(|text| text.len() + 4).sum::<usize>();
     out.reserve_exact(texts + content.secrets.0.len() + content.fingerprint.0.len() + 32);
     encode_payload(&ContentV1::from_content(content), out);
 }
 
-/// The content of a payload.
+/// Decodes the content in a payload.
 pub(super) fn decode_content(payload: &[u8]) -> Result<Arc<Content>, PayloadError> {
     decode_payload::<ContentV1<'_>>(payload)?.into_content().map(Arc::new)
 }

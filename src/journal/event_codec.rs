@@ -1,9 +1,9 @@
-//! The payloads of account events, in frozen versions. Only this file, `administrative_event_codec`, `content_codec` and
-//! `snapshot` use bincode.
+//! The payloads of account events, in versions that never change. Only this file, `administrative_event_codec`,
+//! `content_codec` and `snapshot` use bincode.
 //!
 //! A struct here is frozen once a release has written it. A new field needs a new version beside it, and `decode` turns
-//! every version into the current event. `snapshots/` holds the bytes of each. The numbers of types and versions are in
-//! `domain::event_type`.
+//! every version into the current event. `snapshots/` holds the bytes of each version. The numbers of types and
+//! versions are in `domain::event_type`.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};

@@ -112,7 +112,8 @@ pub(crate) fn record_seeds() -> Vec<Vec<u8>> {
     sample_events().iter().map(|event| encode_record(event, 1)).collect()
 }
 
-/// Decodes the record as it is, and with a length that fits, so that its payload is read.
+/// Decodes the bytes as they are. Then corrects the length in the header and decodes again, so that the payload is
+/// read.
 pub(crate) fn check_record(bytes: &[u8]) -> Option<String> {
     let mut fitted = bytes.to_vec();
     if let Some(payload) = bytes.len().checked_sub(HEADER_BYTES) {
@@ -124,7 +125,7 @@ pub(crate) fn check_record(bytes: &[u8]) -> Option<String> {
             continue;
         };
         let Ok(read) = JournalRecord::decode(bytes) else { continue };
-        // Encoded and decoded again, it is the same. Only unused bits may differ.
+        // Encoding and decoding the record again must give the same record. The bytes may differ only in unused bits.
         let mut back = Vec::new();
         UnsequencedRecord::new(&read.event).encode_into(&sequence, &mut back);
         assert_eq!(JournalRecord::decode(&back).unwrap(), read);
@@ -146,8 +147,8 @@ pub(crate) fn block_seeds() -> Vec<Vec<u8>> {
     [&records[..1], &records[1..4], &records].map(encode_block).into()
 }
 
-/// Decodes the block as it is, and with a valid checksum. A block that decodes equals what would be written, to the
-/// last bit.
+/// Decodes the bytes as they are, then with a corrected checksum. A block that decodes must have exactly the bytes that
+/// the encoder writes.
 pub(crate) fn check_block(bytes: &[u8]) -> Option<String> {
     let mut fitted = bytes.to_vec();
     if let Some((checksum, rest)) = fitted.split_first_chunk_mut::<4>() {
@@ -269,8 +270,8 @@ pub(crate) fn proof_seeds() -> Vec<Vec<u8>> {
     (0..11).map(of).collect()
 }
 
-/// A proof that leads to the root belongs to that very record. A valid consistency proof comes from a part of the
-/// tree.
+/// An inclusion proof that leads to the root must be for the record at that position. A valid consistency proof must
+/// start at an earlier size of the tree.
 pub(crate) fn check_proof(bytes: &[u8]) -> Option<String> {
     let (head, rest) = bytes.split_first_chunk::<24>()?;
     let word = |at: usize| head[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));

@@ -53,7 +53,8 @@ impl Journal {
         let mut hashes = SubtreeHashes::new(self);
         let (mut start, mut end) = (0, later);
         let mut proof = MerkleProof::new();
-        // Whether the remaining part of the earlier tree is a subtree that both trees begin with.
+        // Whether `start` is still 0. If it is 0 at the end, the earlier tree is a subtree of the later one, and the
+        // proof omits its root.
         let mut is_whole = true;
         while earlier != end {
             let middle = start + split_point(end - start);
@@ -73,8 +74,8 @@ impl Journal {
         Ok(Some(proof))
     }
 
-    /// The stored bytes of the record at `position`, from which its leaf is hashed. `None` if there is no such
-    /// record.
+    /// The stored bytes of the record at `position`. The hash of its leaf covers these bytes. `None` if there is no
+    /// such record.
     pub fn record_bytes_at(&self, position: u64) -> Result<Option<Vec<u8>>, Error> {
         if position == 0 || position > self.tree_size() {
             return Ok(None);
@@ -88,7 +89,7 @@ impl Journal {
 
 const BLOCK_MISSING: &str = "a block is missing";
 
-/// The root that an inclusion proof leads to, from the stored bytes of a record. `None` if the proof has the wrong
+/// Computes the root from the stored bytes of a record and its inclusion proof. `None` if the proof has the wrong
 /// number of hashes for this position and size. (RFC 9162, section 2.1.3.2.)
 pub fn root_from_inclusion_proof(record: &[u8], position: u64, size: u64, proof: &[[u8; 32]]) -> Option<Root> {
     let (mut at, mut last) = (position.checked_sub(1)?, size.checked_sub(1)?);

@@ -1,8 +1,8 @@
 //! The tree hash over all records: an RFC 6962 Merkle tree with SHA-256, one leaf per record.
 //!
-//! [`MerkleTree`] keeps the right edge: one hash for each complete subtree, largest first, as many as the size has
-//! one bits. The journal also keeps the root of every complete subtree of [`SUBTREE_LEAVES`] leaves. Those roots and
-//! the records of one or two subtrees suffice for every proof (`merkle_proof`).
+//! [`MerkleTree`] keeps the right edge: one hash for each complete subtree, largest first. Each one bit of the size
+//! stands for such a subtree. The journal also keeps the root of every complete subtree of [`SUBTREE_LEAVES`] leaves.
+//! Every proof can be built from those roots and the records of one or two subtrees (`merkle_proof`).
 
 use std::fmt;
 
@@ -76,12 +76,11 @@ pub(super) fn hash_node(left: &TreeHash, right: &TreeHash) -> TreeHash {
     hash_short_message::<2>(1, [left, right])
 }
 
-/// Bytes that a short message needs in its blocks beside itself: the prefix, and at least nine bytes of SHA-256
-/// padding.
+/// Bytes that hashing adds to a short message: the prefix, and at least nine bytes of SHA-256 padding.
 const PADDING: usize = 1 + 1 + 8;
 
-/// SHA-256 (FIPS 180-4) of a short message that fits into `BLOCKS` blocks. Most messages here are that short. The
-/// incremental API would spend as long on buffering them as on hashing.
+/// SHA-256 (FIPS 180-4) of a short message that fits into `BLOCKS` blocks. Most messages here are that short. With the
+/// incremental API, buffering such messages would take as long as hashing them.
 fn hash_short_message<const BLOCKS: usize>(prefix: u8, parts: [&[u8]; 2]) -> TreeHash {
     let mut blocks = [[0; 64]; BLOCKS];
     let message = blocks.as_flattened_mut();

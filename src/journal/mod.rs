@@ -13,7 +13,7 @@
 //! | `writer` | the one thread that appends |
 //! | `append_batch` | appends whose order is reserved before their events are decided |
 //! | `read` | reads by position and by account |
-//! | `scan` | scans over all records that decode only the requested ones |
+//! | `scan` | scans over all records; only the requested records are decoded |
 //! | `snapshot` | encoded account states: a cache. Uses bincode |
 //! | `verify` | verification of every record in one pass |
 //! | `restore` | restores blocks into an empty store |
@@ -148,7 +148,8 @@ struct JournalShared {
     heads: StreamHeads,
     /// A durable position, and the tree over the records up to it.
     tree: Mutex<(u64, MerkleTree)>,
-    /// The roots of the complete subtrees. For a moment it may hold more of them than `tree` covers.
+    /// The roots of the complete subtrees. For a short time it may hold roots of subtrees that `tree` does not contain
+    /// yet.
     subtree_roots: RwLock<Vec<TreeHash>>,
     /// The position of the last durable record.
     durable_position: watch::Sender<u64>,
@@ -181,7 +182,7 @@ impl Journal {
     }
 
     /// Appends events of one account. They are durable when this returns. After an error they are not in the journal,
-    /// with one exception: after [`Error::Closed`] only the next start can tell.
+    /// with one exception: after [`Error::Closed`] they may be, and only the next start shows it.
     pub async fn append(&self, append: AppendRequest) -> Result<Vec<JournalRecord>, Error> {
         // An append without events has no block to wait for.
         if append.events.is_empty() {
@@ -204,7 +205,7 @@ impl Journal {
         result.await.map_err(|_| Error::Closed)?
     }
 
-    /// Waits until everything put into the store's tables so far is durable. Shares a commit with waiting appends.
+    /// Waits until all earlier writes to the store's tables are durable. Shares a commit with waiting appends.
     pub async fn sync(&self) -> Result<(), Error> {
         let (queued, result) = QueuedAppend::barrier()?;
         self.queue.send(vec![queued]);

@@ -21,7 +21,8 @@ impl Journal {
         let start = self.shared.store.block_at(position + 1)?.map_or(position + 1, |(first, _)| first);
         for entry in self.shared.store.blocks_from(start) {
             let (first, bytes) = entry?;
-            // The store may hold a block that is not durable yet. Its events must stay invisible until they are.
+            // The store may hold a block that is not durable yet. Its events must stay invisible until the block is
+            // durable.
             if first > head || records.len() >= max {
                 break;
             }
@@ -66,8 +67,8 @@ impl Journal {
         Ok((state, since.len() as u64))
     }
 
-    /// The events of one stream after `position`, in order, at most `max`. It reads back from the last event, so its
-    /// cost grows with the number of events after `position`.
+    /// The events of one stream after `position`, in order, at most `max`. The read goes backwards from the last event,
+    /// so its cost grows with the number of events after `position`.
     pub fn history_after(&self, stream: StreamId, position: u64, max: usize) -> Result<Vec<JournalRecord>, Error> {
         let mut records = VecDeque::new();
         for record in self.history_back(stream) {
@@ -111,11 +112,11 @@ impl Journal {
         })
     }
 
-    /// The record at the end of a stream, or of an earlier part of it.
+    /// The record of this stream at `end`. `end` is the stream's head, or an earlier event of the stream.
     fn read_linked(&self, stream: StreamId, end: StreamHead) -> Result<JournalRecord, Error> {
         let (first, bytes) = self.block_containing(end.position)?;
         let record = decode_record_in_block(first, &bytes, end.position)?;
-        // Versions count from 1. Requiring that makes every chain end, even one of forged records.
+        // Versions start at 1. This check guarantees that every chain ends, even a chain of forged records.
         let is_linked = record.stream == stream && record.version == end.version && end.version > 0;
         if is_linked { Ok(record) } else { Err(damaged(end.position, "a chain of events leads to another stream")) }
     }

@@ -61,7 +61,7 @@ pub enum JournalEvent {
     Account(Event),
     /// An administrative event.
     Administration(AuditLogEntry),
-    /// An event that a newer program wrote. It can be shown as stored but not applied.
+    /// An event that a newer program wrote. It can be shown as it is stored, but not applied.
     Unknown(UnknownEvent),
 }
 
@@ -270,7 +270,7 @@ impl StreamId {
         }
     }
 
-    /// The account, if this is the stream of one.
+    /// The account whose stream this is. `None` for the administration stream.
     pub fn account(self) -> Option<AccountNumber> {
         match self {
             StreamId::Administration => None,

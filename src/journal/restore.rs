@@ -37,7 +37,7 @@ impl JournalRestorer {
         JournalRestorer { store, tree: MerkleTree::default(), position: 0, verified_blocks: Vec::new() }
     }
 
-    /// Restores the next block. It must follow the one before, each of its records must decode, and its root must
+    /// Restores the next block. It must follow the previous block, each of its records must decode, and its root must
     /// match.
     pub fn append_block(&mut self, first: u64, bytes: Vec<u8>) -> Result<(), Error> {
         if first != self.position + 1 {

@@ -1,4 +1,4 @@
-//! Scans over all records that decode only the requested ones.
+//! Scans over all records. Only the requested records are decoded.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +8,7 @@ use super::record::{self, JournalRecord, StreamId};
 use super::{Error, Journal};
 use crate::domain::{EventType, Timestamp};
 
-/// What is known about a record without decoding its payload.
+/// The facts about a record that are known without decoding its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHeader {
     /// Its position among all records.
@@ -23,7 +23,7 @@ pub struct RecordHeader {
 
 impl Journal {
     /// Visits up to `most` durable records after `position`, in order. Calls `take` with each record that `is_wanted`
-    /// accepts, until `take` breaks off. Returns the position of the last record that was examined.
+    /// accepts, until `take` returns `Break`. Returns the position of the last record that was examined.
     pub fn scan(
         &self,
         position: u64,

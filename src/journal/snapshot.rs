@@ -66,7 +66,7 @@ impl Journal {
         Ok(self.shared.store.remove(Table::Snapshots, &account.get().to_be_bytes())?)
     }
 
-    /// The account's snapshot, if it is intact and not newer than `version`, the end of the history.
+    /// The account's snapshot, if it is intact and not newer than `version`. `version` is the end of the history.
     pub(super) fn load_snapshot(&self, account: AccountNumber, version: u64) -> Result<Option<Account>, Error> {
         let stored = self.shared.store.get(Table::Snapshots, &account.get().to_be_bytes())?;
         Ok(stored.and_then(|bytes| decode(&bytes).ok()).filter(|state| state.version <= version))

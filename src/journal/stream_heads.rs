@@ -1,4 +1,4 @@
-//! Where each stream ends, and the checkpoint that spares a start from reading the whole journal.
+//! Where each stream ends, and the startup checkpoint. With it, a start does not have to read the whole journal.
 
 use dashmap::DashMap;
 
@@ -21,7 +21,7 @@ pub(super) struct StreamHeads {
     by_stream: DashMap<StreamId, StreamHead>,
 }
 
-/// A checkpoint: the tree at `position`, and heads that are at least as far.
+/// A checkpoint: the tree at `position`, and the stream heads at that position or later.
 ///
 /// The heads may be newer than the tree, because the writer goes on while they are collected. Replaying the journal
 /// from `position` brings both to the same point.

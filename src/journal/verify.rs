@@ -32,7 +32,7 @@ impl Journal {
         self.verify_with(|_| Ok(()))
     }
 
-    /// Like [`verify`](Journal::verify), and calls `check` with each record to check what only the caller knows.
+    /// Like [`verify`](Journal::verify). Also calls `check` with each record, for checks that only the caller can make.
     ///
     /// Half of the work is hashing, so a second thread builds the tree.
     pub fn verify_with(
@@ -86,7 +86,7 @@ impl Journal {
                 next += 1;
             }
             count += 1;
-            // `check_roots` stops receiving after a wrong root, and returns that error itself.
+            // Sending fails after `check_roots` found a wrong root. `check_roots` returns that error.
             let _stopped = blocks.send((first, bytes));
         }
         if next != head + 1 {

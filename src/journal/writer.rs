@@ -1,7 +1,8 @@
 //! The one thread that appends.
 //!
-//! It takes all waiting appends, checks each against the stream heads, fills blocks and makes them durable. Only then
-//! it notifies anyone. It never waits to gather more: the next block gathers while this one becomes durable.
+//! It takes all waiting appends, checks each against the stream heads, fills blocks and makes them durable. After that,
+//! it calls `on_commit` and answers the appenders. It never waits for more appends: they queue up for the next block
+//! while this one becomes durable.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -21,8 +22,8 @@ use crate::store;
 /// The answer that an appender receives.
 pub(super) type AppendResult = Result<Vec<JournalRecord>, Error>;
 
-/// Sends appends to the writer. Cheap to clone. Unbounded, because the intake of commands already bounds the work in
-/// progress.
+/// Sends appends to the writer. Cheap to clone. The queue is unbounded, because the intake of commands already limits
+/// the work in progress.
 #[derive(Clone)]
 pub(super) struct WriterQueue {
     sender: mpsc::UnboundedSender<Vec<QueuedAppend>>,
@@ -97,7 +98,7 @@ impl QueuedAppend {
         QueuedAppend::encode(StreamId::Administration, None, vec![JournalEvent::Administration(entry)], origin, at)
     }
 
-    /// Appends nothing, but is answered after the next commit.
+    /// An append without events. It is answered after the next commit.
     pub(super) fn barrier() -> Result<(QueuedAppend, oneshot::Receiver<AppendResult>), Error> {
         QueuedAppend::encode(StreamId::Administration, None, vec![], Origin::SERVICE, Timestamp(0))
     }

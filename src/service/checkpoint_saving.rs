@@ -1,7 +1,7 @@
-//! What is saved beside the log: signed checkpoints, and caches for a quick start. And how the service ends.
+//! Saves signed checkpoints and the caches for a quick start, and closes the store at the end of the process.
 //!
-//! Answered requests do not depend on the shutdown: their events were durable before. The shutdown therefore has a
-//! deadline, and a slow disk only makes the next start slower.
+//! The shutdown has a deadline. It loses no answered request, because their events are already durable. If a slow disk
+//! exceeds the deadline, only the next start takes longer.
 
 use std::sync::mpsc;
 use std::thread;
@@ -31,13 +31,13 @@ impl StoreCloser {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Closes the store, which syncs once more. Does not wait beyond the deadline.
+    /// Closes the store; closing syncs it once more. Does not wait beyond the deadline.
     pub(super) fn close(self) {
         let (left, store) = (self.remaining(), self.store);
         let (closed, closing) = mpsc::channel();
         let close = move || {
             drop(store);
-            // Fails if the deadline has passed and the wait is over.
+            // This fails if the receiver stopped waiting at the deadline.
             let _late = closed.send(());
         };
         if thread::Builder::new().name("closing".to_owned()).spawn(close).is_ok() {
@@ -46,7 +46,8 @@ impl StoreCloser {
     }
 }
 
-/// Saves the caches for the next start. Fails if the store has failed at any time. Stops at `until`, done or not.
+/// Saves the caches for the next start. Fails if the store has failed at any time. Stops at `until`, even if the save
+/// is not complete.
 pub(super) async fn save_on_shutdown(storage: OpenStorage, until: Instant) -> Result<(), store::Error> {
     let saving = spawn_blocking(move || {
         storage.store.flush()?;
@@ -67,7 +68,8 @@ pub(super) async fn save_on_shutdown(storage: OpenStorage, until: Instant) -> Re
     }
 }
 
-/// Saves the checkpoints after every `every` events, so that the next start reads no more than these.
+/// Saves the startup checkpoints each time at least `every` events were added, so that the next start has few events to
+/// read.
 pub(super) async fn run_checkpoint_saving(storage: OpenStorage, every: u64, stop: CancellationToken) {
     let mut head = storage.journal.subscribe_head();
     let mut saved = storage.journal.head();
@@ -90,7 +92,7 @@ pub(super) async fn run_checkpoint_signing(storage: OpenStorage, stop: Cancellat
     }
 }
 
-/// Failure to save a checkpoint is a failure of the store, which ends the service.
+/// Only logs a failure, because a failed store ends the service anyway.
 fn save_signed_checkpoint(storage: &OpenStorage) {
     if let Err(error) = storage.log.save_checkpoint(&storage.journal) {
         tracing::warn!(%error, "the log's checkpoint was not saved");

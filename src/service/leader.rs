@@ -1,7 +1,7 @@
-//! Everything that changes something: actors, gateways, webhooks, stored responses.
+//! The modules that change something: actors, gateways, webhooks, idempotency records.
 //!
-//! Storage, views, reads, HTTP and the console are the other stratum: they are the same on each machine of several, and
-//! outlive a leader. A leader is started and stopped as one value. On one machine, this process always leads.
+//! The other modules are storage, views, reads, HTTP and the console. They are the same on every machine, and outlive a
+//! leader. A leader is started and stopped as one value. On one machine, this process always leads.
 
 use std::sync::Arc;
 
@@ -29,12 +29,13 @@ pub(super) struct Leader {
     tasks: TaskTracker,
     /// Ends the tasks.
     work: CancellationToken,
-    /// Ends the delivery of webhooks, after the work that they tell of.
+    /// Ends the delivery of webhooks. It is cancelled after `work`, so that receivers are notified of the results of
+    /// that work.
     deliveries: CancellationToken,
 }
 
 impl Leader {
-    /// Starts the modules, completes what the last leader began, and dispatches pending effects again.
+    /// Starts the modules, completes the unfinished work of the last leader, and dispatches pending effects again.
     pub(super) async fn start(settings: &Settings, storage: &OpenStorage) -> Result<Leader, Error> {
         let OpenStorage { store, vault, roster, journal, .. } = storage;
         actors::finish_erasures(vault, journal).await?;
@@ -66,7 +67,7 @@ impl Leader {
         Ok(Leader { accounts, gateways, webhooks, idempotency, tasks, work, deliveries })
     }
 
-    /// Stops the work, then the delivery of its results. No command may be sent any more.
+    /// Stops the work, then the delivery of its results. Send no commands after this call.
     pub(super) async fn stop(self) {
         self.work.cancel();
         self.tasks.close();
@@ -77,7 +78,7 @@ impl Leader {
     }
 }
 
-/// What gateways are built from. Their tasks end with `stop`, and are tracked by `tasks`.
+/// The dependencies of the gateways. `stop` ends their tasks, and `tasks` tracks them.
 fn gateway_dependencies(
     storage: &OpenStorage,
     reports: ReportSender,
@@ -94,7 +95,7 @@ fn gateway_dependencies(
         }),
         vault: vault.clone(),
         roster: roster.clone(),
-        // If the account cannot be read, its next command reports the error; until then its session counts as the first.
+        // If the account cannot be read, its session counts as the first. Its next command reports the error.
         latest_session: Arc::new(move |account| {
             sessions.load_account(account).map_or(1, |(state, _)| state.latest_session)
         }),
@@ -105,7 +106,7 @@ fn gateway_dependencies(
     }
 }
 
-/// Continues an interrupted rotation of the master key, while the service runs.
+/// Continues an interrupted rotation of the master key, in the background.
 fn resume_rotation(vault: &Vault, journal: &Journal) {
     let Some(rotation) = vault.unfinished_rotation() else { return };
     let (journal, runtime) = (journal.clone(), runtime::Handle::current());

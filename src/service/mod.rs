@@ -1,10 +1,10 @@
-//! The service: the order in which modules are opened, what runs, and how it ends. It may use every module above it in
+//! The service: opens the modules in order, runs them, and closes them. This module may use every module above it in
 //! the table of `lib.rs`.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `leader` | everything that changes something, started and stopped as one value |
-//! | `checkpoint_saving` | what is saved beside the log, during operation and at shutdown |
+//! | `leader` | the modules that change something; they are started and stopped together |
+//! | `checkpoint_saving` | saves checkpoints and startup caches, during operation and at shutdown |
 //! | `offline_directory` | a data directory without a running service |
 
 mod checkpoint_saving;
@@ -57,7 +57,7 @@ pub enum Error {
         /// What went wrong.
         source: io::Error,
     },
-    /// Without an API key, anybody who reaches the address could do everything.
+    /// There is no API key, so everyone who can reach the address could do everything.
     #[error(
         "there is no API key yet, so everyone could use {listen}; create the first key with `muster keys create --name \
          admin --role admin --data-dir {}`, or listen on 127.0.0.1", .data_dir.display()
@@ -177,7 +177,8 @@ pub fn run(
 
 /// Opens the modules from the lowest up, runs them, and closes them from the highest down.
 ///
-/// Once it runs, `end` receives what must be done after everything else is gone.
+/// When the service stops, `end` receives the closer of the store. The caller closes the store after all other parts
+/// are gone.
 async fn serve(
     effective: &EffectiveSettings,
     ready: impl FnOnce(SocketAddr),
@@ -186,12 +187,12 @@ async fn serve(
     end: &mut Option<StoreCloser>,
 ) -> Result<(), Error> {
     let EffectiveSettings { settings, .. } = effective;
-    // Before anything is written to the disk.
+    // Open the TLS files first: if they are invalid, nothing is written to the disk.
     let tls = TlsReloader::open(&settings.tls, reload_tls.clone())?;
     let (listener, address) = bind_listener(&settings.http.listen).await?;
     let opening = settings.clone();
     let opening = tokio::task::spawn_blocking(move || OpenStorage::open(&opening));
-    // Opening may take minutes. Ending the process meanwhile is like a crash: no request was answered yet.
+    // Opening may take minutes. Ending the process during that time is like a crash: no request was answered yet.
     let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(()) };
     let storage = opened.map_err(|panicked| Error::Threads(panicked.into()))??;
     let OpenStorage { store, vault, journal, .. } = &storage;
@@ -221,7 +222,7 @@ async fn serve(
 
     let outcome = tokio::select! {
         biased;
-        // First, because the other errors are then consequences of it.
+        // Check the store first: if it failed, the other errors are only consequences.
         error = store.wait_for_failure() => Err(Error::Store(error)),
         () = stop.cancelled() => Ok(()),
         error = journal.wait_for_failure() => Err(Error::JournalFailed(error)),
@@ -275,7 +276,7 @@ fn build_api(
     Api::new(dependencies, settings.http.clone(), settings.accounts.clone(), is_ready.clone())
 }
 
-/// Counts all events, and all webhooks that receivers took, for the console's throughput chart.
+/// Counts all events, and all webhooks that receivers accepted, for the console's throughput chart.
 fn throughput_counters(journal: Journal) -> impl Fn() -> [u64; 2] {
     move || {
         let successes = |channel| journal.metrics().webhook_attempts.with((channel, AttemptOutcome::Taken)).get();
@@ -283,7 +284,7 @@ fn throughput_counters(journal: Journal) -> impl Fn() -> [u64; 2] {
     }
 }
 
-/// A listener on this address, and the address that it got.
+/// Binds a listener to `listen`. Returns it with its actual address.
 pub async fn bind_listener(listen: &str) -> Result<(TcpListener, SocketAddr), Error> {
     let bound = async {
         let listener = TcpListener::bind(listen).await?;

@@ -1,4 +1,4 @@
-//! A data directory without a running service: read, and changed where that needs no service.
+//! Access to a data directory without a running service: for reads, and for the changes that need no service.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct OfflineDirectory {
     audit: Audit,
     api: ApiState,
     vault: Option<Vault>,
-    /// Why nothing can be signed, if that is so.
+    /// Why nothing can be signed. `None` if signing works.
     missing_key: Option<vault::Error>,
 }
 
@@ -50,7 +50,7 @@ impl OfflineDirectory {
         &self.audit
     }
 
-    /// Why nothing can be signed, if that is so.
+    /// Why nothing can be signed. `None` if signing works.
     pub fn missing_key(&self) -> Option<&vault::Error> {
         self.missing_key.as_ref()
     }
@@ -66,8 +66,8 @@ impl OfflineDirectory {
         Call::new(&self.api, operation, AccountSelection::All, AuthContext::OWNER, id, from)
     }
 
-    /// Undoes an interrupted rotation of the master key, and says what the operator does next. Blocks; `runtime`
-    /// records the event. Fails without the master key.
+    /// Undoes an interrupted rotation of the master key. The report says what the operator must do next. Blocks.
+    /// `runtime` runs the append to the audit log. Fails without the master key.
     pub fn abort_rotation(&self, runtime: &Handle) -> Result<RotationReport, Error> {
         let vault = self.vault.as_ref().ok_or(vault::Error::NoRotationToUndo)?;
         let rotation = runtime.block_on(vault.stop_rotation())?;

@@ -22,7 +22,7 @@ pub(super) fn content(name: &str) -> Arc<Content> {
     })
 }
 
-/// The event that `words` name, as [`show`] writes them.
+/// Parses an event from `words`, in the format that [`show`] writes.
 pub(super) fn event(words: &str) -> Event {
     let Phrase { verb, task, number, reason, .. } = &Phrase::of(words);
     let (reason, instance_code) = (reason.clone(), String::new());
@@ -60,7 +60,7 @@ pub(super) fn event(words: &str) -> Event {
     }
 }
 
-/// The command that `words` name.
+/// Parses a command from `words`.
 pub(super) fn command(words: &str) -> Command {
     let Phrase { verb, task, number, reason } = &Phrase::of(words);
     let task = || task.expect("a task, as in #7");
@@ -114,7 +114,7 @@ pub(super) fn command(words: &str) -> Command {
     }
 }
 
-/// An event in the words that [`event`] reads.
+/// Formats an event as the words that [`event`] parses.
 pub(super) fn show(event: &Event) -> String {
     let name = EventType::Account(event.event_type()).label();
     let because = |reason: &Reason| match reason.as_str() {

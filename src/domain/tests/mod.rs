@@ -3,9 +3,9 @@
 //! | file | what it does |
 //! |---|---|
 //! | `language` | events and commands as words, and back |
-//! | `scenarios` | given these events, when this command comes, then that happens |
+//! | `scenarios` | the outcome of a command after given events |
 //! | `state_table` | every command in every state, in one golden file |
-//! | `properties` | what holds for all commands in any order |
+//! | `properties` | properties that hold for all commands in any order |
 //! | `numbers` | account numbers and calling codes |
 
 mod language;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A text and its result: itself if it is a number, the error otherwise.
+/// Each case is a text and its result: the same text if it is an account number, otherwise the error.
 #[test]
 fn account_numbers() {
     let parsed = |text: &str| match text.parse::<AccountNumber>() {

@@ -1,4 +1,5 @@
-//! What holds for all commands in any order. A failing case is shrunk, and its seed printed.
+//! Properties that hold for all commands in any order. A failing case is reduced to a minimal one, and its seed is
+//! printed.
 
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ proptest! {
     }
 }
 
-/// Receivers hear the true state, and every change of it.
+/// Checks that receivers are notified of every change of the state, and of the correct state.
 fn check_notification(before: &Account, event: &Event, after: &Account) -> Result<(), TestCaseError> {
     let statuses = |account: &Account| (account.status, account.online_status);
     match Notification::for_event(event) {
@@ -84,7 +85,7 @@ fn check_idempotency(
     choice: GatewayChoice,
 ) -> Result<(), TestCaseError> {
     match command {
-        // A rejection may follow a provider's call, and a finding of reconciliation holds for one version only.
+        // The first call may use up the budget, and the repeated command is then rejected.
         Command::CallProvider { call: ProviderCall::Register | ProviderCall::Deregister } => {}
         Command::Register { .. } | Command::SubmitCode { .. } => {}
         Command::Import { .. }

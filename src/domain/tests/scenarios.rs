@@ -1,10 +1,11 @@
-//! Given these events, when this command comes, then that happens. The golden file has the outcomes.
+//! Scenarios: the outcome of a command after given events. The golden file has the outcomes.
 
 use std::time::Duration;
 
 use super::*;
 
-/// One scenario a paragraph: a title, `given` the events so far, and each `when` applied to that same state.
+/// One scenario per paragraph: a title, the events so far (`given`), and commands (`when`). Each command is applied to
+/// the state after `given`.
 const SCENARIOS: &str = "
 An import of the same content again is a success and no event
 given account imported a

@@ -26,7 +26,8 @@ async fn an_append_without_events_is_answered() {
     assert_eq!(fixture.journal.head(), 0);
 }
 
-/// Every accepted payload can be read again, up to the limit. A larger one is rejected, and nothing else is affected.
+/// Every accepted payload can be read again, up to the limit. A larger payload is rejected, and other appends are not
+/// affected.
 #[tokio::test]
 async fn the_largest_payload_is_readable_and_a_larger_one_is_refused() {
     let fixture = JournalFixture::new();

@@ -1,4 +1,4 @@
-//! The bytes of every event type and version. The golden files hold what a journal written today has on disk. If one
+//! The bytes of every event type and version. The golden files hold the bytes that this version writes to disk. If one
 //! of them changes, old journals become unreadable.
 
 use std::fmt::Write;
@@ -22,8 +22,8 @@ fn each_event_has_its_bytes() {
     golden("journal_payloads", &sample_journal_events().iter().map(line).collect::<Vec<_>>().join("\n"));
 }
 
-/// Decodes the golden file: its bytes yield the events, whatever the program writes today. A version that is no
-/// longer written stays in that file, or moves to another one that is also read here.
+/// Decodes the golden file: its bytes must still decode to the events, even if the program writes a newer version
+/// today. Keep the bytes of old versions in that file, or in another file that this test also reads.
 #[test]
 fn the_bytes_of_each_version_are_its_event() {
     let golden = fs::read_to_string(format!("{GOLDEN}/journal_payloads.snap")).unwrap();

@@ -1,5 +1,4 @@
-//! What the journal promises: no acknowledged event is lost, no event is stored twice, and every changed byte is
-//! detected.
+//! The journal's promises: no acknowledged event is lost, no event is stored twice, and every changed byte is detected.
 //!
 //! | file | what it tests |
 //! |---|---|

@@ -76,8 +76,8 @@ async fn a_damaged_checkpoint_is_ignored() {
     }
 }
 
-/// Simulates a crash with a damaged byte in the log, which sled takes for the log's end, or a disk that lost durable
-/// data.
+/// Simulates a disk that lost durable data, or a crash that damaged a byte of the log: sled treats that byte as the end
+/// of the log.
 #[tokio::test]
 async fn a_journal_that_came_back_shorter_is_refused() {
     let fixture = JournalFixture::new();

@@ -1,9 +1,9 @@
-//! Proofs: each record in each tree, each tree in each later one, and rejection of forged proofs.
+//! Proofs: of each record in each tree, and of each tree in each later one. Forged proofs are rejected.
 
 use super::super::merkle_tree::SUBTREE_LEAVES;
 use super::*;
 
-/// The roots of all sizes, by the definition.
+/// The root at each size, computed by adding the leaves one by one.
 fn roots(leaves: &[Vec<u8>]) -> Vec<Root> {
     let mut tree = MerkleTree::default();
     let mut roots = vec![tree.root()];
@@ -14,8 +14,8 @@ fn roots(leaves: &[Vec<u8>]) -> Vec<Root> {
     roots
 }
 
-/// More than two subtrees of kept roots, in blocks with other boundaries. Returns some sizes around each power of two
-/// and each subtree.
+/// A journal with more than two kept subtrees. Its blocks end at other positions than the subtrees. Also returns all
+/// leaves, and sizes close to powers of two and to the ends of subtrees.
 async fn fixture() -> (JournalFixture, Vec<Vec<u8>>, Vec<u64>) {
     let fixture = JournalFixture::new();
     let events = 2 * SUBTREE_LEAVES + 90;
@@ -90,7 +90,7 @@ async fn each_tree_is_proved_in_each_later_one() {
     assert_eq!(fixture.journal.consistency_proof(1, 603).unwrap(), None);
 }
 
-/// The kept subtree roots are the same from a checkpoint, from the records, and from the writer.
+/// The kept subtree roots are the same, whether they come from a checkpoint, from the records or from the writer.
 #[tokio::test]
 async fn proofs_survive_a_restart() {
     let (fixture, _, sizes) = fixture().await;

@@ -84,7 +84,7 @@ async fn an_account_is_the_fold_of_its_events() {
 async fn a_snapshot_spares_the_events_before_it() {
     let fixture = JournalFixture::new();
     fixture.fill(1, 13).await;
-    // Test every version, because each has a state of another shape: content, registration, code, reason.
+    // Test every version, because different parts of the state are set in each: content, registration, code, reason.
     for version in 0..=13 {
         fixture.journal.save_snapshot(account(0), &replay_account(&fixture, 0, version)).unwrap();
         assert_eq!(
@@ -94,7 +94,7 @@ async fn a_snapshot_spares_the_events_before_it() {
     }
 }
 
-/// A snapshot is a cache. If any byte is changed, or it is cut short, the history is read instead.
+/// A snapshot is a cache. If a byte of the snapshot is changed or missing, the history is read instead.
 #[tokio::test]
 async fn a_damaged_snapshot_is_ignored() {
     let fixture = JournalFixture::new();

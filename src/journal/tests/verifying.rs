@@ -6,7 +6,7 @@ use super::super::read::decode_record_in_block;
 use super::super::record::{SequenceInfo, UnsequencedRecord};
 use super::*;
 
-/// The first block of three events, and a store that it can be put back into.
+/// A block of three events, and the journal that it comes from. Tests change the block and write it back.
 async fn three_events_in_one_block() -> (JournalFixture, Vec<u8>) {
     let fixture = JournalFixture::new();
     fixture
@@ -38,7 +38,7 @@ async fn a_flipped_bit_anywhere_fails_the_checksum() {
     }
 }
 
-/// A changed byte with a recomputed checksum is detected by the tree, or by the field that it belongs to.
+/// The tree, or the check of the changed field, detects a changed byte behind a recomputed checksum.
 #[tokio::test]
 async fn a_forged_byte_anywhere_is_found() {
     let (fixture, block) = three_events_in_one_block().await;
