@@ -22,7 +22,7 @@ use crate::metrics::{CommandKind, CommandOutcome};
 pub(super) struct AccountActor {
     account: AccountNumber,
     dependencies: Arc<ActorDependencies>,
-    /// `None` until the first request, which recovers it from the journal.
+    /// `None` before the first request. That request recovers the state from the journal.
     state: Option<Account>,
     /// Events since the last snapshot.
     since_snapshot: u64,
@@ -38,7 +38,8 @@ pub(super) struct ActorDependencies {
     pub(super) gateway: Arc<dyn GatewayPort>,
     pub(super) deadlines: Arc<DeadlineQueue>,
     pub(super) coming_timeout: Duration,
-    /// The reconnect wait after the first drop in a row; `None` if dropped accounts are not reconnected.
+    /// The wait before the first reconnect; each further drop in a row makes the wait longer. `None` if dropped accounts
+    /// are not reconnected.
     pub(super) reconnect_wait: Option<Duration>,
     pub(super) routing: GatewayRouting,
     /// The clock for timestamps of events. Deadlines use elapsed time.
@@ -57,16 +58,17 @@ pub(super) enum AccountRequest {
         /// Its span, if spans are collected.
         span: Span,
     },
-    /// Dispatch pending effects. Recovery does this, so the request needs no further work.
+    /// Dispatch the pending effects that are not dispatched yet. Every decided request ends with that, so this one
+    /// contains nothing else.
     Dispatch,
-    /// Dispatch pending effects to the gateway again, because it may have lost them.
+    /// Dispatch all pending effects to the gateway again, because the gateway may have lost them.
     Redispatch,
 }
 
 /// A request with its reply channel. If the actor ends, the channel is dropped.
 pub(super) struct AccountMessage {
     pub(super) request: AccountRequest,
-    /// The slot in the journal for its events, if it is reserved already.
+    /// The journal slot that is reserved for its events, if there is one.
     pub(super) slot: Option<AppendSlot>,
     pub(super) reply: oneshot::Sender<Result<CommandResult, Error>>,
     pub(super) guard: RequestGuard,
@@ -114,7 +116,7 @@ impl AccountActor {
         }
     }
 
-    /// Decides a request. Nothing has been changed yet.
+    /// Decides a request. If it results in events, the caller must append them.
     fn decide_request(&mut self, request: AccountRequest) -> Result<Decision, journal::Error> {
         let choice = self.dependencies.routing.choice_for(self.account);
         let offers = self.dependencies.gateway.offers();
@@ -122,7 +124,7 @@ impl AccountActor {
             self.dispatched.clear();
         }
         self.recover()?;
-        // Set just above.
+        // `recover` has just set it.
         let state = self.state.as_ref().ok_or(journal::Error::Closed)?;
         let at = (self.dependencies.now)();
         let (decided, origin) = match request {
@@ -145,7 +147,7 @@ impl AccountActor {
         Ok(Decision::Append(AppendRequest { account: self.account, expected_version, events, origin, at }))
     }
 
-    /// Reads the state from the journal, unless it is known already.
+    /// Reads the state from the journal, unless the actor already has it.
     fn recover(&mut self) -> Result<(), journal::Error> {
         if self.state.is_none() {
             let (state, events_read) = self.dependencies.journal.load_account(self.account)?;
@@ -161,8 +163,8 @@ impl AccountActor {
         Ok(())
     }
 
-    /// Whether a code comes after its registration's deadline. The command that ends the registration may be behind it
-    /// in the mailbox.
+    /// Whether the command submits a code after the registration's deadline. The command that ends the registration may
+    /// still wait behind this one in the mailbox.
     fn is_late(&self, command: &Command) -> bool {
         let left = || self.dependencies.deadlines.left(self.account, DeadlineKind::Registration);
         matches!(command, Command::SubmitCode { .. }) && left().is_none_or(|left| left.is_zero())
@@ -179,9 +181,9 @@ impl AccountActor {
         }
     }
 
-    /// Starts what follows from the state: deadlines, then pending effects. Both wait until a request is decided, so
-    /// that a passed deadline is handled before the gateway is asked again. A recovered actor does this too, because
-    /// its predecessor may have ended before it did.
+    /// Sets the deadlines that the state requires, then dispatches its pending effects. A request is decided first, so
+    /// that a passed deadline is handled before the gateway is called again. A recovered actor does this too, because
+    /// its predecessor may have ended before the dispatch.
     fn start_effects(&mut self) {
         self.update_deadlines();
         let Some(state) = &self.state else { return };
@@ -201,8 +203,8 @@ impl AccountActor {
         let ActorDependencies { deadlines: queue, gateway, coming_timeout, reconnect_wait, now, .. } =
             &*self.dependencies;
         let since_version = state.online_status_version;
-        // A start without the settings of its gateway must not cancel a request to be online; the next start carries it
-        // out.
+        // If this start lacks the settings of the account's gateway, the request to go online must not expire. A later
+        // start with the settings carries it out.
         let is_kept = state.online_status == OnlineStatus::OnlineComing && !gateway.is_set_up(state.gateway);
         let reconnect_wait = reconnect_wait.filter(|_| state.is_dropped());
         let deadlines = AccountDeadlines {
@@ -221,8 +223,8 @@ impl AccountActor {
         }
     }
 
-    /// A snapshot is a cache. If it cannot be written, the next recovery reads more, and the next append reports the
-    /// store's failure.
+    /// Saves a snapshot, which is only a cache. If the write fails, the next recovery reads more events, and the next
+    /// append reports the store's failure.
     fn save_snapshot(&mut self) {
         let Some(state) = &self.state else { return };
         match self.dependencies.journal.save_snapshot(self.account, state) {
@@ -247,7 +249,7 @@ impl Actor for AccountActor {
 impl Handler<AccountMessage> for AccountActor {
     type Result = AtomicResponse<AccountActor, ()>;
 
-    /// Atomic: the actor reads no further message until the events of this request are durable.
+    /// Atomic: the actor handles no other message until the events of this request are durable.
     fn handle(&mut self, message: AccountMessage, context: &mut Context<AccountActor>) -> Self::Result {
         let AccountMessage { request, slot, reply, guard } = message;
         guard.record_wait();
@@ -285,8 +287,9 @@ impl Handler<AccountMessage> for AccountActor {
     }
 }
 
-/// Replies to a request. A failed actor stops: it no longer knows what the journal holds, so its successor reads that.
-/// The guard is released first, so that a caller that reads the reply can at once reach the successor.
+/// Replies to a request. After an error the actor stops, because its state may differ from the journal. Its successor
+/// reads the journal. The guard is released before the reply is sent, so that a caller with the reply reaches the
+/// successor.
 fn send_reply(
     outcome: Result<CommandResult, Error>,
     guard: RequestGuard,
@@ -301,7 +304,7 @@ fn send_reply(
             guard.fail(if error.is_conflict() { CommandOutcome::Conflict } else { CommandOutcome::Failed });
         }
     }
-    // The caller stopped waiting; its command is executed all the same.
+    // The send fails if the caller stopped waiting. That does not change the outcome.
     let _gone = reply.send(outcome);
 }
 

@@ -25,7 +25,7 @@ pub(super) struct ActorRegistry {
 
 struct RegistryInner {
     actors: DashMap<AccountNumber, Arc<ActiveActor>>,
-    /// The size of `actors`, kept apart so that reading it need not visit all shards.
+    /// The size of `actors`. It is a separate counter, because `DashMap::len` visits all shards.
     active_count: AtomicUsize,
     max_active: usize,
     idle_after: Duration,
@@ -33,24 +33,26 @@ struct RegistryInner {
     arbiters: Vec<ArbiterHandle>,
     system: System,
     started: Instant,
-    /// No eviction before this time, in milliseconds after the start: the last attempt found all actors busy.
+    /// Before this time, in milliseconds after the start, no actor is retired to make space. It is set when all actors
+    /// are busy.
     eviction_paused_until: AtomicU64,
 }
 
 /// One active actor.
 struct ActiveActor {
     address: Addr<AccountActor>,
-    /// Requests in progress. Raised only under the lock of the actor's shard.
+    /// Requests in progress. It is increased only under the lock of the actor's shard.
     in_flight: AtomicU32,
     /// When it last completed a request, in milliseconds after the registry's start.
     last_used: AtomicU64,
 }
 
-/// Permits for as many commands as it counts; the commands of one request share it.
+/// The permits of all commands of one request. The commands share it, and the last one to end releases them.
 pub(super) type CommandPermit = Arc<OwnedSemaphorePermit>;
 
-/// Accompanies a request until the actor completes it, even if the caller hangs up. An actor that drops the guard
-/// unfinished has failed, and is evicted. The guard also counts the outcome of a command when it ends.
+/// Stays with a request until the actor completes it, even if the caller stops waiting. If the guard is dropped before
+/// it is completed, the actor has failed and is evicted. When it is dropped, the guard also records the command's
+/// outcome in the metrics.
 pub(super) struct RequestGuard {
     registry: ActorRegistry,
     account: AccountNumber,
@@ -96,8 +98,8 @@ impl ActorRegistry {
         Ok(registry)
     }
 
-    /// Puts `request` into the account's mailbox at once; the returned future waits for the reply. The reply is `None` if
-    /// the actor ended without one.
+    /// Puts `request` into the account's mailbox at once; the returned future waits for the reply. The reply is `None`
+    /// if the actor ended without one.
     pub(super) fn send_request(
         &self,
         account: AccountNumber,
@@ -117,8 +119,8 @@ impl ActorRegistry {
             requested_at: Instant::now(),
             _permit: permit,
         };
-        // Not `send`: beyond the mailbox's size it parks requests with the caller, and so loses their order. Permits
-        // bound what is in flight (see `Accounts`).
+        // Not `send`: when the mailbox is full, `send` keeps the requests at the caller, and they lose their order.
+        // Permits limit the number of requests in flight (see `Accounts`).
         active.address.do_send(AccountMessage { request, slot, reply, guard });
         async move { replied.await.ok() }
     }
@@ -134,7 +136,7 @@ impl ActorRegistry {
 }
 
 impl RequestGuard {
-    /// Records the wait: the actor begins with the request.
+    /// Records how long the request waited. The actor calls it when it begins with the request.
     pub(super) fn record_wait(&self) {
         if self.kind.is_some() {
             self.registry.inner.metrics().command_wait.observe_duration(self.requested_at.elapsed());
@@ -219,8 +221,8 @@ impl RegistryInner {
         }
     }
 
-    /// Retires the actors that were idle for longest, to make space. A busy actor is never retired, so more commands in
-    /// flight than actors exceed the bound.
+    /// Retires the actors that were idle for longest, to make space. A busy actor is never retired, so the number of
+    /// actors can exceed `max_active` while more accounts are busy.
     fn retire_oldest(&self) {
         if self.elapsed_ms() < self.eviction_paused_until.load(Ordering::Relaxed) {
             return;
@@ -237,7 +239,7 @@ impl RegistryInner {
         idle.into_iter().for_each(|(account, _)| self.retire(account));
     }
 
-    /// The idle actors, and since when each is idle.
+    /// The idle actors, each with the time since which it is idle.
     fn idle(&self) -> Vec<(AccountNumber, u64)> {
         let is_idle = |active: &ActiveActor| active.in_flight.load(Ordering::Acquire) == 0;
         let entries = self.actors.iter().filter(|entry| is_idle(entry.value()));
@@ -255,7 +257,7 @@ impl RegistryInner {
     }
 
     fn arbiter_of(&self, account: AccountNumber) -> &ArbiterHandle {
-        // A batch often has consecutive numbers; the multiplication (by 2^64 over the golden ratio) spreads them.
+        // A batch often has consecutive numbers; the multiplication (by 2^64 divided by the golden ratio) spreads them.
         let spread = account.get().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         &self.arbiters[spread as usize % self.arbiters.len()]
     }

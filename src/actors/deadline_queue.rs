@@ -1,6 +1,6 @@
 //! The deadlines of accounts: `-coming` states, registrations, and reconnects of dropped accounts.
 //!
-//! They use the monotonic clock: setting the wall clock ends none early.
+//! They use the monotonic clock, so a change of the wall clock ends no deadline early.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{AccountNumber, Command, PendingEffect};
 
-/// All deadlines. The queue outlives the actors, which may be retired while their accounts wait.
+/// All deadlines. The actors do not hold them, because an actor may be retired while its account waits.
 #[derive(Default)]
 pub(super) struct DeadlineQueue {
     entries: Mutex<DeadlineIndex>,
@@ -22,7 +22,7 @@ pub(super) struct DeadlineQueue {
 #[derive(Clone, Debug)]
 pub(super) struct Deadline {
     end: Instant,
-    /// When the command is sent: at the end, or later if that failed.
+    /// When the command is sent: at `end`, or at a later retry if the command failed.
     due: Instant,
     command: Command,
 }
@@ -30,11 +30,11 @@ pub(super) struct Deadline {
 /// The deadlines of one account.
 #[derive(Default)]
 pub(super) struct AccountDeadlines {
-    /// For the gateway to bring it online or offline.
+    /// The time by which the gateway must bring the account online or offline.
     pub(super) transition: Option<Deadline>,
-    /// For the reconnect.
+    /// The time of the reconnect.
     pub(super) reconnect: Option<Deadline>,
-    /// For an accepted code.
+    /// The time by which a code must be accepted.
     pub(super) registration: Option<Deadline>,
 }
 
@@ -48,15 +48,15 @@ pub(super) enum DeadlineKind {
 
 #[derive(Default)]
 struct DeadlineIndex {
-    /// Includes deadlines that were taken, until the account stops waiting: another actor of the account must not
-    /// restart them.
+    /// All deadlines, also taken ones, until the account stops waiting. Without the taken ones, a new actor of the
+    /// account would restart them.
     by_account: HashMap<(AccountNumber, DeadlineKind), Deadline>,
     /// Deadlines not yet taken.
     by_time: BTreeSet<(Instant, AccountNumber, DeadlineKind)>,
 }
 
 impl DeadlineQueue {
-    /// Sets or clears the deadlines of an account. A deadline that exists for the same command keeps its time.
+    /// Sets or clears the deadlines of an account. If a deadline with the same command exists, it keeps its time.
     pub(super) fn set(&self, account: AccountNumber, deadlines: AccountDeadlines) {
         let AccountDeadlines { transition, reconnect, registration } = deadlines;
         let kinds = [
@@ -74,13 +74,14 @@ impl DeadlineQueue {
         }
     }
 
-    /// How long until a deadline of an account; `None` without a deadline of this kind.
+    /// The time left until a deadline of an account; `None` if it has no deadline of this kind.
     pub(super) fn left(&self, account: AccountNumber, kind: DeadlineKind) -> Option<Duration> {
         let end = self.lock().by_account.get(&(account, kind)).map(|deadline| deadline.end);
         end.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
-    /// Schedules a taken deadline again whose command failed, unless the account no longer waits for it.
+    /// Schedules a taken deadline again, because its command failed. Does nothing if the account no longer waits for
+    /// it.
     pub(super) fn reschedule(&self, account: AccountNumber, command: &Command, wait: Duration) {
         let kind = match command {
             Command::Reconnect { .. } => DeadlineKind::Reconnect,

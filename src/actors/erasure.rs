@@ -20,8 +20,9 @@ pub enum ErasureError {
 }
 
 impl Accounts {
-    /// Destroys the data key of the account's secrets, and records it in its history. Durable on return. Dropping the
-    /// future early leaves an intent, which the next erasure or the next start completes.
+    /// Records the erasure in the account's history, then destroys the data key of the account's secrets. Both are
+    /// durable when this returns. If the future is dropped early, an intent remains. The next erasure of the account or
+    /// the next start completes it.
     pub async fn erase_secrets(
         &self,
         vault: &Vault,
@@ -37,7 +38,8 @@ impl Accounts {
     }
 }
 
-/// Destroys the key if the history records the erasure. A failed actor may have appended it all the same.
+/// Destroys the key if the history records the erasure; otherwise removes the intent. Only the history decides, because
+/// an actor that failed may still have appended the event.
 fn finish_erasure(erasing: &ErasureGuard<'_>, journal: &Journal, account: AccountNumber) -> Result<(), ErasureError> {
     if !journal.load_account(account)?.0.is_erased {
         return Ok(erasing.remove_intent(account)?);

@@ -1,4 +1,4 @@
-//! What actors need of a gateway.
+//! The interface that actors need from a gateway.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use crate::domain::{Account, AccountNumber, GatewayKind, GatewayOffer, GatewayOf
 
 /// The gateway, as actors see it.
 pub trait GatewayPort: Send + Sync + 'static {
-    /// Dispatches the pending effects of an account in this state, and returns at once. The gateway reports the results
+    /// Dispatches one pending effect of an account in this state, and returns at once. The gateway reports the results
     /// through [`ReportSender`](super::ReportSender).
     ///
-    /// The same effect may come again after a crash or a restart. Sessions, tasks and attempts are numbered, so that
-    /// the gateway can recognise it. After `left` the account stops waiting, whatever the wall clock says.
+    /// The same effect may come again after a crash or a restart. Sessions, tasks and attempts have numbers, so that
+    /// the gateway can recognise a repeated effect. The account stops waiting after `left`, in elapsed time.
     fn dispatch(&self, account: AccountNumber, state: &Account, effect: &PendingEffect, left: Duration);
 
-    /// What each gateway offers to accounts.
+    /// The features that each gateway offers to accounts.
     fn offers(&self) -> GatewayOffers {
         GatewayOffers::new(|_| &GatewayOffer::EVERYTHING)
     }
 
-    /// Whether this start's settings set the gateway up. A gateway that is not set up does nothing and reports nothing.
+    /// Whether the current settings set up this gateway. A gateway that is not set up does nothing and reports nothing.
     fn is_set_up(&self, _: GatewayKind) -> bool {
         true
     }

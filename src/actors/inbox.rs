@@ -1,6 +1,6 @@
-//! Work that no caller asks for: gateway reports, deadlines, dispatch after a restart.
+//! Work without a caller: gateway reports, deadlines, dispatch after a restart.
 //!
-//! It needs no permit: a caller can be told to retry, these sources cannot. It has its own bound.
+//! It needs no permit, because these sources cannot be told to retry, as a caller can. It has its own limit.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -55,13 +55,13 @@ enum InboxRequest {
 /// A request that an actor has not answered yet.
 struct InFlightRequest {
     account: AccountNumber,
-    /// The command of the deadline, if it was one.
+    /// The command, if a deadline caused this request.
     deadline: Option<Command>,
     /// The reply channel, if the sender waits for the outcome.
     reply: Option<oneshot::Sender<Result<CommandResult, Error>>>,
 }
 
-/// The channel from gateways to accounts. Both ends exist before gateways and accounts do.
+/// The channel from gateways to accounts. Create it before the gateways and the accounts.
 pub fn report_channel() -> (ReportSender, ReportReceiver) {
     let (sender, queue) = mpsc::channel(INBOX_CAPACITY);
     (ReportSender { sender }, ReportReceiver { queue })
@@ -72,17 +72,18 @@ impl Inbox {
         Inbox { accounts, deadlines, reports }
     }
 
-    /// Runs until `stop`. First dispatches the `unsettled` accounts, a few at a time, while reports and deadlines
-    /// already arrive. Reports of one account are decided in the order in which they were made.
+    /// Runs until `stop`. First dispatches the pending effects of the `unsettled` accounts, at a limited rate, and
+    /// handles reports and deadlines meanwhile. Reports of one account are decided in the order in which they were
+    /// sent.
     pub async fn run(mut self, unsettled: Vec<AccountNumber>, stop: CancellationToken) {
         let mut in_flight = FuturesUnordered::new();
         let mut reports = Vec::with_capacity(REPORTS_PER_TURN);
         let mut unsettled = unsettled.into_iter();
         let mut next_dispatch = interval(Duration::from_secs(1) / REDISPATCH_PER_SECOND);
-        // After a pause of the runtime, missed ticks are made up at once, so that the rate holds.
+        // After a pause of the runtime, all missed ticks fire at once, so that the average rate stays the same.
         next_dispatch.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let deadlines = self.deadlines.clone();
-        // Kept across iterations, because each new one sets a timer.
+        // One future for all iterations, because each new future sets a timer.
         let mut next_deadline = pin!(deadlines.next_due());
         loop {
             let has_capacity = in_flight.len() < INBOX_CAPACITY;
@@ -138,8 +139,8 @@ impl Inbox {
         }
     }
 
-    /// The rules never reject a report or a deadline. If one fails for another reason, the deadline is scheduled again.
-    /// That resolves the account whatever the report was.
+    /// The rules never reject a report or a deadline. If a deadline fails for another reason, it is scheduled again. A
+    /// failed report is not repeated, because the account's deadline resolves its state later.
     fn finish_request(
         &self,
         InFlightRequest { account, deadline, reply }: InFlightRequest,
@@ -152,7 +153,7 @@ impl Inbox {
             }
         }
         if let Some(reply) = reply {
-            // A gateway that stopped waiting asks again.
+            // The send fails if the gateway stopped waiting. The gateway then asks again.
             let _gone = reply.send(outcome);
         }
     }
@@ -164,7 +165,7 @@ fn execute_request(account: AccountNumber, command: Command, origin: Origin) -> 
 }
 
 impl ReportReceiver {
-    /// The next message of a gateway; `None` once all senders are gone.
+    /// The next command from a gateway; `None` once all senders are dropped. Skips redispatch requests.
     pub async fn next(&mut self) -> Option<(AccountNumber, Command)> {
         loop {
             let InboxMessage { account, request: what, .. } = self.queue.recv().await?;
@@ -176,16 +177,16 @@ impl ReportReceiver {
 }
 
 impl ReportSender {
-    /// Sends a gateway's report about an account. Waits while too many are in flight. A report made while the service
-    /// stops is dropped, because the gateway will be asked again.
+    /// Sends a gateway's report about an account. Waits while too many are in flight. A report that is sent while the
+    /// service stops is dropped, because the next start asks the gateway again.
     pub async fn send(&self, gateway: GatewayKind, account: AccountNumber, report: Report) {
         let what = InboxRequest::Execute(Command::Report(report), Origin::gateway(gateway));
         let _stopping = self.sender.send(InboxMessage { account, request: what, reply: None }).await;
     }
 
-    /// Executes a command for a gateway, or records it before the gateway continues. Durable on return. Commands of one
-    /// account are decided in the order in which their futures were first polled. Findings of a reconciliation are
-    /// recorded as the service's own, everything else as the gateway's.
+    /// Executes a command for a gateway. Its events are durable when this returns, so that the gateway can continue.
+    /// Commands of one account are decided in the order in which their futures were first polled. The origin of a
+    /// [`Command::Reconcile`] is the service; the origin of all other commands is the gateway.
     pub async fn execute(
         &self,
         gateway: GatewayKind,
@@ -200,8 +201,8 @@ impl ReportSender {
         receiver.await.map_err(|_| Error::Stopping)?
     }
 
-    /// Dispatches an account's pending effects to its gateway again, because the gateway seems to have lost them.
-    /// Complete on return.
+    /// Dispatches an account's pending effects to its gateway again, because the gateway seems to have lost them. The
+    /// dispatch is complete when this returns.
     pub async fn redispatch(&self, account: AccountNumber) -> Result<(), Error> {
         let (sender, receiver) = oneshot::channel();
         let arrival = InboxMessage { account, request: InboxRequest::Redispatch, reply: Some(sender) };

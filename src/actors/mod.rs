@@ -1,18 +1,18 @@
 //! One actor per account. `Accounts` is the handle for other modules.
 //!
-//! | file | what it knows |
+//! | file | contents |
 //! |---|---|
 //! | `account_actor` | the actor: recover, decide, append, evolve, then start effects |
 //! | `actor_registry` | which actors are active, on which arbiter, and which may be retired |
 //! | `deadline_queue` | the deadlines of `-coming` states, reconnects and registrations |
-//! | `inbox` | work that no caller asks for: gateway reports, deadlines, dispatch after a restart |
+//! | `inbox` | work without a caller: gateway reports, deadlines, dispatch after a restart |
 //! | `erasure` | erasing an account's secrets |
 //! | `spans` | the spans of commands, commits and gateway calls |
-//! | `gateway_port` | what actors need of a gateway |
+//! | `gateway_port` | the interface that actors need from a gateway |
 //!
 //! An actor decides one command at a time: while its events are being committed, the next command waits in its mailbox.
-//! Effects begin after the commit and follow from the state alone. A recovered actor therefore finds the pending
-//! effects again, and a replay runs none.
+//! Effects start after the commit. They depend on the state alone, so a recovered actor finds the pending effects
+//! again. A replay of events alone starts no effect.
 
 mod account_actor;
 mod actor_registry;
@@ -56,14 +56,14 @@ struct AccountsInner {
     registry: ActorRegistry,
     permits: Arc<Semaphore>,
     max_in_flight: usize,
-    /// Held while the commands of one request enter the mailboxes. Any two requests then have the same order in every
-    /// mailbox; otherwise each could wait for a slot of the other.
+    /// Locked while the commands of one request enter the mailboxes, so that two requests have the same order in every
+    /// mailbox. With different orders, each request could wait for a journal slot of the other.
     mailbox_order: tokio::sync::Mutex<()>,
     is_stopping: AtomicBool,
     last_task: AtomicU32,
 }
 
-/// Commands of one request with their permits: they can no longer be turned away.
+/// The commands of one request, with their permits. They can no longer fail with [`Error::Overloaded`].
 pub struct ReservedCommands {
     accounts: Accounts,
     commands: Vec<(AccountNumber, Command)>,
@@ -78,7 +78,7 @@ pub type CommandResult = Result<CommandSuccess, CommandRejection>;
 pub enum CommandSuccess {
     /// It recorded events, which are durable.
     Recorded,
-    /// It recorded no event: the state was reached already, or the command did not fit it.
+    /// It recorded no event: the account was already in the requested state, or the command did not apply to its state.
     Unchanged,
 }
 
@@ -88,10 +88,10 @@ pub enum Error {
     /// Too many commands are in flight.
     #[error("{limit} commands are in progress, which is the limit; retry shortly")]
     Overloaded {
-        /// The bound.
+        /// The limit.
         limit: usize,
     },
-    /// Task ids are used up.
+    /// All task ids are in use.
     #[error("all {TASK_ID_MAX} task ids are in use")]
     TaskIdsExhausted,
     /// The journal failed, or rejected the events.
@@ -112,7 +112,8 @@ pub enum Error {
 }
 
 impl Accounts {
-    /// Starts the arbiters. Task ids continue after `last_task`. While the inbox runs, it ingests what is `reported`.
+    /// Starts the arbiters. Task ids continue after `last_task`. The inbox ingests the messages of `reported` while it
+    /// runs.
     pub fn start(
         journal: Journal,
         settings: &config::ActorSettings,
@@ -155,7 +156,8 @@ impl Accounts {
         Ok((accounts.clone(), Inbox::new(accounts, deadlines, reported)))
     }
 
-    /// Executes one command. Its events are durable on return. It is also executed if the caller stops waiting.
+    /// Executes one command. Its events are durable when this returns. The command is executed even if the caller stops
+    /// waiting.
     pub async fn execute(
         &self,
         account: AccountNumber,
@@ -168,7 +170,7 @@ impl Accounts {
     }
 
     /// Executes commands of several accounts concurrently, each with its own outcome. Outcomes and events keep the
-    /// order of the commands. An error of the whole call means that no command was started.
+    /// order of the commands. If the whole call fails, no command was started.
     pub async fn execute_all(
         &self,
         commands: Vec<(AccountNumber, Command)>,
@@ -177,8 +179,8 @@ impl Accounts {
         Ok(self.reserve(commands)?.execute(origin).await)
     }
 
-    /// Takes the permits for [`Accounts::execute_all`], for work that must happen before the commands and only if they
-    /// run.
+    /// Takes the permits for [`Accounts::execute_all`] in advance. Use it when other work must happen before the
+    /// commands, but only if they will run.
     pub fn reserve(&self, commands: Vec<(AccountNumber, Command)>) -> Result<ReservedCommands, Error> {
         let permit = self.acquire_permit(commands.iter().map(|(_, command)| command))?;
         Ok(ReservedCommands { accounts: self.clone(), commands, permit })
@@ -205,7 +207,7 @@ impl Accounts {
     pub async fn drain(&self) {
         self.inner.is_stopping.store(true, Ordering::Relaxed);
         let all = u32::try_from(self.inner.max_in_flight).unwrap_or(u32::MAX);
-        // Fails only if closed, and it is never closed.
+        // This fails only if the semaphore is closed, and it is never closed.
         let _all = self.inner.permits.acquire_many(all).await;
         self.inner.registry.stop();
     }
@@ -220,7 +222,7 @@ impl Accounts {
             return Err(Error::Stopping);
         }
         let limit = self.inner.max_in_flight;
-        // A request with more commands than the bound is accepted when nothing else is in flight.
+        // A request with more commands than the limit is accepted when nothing else is in flight.
         let wanted = u32::try_from(commands.len().min(limit)).unwrap_or(u32::MAX);
         let permit = self.inner.permits.clone().try_acquire_many_owned(wanted);
         permit.map(Arc::new).map_err(|_| {
@@ -233,8 +235,8 @@ impl Accounts {
 
     /// Puts `request` into the account's mailbox at once; the returned future waits for the reply.
     ///
-    /// If the actor ends during the request, it is evicted and its successor gets the request once more. The successor
-    /// has recovered the durable state, and decides the same command in it.
+    /// If the actor ends during the request, or its append conflicts, its successor gets the request once more. The
+    /// successor recovers the durable state and decides the same command again.
     fn send_request(
         &self,
         account: AccountNumber,
@@ -267,8 +269,8 @@ impl ReservedCommands {
         let replies = {
             let _handing_out = accounts.inner.mailbox_order.lock().await;
             join_all(commands.into_iter().zip(slots).map(|((account, command), slot)| {
-                // A second command of an account waits behind the first in the mailbox, so it cannot have its own slot
-                // here.
+                // A second command of the same account waits in the mailbox until the first one is done, so it cannot
+                // have its own slot here.
                 let slot = seen.insert(account).then_some(slot);
                 let span = if is_traced { spans::command_span(account, &command) } else { Span::none() };
                 accounts.send_request(

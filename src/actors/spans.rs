@@ -6,8 +6,8 @@ use crate::domain::{AccountNumber, Command, PendingEffect};
 use crate::journal::AppendRequest;
 use crate::traces::{SPAN_TARGET, TraceOrigin, recall_once, remember, start_span};
 
-/// The span of a command. A report's span is a child of the gateway call, if there was one; the next report's span is a
-/// root.
+/// The span of a command. The span of the first report after a gateway call is a child of that call's span. The span of
+/// every later report is a root.
 pub(super) fn command_span(account: AccountNumber, command: &Command) -> Span {
     let name = command_name(command);
     let span = tracing::info_span!(target: SPAN_TARGET, "command", otel.name = name, muster.account = %account);
@@ -17,7 +17,8 @@ pub(super) fn command_span(account: AccountNumber, command: &Command) -> Span {
     span
 }
 
-/// The span of a commit, a child of its command's span. Spans of later deliveries of its events are children of it.
+/// The span of a commit, a child of its command's span. When the events of the commit are delivered later, the spans of
+/// these deliveries are its children.
 pub(super) fn commit_span(command: &Span, append: &AppendRequest) -> Span {
     if command.is_disabled() {
         return Span::none();

@@ -187,7 +187,7 @@ async fn a_panic_ends_one_actor_and_loses_nothing() {
     assert_eq!(fixture.data.journal.head(), 2);
 }
 
-/// When callers hang up, their commands are executed all the same, and leave nothing behind.
+/// If callers hang up, their commands are still executed, and leave nothing behind.
 #[tokio::test]
 async fn a_caller_that_hangs_up() {
     let fixture = ActorsFixture::new(|actors| {
@@ -256,7 +256,7 @@ async fn dropped_accounts_come_back() {
         fixture.reports.send(GatewayKind::Simulator, account(1), report).await;
         fixture.until(account(1), OnlineStatus::Offline).await;
     }
-    // Pairing failed, so a person has to scan again, and the callers decide when.
+    // After a failed pairing a person must scan again. The callers decide when.
     let events = fixture.data.journal.head();
     fixture.online(account(1)).await.unwrap().unwrap();
     assert_eq!(fixture.data.journal.head(), events + 1);

@@ -94,7 +94,7 @@ pub(super) struct DeliveryAttempt {
     /// The beginning of the response body.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) response: String,
-    /// When the next attempt was due, µs since 1970; `None` if no other followed.
+    /// When the next attempt was due, µs since 1970; `None` if no other attempt was planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<i64>,
 }
@@ -119,7 +119,8 @@ impl AttemptLog {
         AttemptLog { state, at: at.0, attempts: Vec::new(), earlier_attempts: 0, superseded_by: None, reason: None }
     }
 
-    /// Adds an attempt, and sets the state of the delivery after it. The oldest attempts are dropped but counted.
+    /// Adds an attempt, and sets the delivery's new state. If there are too many attempts, the oldest are removed and
+    /// only counted.
     pub(super) fn add(&mut self, attempt: DeliveryAttempt, state: DeliveryState, at: Timestamp) {
         if self.attempts.len() >= ATTEMPTS_PER_DELIVERY {
             let over = self.attempts.len() + 1 - ATTEMPTS_PER_DELIVERY;

@@ -14,8 +14,8 @@ pub(super) struct AttemptSpan {
 }
 
 impl AttemptSpan {
-    /// Starts the span. Its parent is the commit of the event or else the request, if the service still remembers them.
-    /// Without a parent it uses the delivery's own trace.
+    /// Starts the span. Its parent is the span of the event's commit. If the service no longer remembers that span, the
+    /// parent is the request's span. Without a parent, the span uses the delivery's own trace.
     pub(super) fn begin(payloads: &PayloadBuilder, delivery: &Delivery, attempt: u32) -> AttemptSpan {
         let of_request = || {
             let RequestId(request) = delivery.request;
@@ -38,7 +38,7 @@ impl AttemptSpan {
             muster.webhook.attempt = attempt
         );
         let begun = start_span(&span, cause.as_ref(), Some(own.trace));
-        // Without a collector only the receiver sees this span.
+        // Without a collector, only the receiver learns of this span.
         let own_span = own.span;
         let uncollected = cause.map_or(own, |cause| TraceContext { span: own_span, ..cause });
         AttemptSpan { span, context: begun.unwrap_or(uncollected) }

@@ -38,12 +38,12 @@ pub(super) struct ChannelSupervisor {
     pub(super) receiver: Option<Arc<dyn Receiver>>,
     pub(super) is_paused: bool,
     pub(super) commands: mpsc::Receiver<ChannelCommand>,
-    /// Receives the URL of each receiver that answered HTTP 410.
+    /// The worker sends the URL of a receiver here when the receiver answers HTTP 410.
     pub(super) gone_urls: mpsc::Sender<Url>,
 }
 
 impl ChannelSupervisor {
-    /// Runs until `stop`; then waits for the attempts in flight for at most
+    /// Runs until `stop`. Then waits for the attempts in flight, at most for
     /// [`DRAIN_TIMEOUT`](crate::limits::DRAIN_TIMEOUT).
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let retention = self.store.retention(self.keep_attempts)?;
@@ -61,7 +61,8 @@ impl ChannelSupervisor {
         let forgetting = prune_attempts(self.store.clone(), retention, self.trusted);
         let _forgetting = AbortOnDrop(tokio::spawn(forgetting));
         loop {
-            // A worker runs without a receiver too: pending deliveries stay visible.
+            // A channel with a cursor runs a worker even without a receiver, so that its pending deliveries stay
+            // visible.
             if self.receiver.is_some() || self.store.cursor()?.is_some() {
                 match ChannelWorker::open(&mut self)?.run(&stop).await? {
                     WorkerExit::Stopped => return Ok(()),
@@ -119,8 +120,8 @@ impl ChannelSupervisor {
     }
 }
 
-/// Periodically removes the attempts of completed deliveries that are older than the retention. Errors are only logged:
-/// a failed store ends the service elsewhere.
+/// Periodically removes the attempts of completed deliveries once they are older than the retention. It only logs
+/// errors, because other code ends the service when the store fails.
 async fn prune_attempts(store: DeliveryStore, mut retention: Retention, trusted: Clock) {
     loop {
         sleep(ATTEMPTS_PRUNE_INTERVAL).await;

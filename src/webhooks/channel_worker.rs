@@ -37,13 +37,13 @@ pub(super) struct ChannelWorker<'d> {
     saved_cursor: u64,
     /// Whether the delivery store has writes that are not flushed to the operating system.
     pub(super) is_dirty: bool,
-    /// The last position with a log entry when the worker opened. Later entries are this worker's own.
+    /// The last position with a log entry when the worker opened. This worker wrote all later entries.
     logged_up_to: u64,
-    /// Answered once no attempt is in flight.
+    /// Requesters that wait until no attempt is in flight.
     pub(super) idle_waiters: Vec<oneshot::Sender<()>>,
     /// When the worker opened, by the wall clock and by elapsed time.
     opened: (Timestamp, Instant),
-    /// The position of the oldest pending delivery, and since when it has been the oldest.
+    /// The position of the oldest pending delivery, and the time when it became the oldest.
     pub(super) oldest_pending: Option<(u64, Timestamp)>,
 }
 
@@ -89,7 +89,7 @@ impl<'d> ChannelWorker<'d> {
         let mut rows = store.lane_rows(now)?;
         for (_, row) in &mut rows {
             row.due_at = row.due_at.map(|until| latest.min(until));
-            // Its dead letter was dropped just before the last stop. Only that unblocks a lane, not a changed setting.
+            // Its dead letter was dropped just before the last stop, so unblock the lane. A changed setting does not.
             if row.due_at.is_none() && store.dead_letter(row.next_position)?.is_none() {
                 *row = LaneRow {
                     next_position: row.next_position.saturating_add(1),
@@ -310,7 +310,7 @@ impl<'d> ChannelWorker<'d> {
         if let Some(failure) = &failure {
             tracing::warn!(channel, %account, position, attempt = attempts, %failure, "a delivery attempt failed");
         }
-        // The success log is written later. A lane with a row needs its log in the store before the row.
+        // The success log is written later. If a lane has a row, its log must be stored before the row.
         if is_new && state == DeliveryState::Delivered && changes.is_empty() {
             self.supervisor.store.put_success(position, attempt);
         } else {
@@ -375,7 +375,7 @@ impl<'d> ChannelWorker<'d> {
         Ok(())
     }
 
-    /// Waits for the attempts in flight, for [`DRAIN_TIMEOUT`] at most. Unfinished ones are repeated after the next start.
+    /// Waits for the attempts in flight, at most for [`DRAIN_TIMEOUT`]. The next start repeats unfinished attempts.
     async fn drain(&mut self) -> Result<(), Error> {
         let deadline = sleep(DRAIN_TIMEOUT);
         tokio::pin!(deadline);
@@ -391,7 +391,7 @@ impl<'d> ChannelWorker<'d> {
     }
 }
 
-/// Sleeps until `moment`, both in elapsed time; for ever if it is `None`.
+/// Sleeps until `moment`, or for ever if it is `None`. Both arguments are in elapsed time.
 async fn sleep_until_due(moment: Option<Timestamp>, now: Timestamp) {
     match moment {
         Some(moment) => sleep(moment.since(now)).await,

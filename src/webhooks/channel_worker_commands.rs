@@ -17,8 +17,8 @@ impl ChannelWorker<'_> {
             ChannelCommand::Configure { receiver, is_paused, done } => {
                 let is_held = is_paused || receiver.is_none();
                 (self.supervisor.receiver, self.supervisor.is_paused) = (receiver, is_paused);
-                // Without a receiver or paused: answer once no attempt is in flight. Otherwise the next attempt uses the
-                // new receiver.
+                // If the channel is paused or has no receiver, answer once no attempt is in flight. Otherwise answer
+                // now: the next attempt uses the new receiver.
                 if is_held { self.idle_waiters.push(done) } else { reply(done, ()) }
             }
             ChannelCommand::Close { done } => return Ok(Some(WorkerExit::Closed(done))),

@@ -1,11 +1,11 @@
 //! The circuit breaker of a channel. Pure; its time is elapsed time (`retry_schedule`).
 //!
-//! While most first attempts fail, the receiver is down or broken, and more attempts would use up every account's retries.
-//! So the breaker opens: nothing is sent, and no attempt is used up. After [`BREAKER_OPEN`] one attempt is made as a
-//! probe. If it succeeds the breaker closes, else it stays open for the same time again.
+//! While most first attempts fail, the receiver is down or broken, and more attempts would use up every account's
+//! retries. So the breaker opens: nothing is sent, and no attempt is used up. After [`BREAKER_OPEN`] one attempt is
+//! made as a probe. If the probe succeeds, the breaker closes. Otherwise it stays open for the same time again.
 //!
-//! Only the first attempt of each delivery counts: one account that keeps failing does not mean that the receiver is down,
-//! and must not hold up the others.
+//! Only the first attempt of each delivery counts. If the deliveries of one account keep failing, the receiver may
+//! still be up, and the other accounts must not wait.
 
 use std::collections::VecDeque;
 
@@ -42,7 +42,7 @@ pub(super) enum AttemptPermit {
     Attempt,
     /// One attempt, as a probe.
     Probe,
-    /// No attempt; with a time, a probe may start then.
+    /// No attempt. If there is a time, a probe may start at that time.
     Wait(Option<Timestamp>),
 }
 

@@ -30,8 +30,9 @@ pub struct CloseSummary {
 }
 
 impl Webhooks {
-    /// Drops the cursor and all pending deliveries of a channel without a receiver. A receiver that is set later gets only
-    /// later events. A dry run only counts. Closing a channel with nothing to drop records no event.
+    /// Drops the cursor and all pending deliveries of a channel without a receiver. A receiver that is set afterwards
+    /// gets only events that happen after the close. A dry run only counts. If there is nothing to drop, no event is
+    /// recorded.
     pub async fn close(
         &self,
         channel: Channel,
@@ -66,7 +67,8 @@ impl Webhooks {
         if live.cursor.is_none() && closed.deliveries == 0 {
             return Ok(closed);
         }
-        // Recorded first: after a kill in between, the deliveries still wait and the command can be repeated.
+        // The event is recorded first. If the service is killed before the drop, the deliveries still wait, and the
+        // command can be repeated.
         let deliveries = closed.deliveries;
         self.append_administrative_event(AdministrativeEvent::WebhookClosed { channel, deliveries, reason }, requester)
             .await?;

@@ -141,14 +141,16 @@ impl PayloadBuilder {
 
     /// The webhook id of a delivery: the same in every attempt, after every restart and for every replay.
     ///
-    /// The position alone is not unique: a receiver may get deliveries of several stores. And after a restore from an
-    /// earlier backup other events get the same positions, though not at the same microsecond.
+    /// The position alone is not unique. A receiver may get deliveries from several stores, so the id contains the
+    /// store's id. After a restore from an earlier backup, new events get old positions, so the id contains the event's
+    /// time in µs.
     pub(super) fn webhook_id(&self, delivery: &Delivery) -> String {
         let Delivery { position, at, .. } = delivery;
         format!("msg_{}_{:x}_{}_{position}", self.store, at.0, self.channel.short_name())
     }
 
-    /// The trace of an attempt: its id is the id of the request that caused the event, or derived from the webhook id.
+    /// The trace context of an attempt. The trace id is the id of the request that caused the event. Without a request,
+    /// it is derived from the webhook id.
     pub(super) fn trace_context(&self, delivery: &Delivery, attempt: u32) -> TraceContext {
         let first = |text: String| {
             let hash = Sha256::digest(text);

@@ -1,4 +1,4 @@
-//! Searches deliveries by account, state and time, each with its attempts; and dead letters.
+//! Searches deliveries by account, state and time, and returns each with its attempts. Lists dead letters.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -54,17 +54,17 @@ pub struct DeliveryView {
 /// Which deliveries to return. All conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
-    /// Of this account.
+    /// Only deliveries of this account.
     pub account: Option<AccountNumber>,
-    /// In this state.
+    /// Only deliveries in this state.
     pub state: Option<DeliveryState>,
-    /// Of events from this time on.
+    /// Only deliveries of events at this time or later.
     pub since: Option<Timestamp>,
-    /// Of events before this time.
+    /// Only deliveries of events before this time.
     pub until: Option<Timestamp>,
-    /// Of events from this position on.
+    /// Only deliveries of events at this position or later.
     pub from: Option<u64>,
-    /// Of events up to this position.
+    /// Only deliveries of events at this position or earlier.
     pub to: Option<u64>,
 }
 
@@ -78,7 +78,7 @@ pub struct ResultsPage<T> {
 }
 
 impl Webhooks {
-    /// Deliveries, the latest first, from the position `cursor` back.
+    /// Deliveries in descending order of position, starting at `cursor`.
     pub async fn deliveries(
         &self,
         channel: Channel,
@@ -110,7 +110,7 @@ impl Webhooks {
         record.and_then(|record| payloads.build_delivery(&record)).ok_or_else(not_found)
     }
 
-    /// Dead letters, the earliest first, from the position `cursor` on.
+    /// Dead letters in ascending order of position, starting at `cursor`.
     pub async fn dead_letters(
         &self,
         channel: Channel,
@@ -158,7 +158,7 @@ impl Webhooks {
         Ok(ResultsPage { items, next: None })
     }
 
-    /// Journal records from a position backward, of one account or of all.
+    /// Journal records of one account or of all, in descending order, starting at the position `latest`.
     fn records_backward(
         &self,
         account: Option<AccountNumber>,

@@ -1,15 +1,15 @@
-//! Decides which delivery may be tried when. Pure: deliveries, attempt results and the time are arguments. The time is
-//! elapsed time (`retry_schedule`), which no operator can set.
+//! Decides which delivery may be tried, and when. Pure: deliveries, attempt results and the time are arguments. The
+//! time is elapsed time (`retry_schedule`), which no operator can set.
 //!
-//! Each account has a lane. Its deliveries are tried one at a time, in the order of its events. Lanes do not wait for each
-//! other.
+//! Each account has a lane. Its deliveries are tried one at a time, in the order of its events. Lanes do not wait for
+//! each other.
 //!
-//! An *in-memory* lane keeps its deliveries in memory, and the channel's cursor stays before them. A lane becomes *stored*
-//! when an attempt fails or takes long, or when many deliveries follow. A stored lane has a row in the delivery store with
-//! its next position. The cursor moves on, and later deliveries are read again from the journal when they are due. So
-//! memory is bounded however far behind a receiver is: the journal is the queue.
+//! An *in-memory* lane keeps its deliveries in memory, and the channel's cursor stays before them. A lane becomes
+//! *stored* when an attempt fails or takes long, or when many deliveries follow. A stored lane has a row in the
+//! delivery store with its next position. The cursor moves on, and later deliveries are read again from the journal
+//! when they are due. The journal is the queue, so memory stays bounded even if a receiver is far behind.
 //!
-//! *Redeliveries* of an account have a second lane, whose queue is in the delivery store. The two lanes do not wait for
+//! An account's *redeliveries* have a second lane. Its queue is in the delivery store. The two lanes do not wait for
 //! each other, but only one of them has an attempt in flight at a time.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -48,8 +48,9 @@ pub(super) struct DeliveryScheduler {
 }
 
 impl DeliveryScheduler {
-    /// The lanes from the delivery store. The journal is read up to `cursor`, `rows` are the stored lanes, and
-    /// `redeliveries` has the accounts with redeliveries and when they are due.
+    /// Restores the lanes from the delivery store. `cursor` is the position up to which the journal was read, and
+    /// `rows` are the stored lanes. `redeliveries` has each account with redeliveries, and the time when its first one
+    /// is due.
     pub(super) fn new(
         policy: DeliveryPolicy,
         cursor: u64,
@@ -124,7 +125,7 @@ impl DeliveryScheduler {
                     InFlightAttempt { kind, since: now, is_discarded: false, is_retry_requested: false },
                 );
                 if kind == LaneKind::Redelivery {
-                    // A late call catches up on redeliveries, but on one second of them at most.
+                    // A late call makes up for missed redeliveries, but only for those of the last second.
                     let earliest = Timestamp(now.0.saturating_sub(1_000_000));
                     self.next_redelivery_at =
                         self.next_redelivery_at.max(earliest).plus(self.policy.redelivery_interval);
@@ -132,7 +133,7 @@ impl DeliveryScheduler {
                 SchedulerStep::Attempt { key, delivery: delivery.clone(), attempt: lane.attempts }
             }
             (None, LaneKind::New) => {
-                // While the next delivery is being retried, later ones may still be superseded: read only the next.
+                // While the next delivery is being retried, later ones may still be superseded: read only one.
                 let is_single = self.policy.deliver == DeliveryMode::Latest && !lane.is_untried();
                 let most = if is_single { 1 } else { WEBHOOK_REFILL_EVENTS };
                 SchedulerStep::Refill { account: key.account, after: lane.next_position().saturating_sub(1), most }
@@ -141,8 +142,8 @@ impl DeliveryScheduler {
         })
     }
 
-    /// Refills a stored lane with its next deliveries. `is_all` says that no more follow. Without any, the lane and its row
-    /// are removed.
+    /// Refills a stored lane with its next deliveries. If `is_all`, no more deliveries follow. If `deliveries` is
+    /// empty, the lane and its row are removed.
     pub(super) fn refill(
         &mut self,
         account: AccountNumber,
@@ -174,7 +175,8 @@ impl DeliveryScheduler {
         changes
     }
 
-    /// Refills a redelivery lane with its first delivery and the number of failed attempts. `None` removes the lane.
+    /// Refills a redelivery lane with its first delivery and that delivery's number of failed attempts. `None` removes
+    /// the lane.
     pub(super) fn refill_redelivery(&mut self, account: AccountNumber, found: Option<(Delivery, u32)>) {
         let key = DeliveryLaneKey { account, kind: LaneKind::Redelivery };
         match (self.lanes.get_mut(key), found) {
@@ -210,7 +212,7 @@ impl DeliveryScheduler {
             AttemptResult::Deferred(_) | AttemptResult::Failed { .. } if is_dropped => {
                 return (DeliveryOutcome::Dropped, self.complete(key, now));
             }
-            // As if the retry were requested now: the delivery gets all its attempts again.
+            // Handle the request as if it came now: the delivery gets all its attempts again.
             AttemptResult::Deferred(_) | AttemptResult::Failed { .. } if is_retry_requested => {
                 lane.failed = 0;
                 Some(Duration::ZERO)
@@ -251,7 +253,7 @@ impl DeliveryScheduler {
         slow.into_iter().flat_map(|key| self.store_lane(key, 1, now)).collect()
     }
 
-    /// Every delivery up to this position is completed or has a row.
+    /// Every delivery up to this position is completed, or its lane has a row in the delivery store.
     pub(super) fn cursor(&self) -> u64 {
         self.pending_positions.first().map_or(self.read_position, |first| first - 1)
     }
@@ -266,7 +268,7 @@ impl DeliveryScheduler {
         self.pending_positions.len()
     }
 
-    /// When the next step is due that waits for a time.
+    /// The earliest time at which a waiting step is due.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let waiting = self.waiting.first().map(|(until, _)| *until);
         let redelivery = self.may_redeliver().then_some(self.next_redelivery_at);
@@ -293,7 +295,8 @@ impl DeliveryScheduler {
             && self.in_flight.values().filter(is_redelivery).count() < self.policy.max_redeliveries_in_flight
     }
 
-    /// The lane that has been ready for longest and whose account has no attempt in flight.
+    /// The next ready lane whose account has no attempt in flight. A redelivery lane comes first, if a redelivery may
+    /// start.
     fn next_ready(&mut self, now: Timestamp) -> Option<DeliveryLaneKey> {
         loop {
             let may_redeliver = self.next_redelivery_at <= now && self.may_redeliver();
@@ -309,7 +312,7 @@ impl DeliveryScheduler {
         }
     }
 
-    /// Removes all deliveries but the last from a lane's queue, and marks them as superseded.
+    /// Removes all deliveries except the last from a lane's queue, and marks the removed ones as superseded.
     fn supersede(&mut self, key: DeliveryLaneKey) -> Vec<LaneChange> {
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         let Some(last) = lane.queue.pop_back() else { return Vec::new() };
@@ -323,7 +326,7 @@ impl DeliveryScheduler {
         superseded.into_iter().map(change).collect()
     }
 
-    /// Completes a lane's next delivery. The one after it may be tried.
+    /// Completes a lane's next delivery. The delivery after it may then be tried.
     fn complete(&mut self, key: DeliveryLaneKey, now: Timestamp) -> Vec<LaneChange> {
         let account = key.account;
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
@@ -345,7 +348,7 @@ impl DeliveryScheduler {
                 self.ready.push_back(account);
                 return Vec::new();
             }
-            // Deliveries that were read again go first, so that few lanes have any in memory.
+            // A lane that still has deliveries in memory goes first, so that few stored lanes use memory.
             (LaneMode::Stored(_) | LaneMode::Blocked, false) => self.ready.push_front(account),
             (LaneMode::Stored(_) | LaneMode::Blocked, true) => self.ready.push_back(account),
         }

@@ -24,8 +24,8 @@ impl DeliveryScheduler {
         }
     }
 
-    /// Retries a delivery now that waits for a retry or blocks its lane. One in flight is tried again if it fails. `None`
-    /// if the delivery is in no such state.
+    /// Makes a delivery due now if it waits for a retry or blocks its lane. If an attempt is in flight and fails,
+    /// another one follows at once. Returns `None` if the delivery is in another state.
     pub(super) fn retry_now(
         &mut self,
         account: AccountNumber,
@@ -52,8 +52,8 @@ impl DeliveryScheduler {
         Some(row.into_iter().collect())
     }
 
-    /// Discards a dead delivery that blocks its lane or is queued for redelivery. An attempt in flight continues, but is
-    /// not followed by another.
+    /// Discards a dead delivery that blocks its lane or is queued for redelivery. An attempt in flight continues, but
+    /// no other attempt follows it.
     pub(super) fn discard(&mut self, account: AccountNumber, position: u64, now: Timestamp) -> Vec<LaneChange> {
         if self.is_in_flight(account, position)
             && let Some(in_flight) = self.in_flight.get_mut(&account)

@@ -1,14 +1,14 @@
-//! What a channel keeps on disk. The deliveries themselves are in the journal.
+//! The data that a channel keeps on disk. The deliveries themselves are in the journal.
 //!
 //! | table | key | value, integers in little endian |
 //! |---|---|---|
 //! | cursors | channel | position |
 //! | cursors | `keep_attempts/`, channel | format 1 (1), in µs: how long attempts are kept (8), the setting (8), running time with a shorter setting (8) (`retention`) |
-//! | lanes | channel, account (8, big endian) | format 3 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8), the largest for none, attempts (8), the wait before it in µs (8); format 2 ends before the last, format 1 before the last two |
-//! | dead letters | channel, position (8, big endian) | format 2 (8), account (8), attempts (8), time in µs since 1970 (8), bytes of failure (8), the text of the last failure, the payload; format 1 ends after the text, and has no length of it |
+//! | lanes | channel, account (8, big endian) | format 3 (8), next position (8), failed attempts (8), next attempt in µs since 1970 (8; `i64::MAX` if the lane is blocked), attempts (8), the wait before the next attempt in µs (8); format 2 lacks the last field, format 1 the last two |
+//! | dead letters | channel, position (8, big endian) | format 2 (8), account (8), attempts (8), time in µs since 1970 (8), length of the failure text in bytes (8), the text of the last failure, the payload; format 1 has no length and no payload |
 //! | deliveries | channel, position (8, big endian) | JSON (`attempt_log`) |
 //! | taken | channel, first position of the row (8, big endian) | deliveries that succeeded at the first attempt (`success_log`) |
-//! | again | channel, account, position (8 and 8, big endian) | format 2 (8), failed attempts (8), next attempt (8), the wait before it in µs (8); format 1 ends before the last |
+//! | again | channel, account, position (8 and 8, big endian) | format 2 (8), failed attempts (8), next attempt in µs since 1970 (8), the wait before it in µs (8); format 1 lacks the last field |
 //! | endpoints | channel | JSON (`receiver_endpoint`), sealed |
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub(super) struct DeliveryStore {
     channel: Channel,
     /// Successes at the first attempt since the last flush, by position.
     unwritten_successes: Arc<Mutex<BTreeMap<u64, DeliveryAttempt>>>,
-    /// The number of dead letters, once counted. Locked while one is added or removed.
+    /// The number of dead letters; `None` until the first count. Locked while a dead letter is added or removed.
     dead_letter_count: Arc<Mutex<Option<u64>>>,
 }
 
@@ -43,20 +43,21 @@ impl DeliveryStore {
         DeliveryStore { store, channel, unwritten_successes: Arc::default(), dead_letter_count: Arc::default() }
     }
 
-    /// Every delivery up to this position is completed or has a row. `None` if the channel never had a receiver or was closed.
+    /// Every delivery up to this position is completed, or its lane has a row in the delivery store. `None` if the
+    /// channel never had a receiver or was closed.
     pub(super) fn cursor(&self) -> Result<Option<u64>, store::Error> {
         let stored = self.store.get(Table::Cursors, self.name())?;
         Ok(stored.map(|bytes| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))))
     }
 
-    /// Moves the cursor and flushes. Earlier changes are written before it.
+    /// Writes the collected successes, moves the cursor, then flushes all changes.
     pub(super) fn set_cursor(&self, position: u64) -> Result<(), store::Error> {
         self.write_successes()?;
         self.store.put(Table::Cursors, self.name(), &position.to_le_bytes())?;
         self.store.flush()
     }
 
-    /// How long attempts are kept, at a start with the setting `set`.
+    /// The retention of attempts at a start with the setting `set`.
     pub(super) fn retention(&self, set: Duration) -> Result<Retention, store::Error> {
         Ok(Retention::at_start(self.store.get(Table::Cursors, &self.retention_key())?.as_deref(), set))
     }
@@ -142,10 +143,11 @@ impl DeliveryStore {
         Ok(last(Table::AttemptLog)?.max(taken).unwrap_or(0))
     }
 
-    /// Removes the attempt logs that were completed before `time`, reading at most `most` of them from a position on.
-    /// Returns the position to continue at, or `None` at the end.
+    /// Removes the attempt logs of deliveries that were completed before `time`. Reads at most `most` logs, starting at
+    /// the position `from`. Returns the position to continue at, or `None` at the end.
     ///
-    /// It ends after several young logs in a row. A single one proves nothing: a redelivery is young at an old position.
+    /// It stops after several young logs in a row. One young log is not enough, because a redelivery has a young log at
+    /// an old position.
     pub(super) fn prune_attempt_logs(
         &self,
         from: u64,
@@ -174,7 +176,7 @@ impl DeliveryStore {
         Ok(None)
     }
 
-    /// The same for the success log.
+    /// Like [`prune_attempt_logs`](DeliveryStore::prune_attempt_logs), but for the success log.
     pub(super) fn prune_successes(&self, from: u64, time: Timestamp, most: usize) -> Result<Option<u64>, store::Error> {
         let (most, young) = (
             most / SUCCESS_LOG_POSITIONS_PER_ROW as usize,
@@ -239,7 +241,7 @@ impl DeliveryStore {
         Ok(())
     }
 
-    /// The number of dead letters. Only the first call counts them.
+    /// The number of dead letters. The first call counts them; later calls return the stored number.
     pub(super) fn count_dead_letters(&self) -> Result<u64, store::Error> {
         let mut letters = lock(&self.dead_letter_count);
         let count = letters.map_or_else(|| self.count_entries(Table::DeadLetters), Ok)?;
@@ -273,7 +275,7 @@ impl DeliveryStore {
         Ok(position.map(|position| (u64::from_be_bytes(position), decode_redelivery(&value).0)))
     }
 
-    /// The accounts with redeliveries, each with the elapsed time when its first one is due.
+    /// The accounts with redeliveries, each with the time when its first redelivery is due, in elapsed time.
     pub(super) fn redelivery_accounts(&self, now: Moment) -> Result<Vec<(AccountNumber, Timestamp)>, store::Error> {
         let mut accounts: Vec<(AccountNumber, Timestamp)> = Vec::new();
         for entry in self.scan(Table::Redeliveries) {
@@ -310,7 +312,7 @@ impl DeliveryStore {
                 self.store.remove(table, &[self.name(), &entry?.0].concat())?;
             }
         }
-        // Last: after a kill before this line the channel can be closed again.
+        // The cursor is removed last: if the service is killed before, the channel can be closed again.
         self.store.remove(Table::Cursors, self.name())?;
         self.store.flush()
     }

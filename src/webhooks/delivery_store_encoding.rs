@@ -25,7 +25,8 @@ fn bytes(words: &[u64]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// Encodes a lane row. Its elapsed due time becomes a wall-clock time and a length.
+/// Encodes a lane row. Its due time, in elapsed time, is stored as the end by the wall clock and the length of the
+/// wait.
 pub(super) fn encode_lane_row(row: &LaneRow, now: Moment) -> Vec<u8> {
     let wait = row.due_at.map(|until| now.wait_until(until));
     let end = wait.map_or(NO_DUE_TIME, |wait| wait.end.0.cast_unsigned());

@@ -60,7 +60,8 @@ pub(crate) fn stored_rows() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Lane rows, dead letters and redeliveries are encoded as they were decoded.
+/// Decoded lane rows and dead letters stay the same when they are encoded and decoded again. Redeliveries are only
+/// decoded.
 pub(crate) fn rows(bytes: &[u8]) -> Option<String> {
     if let Some(row) = decode_lane_row(bytes, MOMENT) {
         assert_eq!(decode_lane_row(&encode_lane_row(&row, MOMENT), MOMENT), Some(row));
@@ -85,7 +86,7 @@ pub(crate) fn trails() -> Vec<Vec<u8>> {
     vec![first, second, trail.encode()]
 }
 
-/// An attempt log is encoded as it was decoded, and accepts another attempt.
+/// A decoded attempt log stays the same when it is encoded and decoded again, and accepts another attempt.
 pub(crate) fn trail(bytes: &[u8]) -> Option<String> {
     let mut trail = AttemptLog::decode(bytes)?;
     assert_eq!(AttemptLog::decode(&trail.encode()), Some(trail.clone()));
@@ -105,7 +106,8 @@ pub(crate) fn taken_rows() -> Vec<Vec<u8>> {
     vec![of(&[512]), of(&[513, 514, 600]), of(&(512..768).collect::<Vec<_>>())]
 }
 
-/// A row of the success log has only its own positions, and is encoded as it was decoded.
+/// A decoded row of the success log has only its own positions, and stays the same when it is encoded and decoded
+/// again.
 pub(crate) fn taken(bytes: &[u8]) -> Option<String> {
     for first in [512, u64::MAX / SUCCESS_LOG_POSITIONS_PER_ROW * SUCCESS_LOG_POSITIONS_PER_ROW] {
         let mut taken = SuccessLog::decode(first, bytes);
@@ -151,7 +153,8 @@ pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
     for status in [100, 199, 200, 201, 299, 300, 410, 500, 999] {
         let (strict, plain) = (check_response(status, body, false), check_response(status, body, true));
         if !is_read {
-            // Only beside the code may there be what this reader of values refuses: a great number, a deep nest.
+            // The test's parser rejects large numbers and deep nesting. A success may have them, but only beside the
+            // code.
             let is_broken = serde_json::from_str::<IgnoredAny>(&text).is_err();
             assert!(strict.is_err() || (!is_broken && status == 200));
             assert!(plain.is_err() || !is_broken || !text.starts_with('{'));
@@ -178,7 +181,7 @@ pub(crate) fn secrets() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A secret has only one text, and a signature too.
+/// Each secret has exactly one text, and so has each signature.
 pub(crate) fn secret(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     let parts: Vec<&str> = text.splitn(4, '\n').collect();

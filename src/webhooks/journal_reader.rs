@@ -58,8 +58,8 @@ pub(super) async fn read_batches(
     }
 }
 
-/// Reads the deliveries of one account after a position, up to `read`, `most` events at a time. Returns the first ones and
-/// whether these are all.
+/// Reads the deliveries of one account after the position `after`, up to the position `read`. Reads pages of `most`
+/// events until a page has deliveries. Returns them, and whether they are all.
 pub(super) fn read_account_deliveries(
     journal: &Journal,
     payloads: PayloadBuilder,
@@ -96,7 +96,7 @@ pub(super) fn read_first_redelivery(
     while let Some((position, failed)) = store.first_redelivery(account)? {
         match journal.read_at(position)?.and_then(|record| payloads.build_delivery(&record)) {
             Some(delivery) => return Ok(Some((delivery, failed))),
-            // The journal was restored from an earlier backup.
+            // The event is missing: the journal was restored from an earlier backup.
             None => store.apply_change(&LaneChange::RemoveRedelivery { account, position }, now)?,
         }
     }

@@ -17,14 +17,14 @@ pub(super) struct DeliveryPolicy {
     pub(super) deliver: DeliveryMode,
     /// The time between two redeliveries.
     pub(super) redelivery_interval: Duration,
-    /// The most redeliveries in flight, so that new deliveries need not wait for them.
+    /// The maximum number of redeliveries in flight, so that new deliveries do not wait for them.
     pub(super) max_redeliveries_in_flight: usize,
 }
 
-/// Which of an account's two lanes.
+/// One of the two lanes of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum LaneKind {
-    /// Events as they happen.
+    /// Deliveries of new events.
     New,
     /// Deliveries that are sent again.
     Redelivery,
@@ -39,7 +39,7 @@ pub(super) struct DeliveryLaneKey {
 
 /// The deliveries of one account, of one kind.
 pub(super) struct DeliveryLane {
-    /// The position of the next delivery, or one before it. Everything before is completed.
+    /// The position of the next delivery, or an earlier position. All deliveries before it are completed.
     next_position: u64,
     /// Failed attempts of the next delivery, without deferred ones.
     pub(super) failed: u32,
@@ -50,7 +50,8 @@ pub(super) struct DeliveryLane {
     mode: LaneMode,
 }
 
-/// The lanes of a channel. The counts are kept up to date: a million accounts may wait, which is too many to walk.
+/// The lanes of a channel. Each change updates the counts, because a million accounts may wait, too many to count on
+/// each query.
 #[derive(Default)]
 pub(super) struct LaneSet {
     lanes: HashMap<DeliveryLaneKey, DeliveryLane>,
@@ -74,7 +75,7 @@ pub(super) enum LaneMode {
 /// The row of a stored or blocked lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LaneRow {
-    /// The position of the next delivery. Everything before is completed.
+    /// The position of the next delivery. All deliveries before it are completed.
     pub(super) next_position: u64,
     /// Failed attempts of the next delivery, without deferred ones.
     pub(super) failed: u32,
@@ -135,7 +136,8 @@ pub(super) enum AttemptResult {
         /// The receiver's `Retry-After`, if it sent one.
         retry_after: Option<Duration>,
     },
-    /// The attempt failed but does not count, because the delivery is not the cause. The next is due after this time.
+    /// The attempt failed but does not count, because the delivery is not the cause. The next attempt is due after this
+    /// time.
     Deferred(Duration),
 }
 
@@ -147,7 +149,7 @@ pub(super) enum DeliveryOutcome {
     Waiting(Timestamp),
     /// No attempt is left.
     Dead,
-    /// An operator discarded it during the attempt, which failed.
+    /// The attempt failed, and an operator discarded the delivery meanwhile.
     Dropped,
 }
 

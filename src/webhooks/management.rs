@@ -1,4 +1,4 @@
-//! What operators change at run time: receivers, secrets, pauses.
+//! Changes by operators at run time: receivers, secrets, pauses.
 //!
 //! Each change is stored sealed, then recorded in the journal as an administrative event, then applied by the channel.
 
@@ -85,8 +85,8 @@ impl Webhooks {
         .await
     }
 
-    /// Signs a channel's webhooks with the Standard Webhooks secret `text`, or with a new random one if it is `None`.
-    /// Earlier secrets also sign, for `grace`. Returns the secret.
+    /// Signs a channel's webhooks with the Standard Webhooks secret `text`. Generates a random secret if `text` is
+    /// `None`. Earlier secrets also sign, but only until `grace` is over. Returns the secret.
     pub async fn set_secret(
         &self,
         channel: Channel,
@@ -246,7 +246,7 @@ impl Webhooks {
         let mut endpoint = ReceiverEndpoint::clone(&handle.endpoint());
         let event = edit(&mut endpoint)?;
         let receiver = build_receiver(&endpoint, channel, &self.inner.guard, &self.inner.settings)?;
-        // The commit of the event makes both durable.
+        // The commit of the event makes both the settings and the event durable.
         endpoint.save(channel, &self.inner.vault).map_err(Error::from)?;
         self.append_administrative_event(event, requester).await?;
         let is_paused = endpoint.paused.is_some();

@@ -13,7 +13,7 @@
 //! | `channel_worker` | the worker of a channel with a cursor: starts attempts and stores their results |
 //! | `channel_worker_commands` | how the worker handles commands |
 //! | `journal_reader` | reads deliveries from the journal |
-//! | `delivery_scheduler` | which delivery may be tried when: order, retries, coalescing. Pure |
+//! | `delivery_scheduler` | decides which delivery may be tried, and when: order, retries, coalescing. Pure |
 //! | `delivery_scheduler_commands` | retry now, redeliver and discard, in the scheduler. Pure |
 //! | `lane` | the lane of one account, the counted set of lanes, and the scheduler's types. Pure |
 //! | `retry_schedule` | how long to wait after a failed attempt, and how much of a wait is left after a restart. Pure |
@@ -21,19 +21,19 @@
 //! | `delivery` | the payload and the webhook id of one event |
 //! | `receiver_client` | one attempt over HTTP, within one deadline |
 //! | `attempt_span` | the trace span of an attempt |
-//! | `signature` | signatures, by which receivers verify the sender. Pure |
+//! | `signature` | the signatures with which receivers verify the sender. Pure |
 //! | `response_check` | decides whether a receiver's response is a success. Pure |
 //! | `attempt_log` | the attempts of one delivery, and the dead letter of one that failed for good |
 //! | `success_log` | deliveries that succeeded at the first attempt, many in one row. Pure |
 //! | `retention` | how long attempts are kept. Pure |
 //! | `receiver_endpoint` | the settings of a receiver that operators change at run time |
-//! | `delivery_store` | what a channel keeps on disk |
+//! | `delivery_store` | the data that a channel keeps on disk |
 //! | `delivery_store_encoding` | the encoding of those rows. Pure |
 //! | `fuzz` | the module's parsers on arbitrary bytes; for tests only |
 //!
-//! The journal is the outbox: no delivery is queued a second time. Each channel has a cursor in the journal. Each account
-//! whose delivery failed has a row with its next position. Delivery is at least once: after a crash the deliveries since
-//! the last save are sent again, under the same ids.
+//! The journal is the outbox: deliveries are not copied into a second queue. Each channel has a cursor in the journal.
+//! An account with a failed delivery has a row with its next position. Delivery is at least once: after a crash, the
+//! deliveries since the last save are sent again, with the same ids.
 
 mod attempt_log;
 mod attempt_span;
@@ -125,11 +125,11 @@ struct ChannelHandle {
     store: DeliveryStore,
     commands: mpsc::Sender<ChannelCommand>,
     endpoint: RwLock<Arc<ReceiverEndpoint>>,
-    /// Held while the endpoint is changed.
+    /// Locked during each change of the endpoint.
     endpoint_lock: Mutex<()>,
 }
 
-/// Why webhooks stopped. Final: the service ends.
+/// Why the webhooks stopped. After such an error the service ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The HTTP client cannot be built.
@@ -156,8 +156,8 @@ pub enum Error {
 }
 
 impl Webhooks {
-    /// Starts all channels from their stored cursors. A channel without a receiver waits for one. Call it within a tokio
-    /// runtime.
+    /// Starts all channels from their stored cursors. A channel without a receiver waits for one. Call it within a
+    /// tokio runtime.
     pub fn start(
         store: &Store,
         journal: &Journal,

@@ -42,7 +42,7 @@ pub(super) struct ReceiverClient {
     accept_plain: bool,
 }
 
-/// The secrets by which a receiver verifies the sender. It has no `Debug`.
+/// The secrets with which a receiver verifies the sender. It has no `Debug`.
 #[derive(Clone, Default)]
 pub(super) struct SigningSecrets {
     /// Standard Webhooks secrets, the newest first, each with the time when it stops signing.
@@ -51,7 +51,8 @@ pub(super) struct SigningSecrets {
 }
 
 impl SigningSecrets {
-    /// The secrets that sign now, each with its end. The trusted clock decides, so a wall clock that leaps ends none early.
+    /// The secrets that sign now, each with its end. The trusted clock decides, so a leap of the wall clock ends no
+    /// secret early.
     pub(super) fn in_use(&self) -> impl Iterator<Item = &(WebhookSecret, Option<Timestamp>)> {
         let now = clock::trusted();
         self.secrets.iter().filter(move |(_, until)| until.is_none_or(|until| now < until))
@@ -97,7 +98,7 @@ impl Receiver for ReceiverClient {
 }
 
 impl ReceiverClient {
-    /// A client for the receiver at `url`. It connects to no address that `guard` forbids.
+    /// A client for the receiver at `url`. It never connects to an address that `guard` forbids.
     pub(super) fn new(
         url: Url,
         signing: SigningSecrets,
@@ -143,7 +144,8 @@ impl ReceiverClient {
         check_response(answer.status, &answer.body, self.accept_plain)
     }
 
-    /// Adds the headers by which the receiver verifies the sender: the id, and a signature of each scheme with a secret.
+    /// Adds the headers with which the receiver verifies the sender: the webhook id, and the signatures of each scheme
+    /// that has a secret.
     fn sign(&self, request: RequestBuilder, id: &str, body: &[u8], now: Timestamp) -> RequestBuilder {
         let mut request = request.header("webhook-id", id);
         let signatures: Vec<String> = self.signing.in_use().map(|(secret, _)| secret.sign(id, now, body)).collect();

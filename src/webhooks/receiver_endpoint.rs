@@ -1,6 +1,6 @@
 //! The settings of a channel's receiver that operators change at run time: its URL, its secrets, whether it is paused.
 //!
-//! They are stored sealed: the secrets need it, and a URL may contain a password.
+//! They are stored sealed (encrypted), because they contain secrets, and a URL may contain a password.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -21,7 +21,7 @@ pub(super) struct ReceiverEndpoint {
     pub(super) paused: Option<PauseInfo>,
 }
 
-/// Since when a channel is paused, and why.
+/// The start of a channel's pause, and its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PauseInfo {
     /// µs since 1970.

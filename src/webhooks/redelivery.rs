@@ -1,4 +1,4 @@
-//! Redeliveries by operators, and dead letters that they drop.
+//! Operators send deliveries again, and replay or drop dead letters.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ pub enum DeadLetterAction {
 }
 
 impl Webhooks {
-    /// Sends one delivery again, under the same id. One that waits for a retry is tried at once.
+    /// Sends one delivery again, under the same id. If it waits for a retry, it is tried at once.
     pub async fn resend(
         &self,
         channel: Channel,

@@ -93,15 +93,16 @@ fn network_failure_text(class: FailureClass) -> &'static str {
     }
 }
 
-/// Whether the receiver has taken a delivery: HTTP 200 and `code` 200 or 0 in the body (the contract). With
-/// `accept_plain`, a 2xx whose body holds no code is taken for success too; one that is no integer is a code all the
-/// same, and no success. Nor is a body that begins as an object and is not JSON: its code may be there, unread.
+/// Checks whether the receiver accepted a delivery. The contract requires HTTP 200 and a body with `code` 200 or 0.
+/// With `accept_plain`, any 2xx status is accepted, and the body needs no code. A code that is present must still be
+/// 200 or 0; a code that is not an integer is a failure. A body that begins like a JSON object but is not valid JSON is
+/// a failure too, because its code cannot be read.
 pub(super) fn check_response(status: u16, body: &[u8], accept_plain: bool) -> Result<(), AttemptFailure> {
     if !(200..300).contains(&status) {
         return Err(AttemptFailure::Status(status));
     }
     let text = json_text(body);
-    // Only the code is read as a value: what else is there may be nested too deep, or a number too great.
+    // Only the code is parsed as a value, because other members may be nested too deeply or have too large numbers.
     let answer = serde_json::from_str::<HashMap<String, &RawValue>>(&text);
     let is_readable = answer.is_ok() || !begins_as_object(&text);
     let code = answer.ok().and_then(|members| members.get("code").map(|code| integer(code.get())));
@@ -119,10 +120,10 @@ fn begins_as_object(text: &str) -> bool {
     text.trim_start_matches(is_skipped).starts_with('{')
 }
 
-/// The integer that a number is, also if it is written as `200.0` or `2e2`.
+/// The integer value of a JSON number. `200.0` and `2e2` count as integers too.
 fn integer(json: &str) -> Option<i64> {
     let value: Value = serde_json::from_str(json).ok()?;
-    // Beyond 2^53 a float is no longer one integer alone.
+    // Above 2^53 one float can stand for several integers.
     let is_integer = |number: &f64| number.fract() == 0.0 && number.abs() < (1_u64 << 53) as f64;
     value.as_i64().or_else(|| value.as_f64().filter(is_integer).map(|number| number as i64))
 }

@@ -9,12 +9,12 @@ use crate::limits::KEEP_SHORTER_AFTER;
 
 const FORMAT: u8 = 1;
 
-/// The time in force, and the time that is set.
+/// The retention time in force, and the time in the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Retention {
     in_force: Duration,
     set: Duration,
-    /// How long the service has run with `set`, while that is shorter.
+    /// How long the service has run with `set`. It counts only while `set` is shorter than `in_force`.
     ran: Duration,
 }
 
@@ -23,7 +23,7 @@ impl Retention {
     pub(super) fn at_start(stored: Option<&[u8]>, set: Duration) -> Retention {
         match stored.and_then(read).filter(|stored| set < stored.in_force) {
             Some(stored) if stored.set == set => stored,
-            // Another shorter time: it starts its own running time.
+            // A different shorter time: its running time starts at zero.
             Some(Retention { in_force, .. }) => Retention { in_force, set, ran: Duration::ZERO },
             None => Retention { in_force: set, set, ran: Duration::ZERO },
         }
@@ -39,7 +39,7 @@ impl Retention {
         (self.set < self.in_force).then(|| KEEP_SHORTER_AFTER.saturating_sub(self.ran))
     }
 
-    /// The retention after `time` of running.
+    /// The retention after the service has run for `time` more.
     pub(super) fn after(mut self, time: Duration) -> Retention {
         if self.shorter_after().is_some() {
             self.ran = self.ran.saturating_add(time);
@@ -82,7 +82,7 @@ mod tests {
             // Another mistake after 23 h with a shorter time.
             (48, 23, 720),
             (1, 1, 720),
-            // From here on intended; the running time counts across restarts.
+            // From here on the setting is intended. Its running time counts across restarts.
             (48, 23, 720),
             (48, 0, 720),
             (48, 1, 48),

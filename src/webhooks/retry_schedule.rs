@@ -30,7 +30,8 @@ impl Moment {
         RetryWait { end: self.wall.plus(length), length }
     }
 
-    /// When a stored wait ends, in elapsed time. The rest is never longer than its length, whatever the wall clock says.
+    /// When a stored wait ends, in elapsed time. The time left is never longer than the stored length, even if the wall
+    /// clock is wrong.
     pub(super) fn end_of_wait(self, wait: RetryWait) -> Timestamp {
         self.steady.plus(wait.end.since(self.wall).min(wait.length).min(2 * *SETTABLE_DURATION.end()))
     }
@@ -42,8 +43,9 @@ pub(super) fn longest_wait(retry_waits: &[Duration]) -> Duration {
     add_jitter(longest, 2 * RETRY_JITTER_PERCENT * 10_000).max(RETRY_AFTER_MAX)
 }
 
-/// The wait after a failed attempt of the delivery at `position`, when `failed` attempts had failed before it. `None` after
-/// the last attempt. A longer `Retry-After` of the receiver counts, up to [`RETRY_AFTER_MAX`].
+/// The wait after a failed attempt of the delivery at `position`. `failed` is the number of failed attempts before this
+/// one. `None` means that this was the last attempt. If the receiver's `Retry-After` is longer, it is used, up to
+/// [`RETRY_AFTER_MAX`].
 pub(super) fn retry_wait(
     retry_waits: &[Duration],
     position: u64,
@@ -88,7 +90,7 @@ mod tests {
     }
 
     proptest! {
-        /// A restart makes no wait longer, and no rest negative, wherever the wall clock was set meanwhile.
+        /// A restart makes no wait longer and no remaining time negative, even if the wall clock was changed meanwhile.
         #[test]
         fn a_stored_wait_never_gets_longer(
             begun in any::<u32>(), elapsed in any::<u32>(), wall_at_start in any::<u32>(), length in any::<u32>(),

@@ -1,4 +1,4 @@
-//! Signatures, by which receivers verify that a webhook is ours. Pure.
+//! Signatures. With them, receivers verify that this service sent a webhook. Pure.
 //!
 //! There are two schemes. Each is used when its secret is set.
 //!
@@ -89,7 +89,8 @@ impl WebhookSecret {
         text
     }
 
-    /// The first digits of the SHA-256, by which people tell secrets apart. Secrets are random, so it reveals nothing.
+    /// The first digits of the key's SHA-256, so that people can tell secrets apart. They reveal nothing, because
+    /// secrets are random.
     pub fn fingerprint(&self) -> String {
         encode_hex(&Sha256::digest(&*self.key)[..4])
     }
@@ -114,7 +115,8 @@ impl WebhookSecret {
         self.matching_signature(id, timestamp, signatures, body, now).map(drop)
     }
 
-    /// Like [`verify`](WebhookSecret::verify), but returns the matching signature. It identifies a repeated request.
+    /// Like [`verify`](WebhookSecret::verify), but returns the matching signature. An equal signature identifies a
+    /// repeated request.
     pub fn matching_signature(
         &self,
         id: &str,
@@ -190,7 +192,8 @@ pub(super) fn unix_seconds(at: Timestamp) -> String {
     (at.0 / 1_000_000).to_string()
 }
 
-/// Checks that a timestamp is within [`SIGNATURE_TOLERANCE`] of `now`. Its unit is `unit` microseconds.
+/// Checks that a timestamp is within [`SIGNATURE_TOLERANCE`] of `now`. One unit of the timestamp is `unit`
+/// microseconds.
 fn check_timestamp(timestamp: &str, unit: i64, now: Timestamp) -> Result<(), SignatureError> {
     let number: i64 = timestamp.parse().map_err(|_| SignatureError::MalformedTimestamp)?;
     let apart = number.saturating_mul(unit).abs_diff(now.0);

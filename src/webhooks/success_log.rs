@@ -1,6 +1,7 @@
 //! Deliveries that succeeded at the first attempt, many in one small row. Most deliveries do. Pure.
 //!
-//! A row is the format (one byte, 1) and a [`SuccessLogRow`] in bincode. Most responses are equal, so each is stored once.
+//! A row is the format (one byte, 1) and a [`SuccessLogRow`] in bincode. Most responses are equal, so a row stores each
+//! distinct response once.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +13,10 @@ use crate::domain::Timestamp;
 use crate::limits::{SUCCESS_LOG_POSITIONS_PER_ROW, SUCCESS_LOG_ROW_BYTES};
 
 const FORMAT: u8 = 1;
-/// The limit keeps a damaged length from asking for all memory.
+/// With the limit, a damaged length cannot make the decoder allocate all memory.
 const CODEC: Configuration<LittleEndian, Varint, Limit<{ SUCCESS_LOG_ROW_BYTES }>> = standard().with_limit();
 
-/// The attempts of one row, each the only one of its delivery, by position.
+/// The attempts of one row, by position. Each is the only attempt of its delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SuccessLog(pub(super) BTreeMap<u64, DeliveryAttempt>);
 
@@ -53,7 +54,7 @@ impl SuccessLog {
             }
             Some(_) | None => SuccessLogRow::default(),
         };
-        // Entries of other rows' positions mean damage; skip them.
+        // An offset outside the row means damage: skip the entry.
         let own = row.attempts.into_iter().filter(|stored| stored.offset < SUCCESS_LOG_POSITIONS_PER_ROW);
         let attempt = |SuccessLogEntry { offset, after, micros, answer }: SuccessLogEntry| {
             let (status, response) = row.answers.get(answer as usize)?.clone();

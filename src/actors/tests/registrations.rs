@@ -1,4 +1,4 @@
-//! A registration ends by elapsed time, wherever the wall clock is set meanwhile.
+//! A registration ends by elapsed time, even if the wall clock is changed meanwhile.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -12,10 +12,11 @@ use crate::domain::{SealedBytes, Timestamp};
 const HOUR: i64 = 60 * 60;
 const YEAR: i64 = 365 * 24 * HOUR;
 const TEN_MINUTES: Duration = Duration::from_secs(600);
-/// For events that happen soon.
+/// The longest wait for an event that happens soon.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Microseconds by which a test has set the wall clock. Static, because the actors run on their own threads.
+/// The number of microseconds by which a test has moved the wall clock. Static, because the actors run on their own
+/// threads.
 static SET_BY: AtomicI64 = AtomicI64::new(0);
 
 /// The clock of all actor tests.
@@ -109,7 +110,7 @@ async fn a_clock_that_is_set_ahead_ends_none() {
         let left = *fixture.gateway.left.lock().unwrap();
         assert!((TEN_MINUTES - 2 * PATIENCE..=TEN_MINUTES).contains(&left), "the gateway has {left:?}");
     }
-    // Behind a deadline that was due.
+    // A deadline that was due would be handled before this report.
     fixture
         .reports
         .execute(GatewayKind::Simulator, account(1), Command::Report(Report::BanLifted))
@@ -119,7 +120,7 @@ async fn a_clock_that_is_set_ahead_ends_none() {
     assert!(fixture.waits());
 }
 
-/// The command that ends the registration is behind the code, or never comes.
+/// The command that ends the registration comes after the code, or never.
 #[tokio::test]
 async fn a_code_after_the_end_is_refused() {
     let clock = WallClock::right().await;

@@ -11,7 +11,8 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp(1_666_942_810_000_000).plus(Duration::from_secs(seconds))
 }
 
-/// Runs a script. A line is the second, and for attempts their count, kind and result, as in `0 9 first failed`.
+/// Runs a script. Each line begins with the time in seconds. For attempts, their count, kind and result follow, as in
+/// `0 9 first failed`.
 fn run_script(script: &str) -> String {
     let mut breaker = CircuitBreaker::default();
     let mut report = String::new();

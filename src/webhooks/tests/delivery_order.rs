@@ -1,5 +1,5 @@
-//! The order of deliveries, under any mixture of failures, slow attempts, late cursors, pauses, redeliveries, dead letters,
-//! and crashes.
+//! The order of deliveries, under any mixture of failures, slow attempts, late cursors, pauses, redeliveries, dead
+//! letters, and crashes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -255,7 +255,7 @@ impl ChannelModel {
         }
     }
 
-    /// Every delivery before the saved cursor is completed or has a row, so a restart forgets none.
+    /// Every delivery before the saved cursor is completed or has a row, so a restart loses no delivery.
     fn check(&self) {
         for delivery in self.channel_deliveries(0).take_while(|it| it.position <= self.cursor) {
             let has_row = self.rows.get(&delivery.account).is_some_and(|row| row.next_position <= delivery.position);

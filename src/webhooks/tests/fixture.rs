@@ -1,5 +1,5 @@
-//! A channel's task with a real journal and delivery store, and a scripted receiver. Time is tokio's paused clock, which
-//! leaps to the next deadline, so that a night takes a second.
+//! A channel's task with a real journal and delivery store, and a scripted receiver. Time is tokio's paused clock. It
+//! jumps to the next deadline, so that a test of a whole night takes a second.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -41,7 +41,7 @@ pub(super) fn now() -> Moment {
     Moment { wall: clock::now(), steady: clock::now() }
 }
 
-/// The response to an attempt: by the delivery, the attempt number and the time since the start.
+/// Returns the response to an attempt. The arguments are the delivery, the attempt number and the time since the start.
 pub(super) type Script = fn(&Delivery, u32, Duration) -> AttemptResponse;
 
 /// A scripted receiver, and the attempts that arrived.
@@ -205,7 +205,7 @@ impl ChannelFixture {
         happening.await.unwrap();
     }
 
-    /// The attempts that arrived, one a line.
+    /// The attempts that arrived, one per line.
     pub(super) fn timeline(&self) -> String {
         let mut lines = String::new();
         for Arrival { at, delivery, attempt, is_taken } in self.receiver.arrived.lock().unwrap().iter() {

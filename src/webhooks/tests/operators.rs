@@ -1,5 +1,5 @@
-//! Commands of operators while deliveries fail, and kills: no discarded delivery is sent, and no delivered one is sent
-//! again.
+//! Commands of operators while deliveries fail and while the service is killed. No discarded delivery is sent, and no
+//! delivered one is sent again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,7 +127,7 @@ async fn a_delivery_before_a_kill_is_not_sent_after_it() {
     }
 }
 
-/// The row of a stored lane is in the store at once, and so is the log of the delivery before it.
+/// The row of a stored lane is written to the store at once. So is the log of the delivery before it.
 #[tokio::test(start_paused = true)]
 async fn a_kill_forgets_nothing_of_a_stored_lane() {
     let mut fixture = ChannelFixture::new(

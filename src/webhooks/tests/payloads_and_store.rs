@@ -120,7 +120,7 @@ fn responses_are_checked_as_the_manual_says() {
     });
 }
 
-/// The other members may have any depth and any size of number.
+/// Other members may have any nesting depth, and numbers of any size.
 #[test]
 fn only_the_code_of_an_answer_is_read() {
     let nested = format!("{}{}", "[".repeat(200), "]".repeat(200));

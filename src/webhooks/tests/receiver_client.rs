@@ -21,8 +21,8 @@ const NEW: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 const OVER: &str = "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA=";
 
-/// Posts once to a receiver that writes `answer` and then, if it `hangs`, keeps the connection open. Returns the outcome
-/// and the request.
+/// Posts once to a receiver that writes `answer` and then, if it `hangs`, keeps the connection open. Returns the
+/// outcome and the request.
 async fn attempt(answer: &str, hangs: bool) -> (AttemptResponse, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -85,7 +85,7 @@ async fn a_change_of_the_wall_clock_changes_no_wait() {
     assert_eq!(moments[0], moments[2], "a year ahead for a moment, and ten minutes for good");
 }
 
-/// After a restart the rest of a wait is at most its length, however far back the wall clock was set.
+/// After a restart, the time left of a wait is at most its length, even if the wall clock was set far back.
 #[tokio::test(start_paused = true)]
 async fn a_start_after_the_wall_clock_was_set_back_makes_no_wait_longer() {
     let mut fixture = ChannelFixture::new(|_, attempt, _| if attempt == 1 { failed() } else { taken() });
@@ -103,7 +103,7 @@ async fn a_start_after_the_wall_clock_was_set_back_makes_no_wait_longer() {
     assert_eq!(fixture.taken()[&account(0)], [1]);
 }
 
-/// The age of a pending delivery grows, wherever the wall clock is set.
+/// The age of a pending delivery grows, even if the wall clock is changed.
 #[tokio::test(start_paused = true)]
 async fn the_lag_grows_while_a_delivery_waits() {
     let fixture = ChannelFixture::new(|_, _, _| failed());
@@ -118,7 +118,7 @@ async fn the_lag_grows_while_a_delivery_waits() {
     running.stop().await;
     let running = fixture.start_with(None);
     wait_until(16 * MINUTE).await;
-    // By the clock that was set back two hours, the event is in the future.
+    // The clock was set back two hours, so the event seems to be in the future.
     let at_first = running.ask(|done| ChannelCommand::GetStatus { done }).await.pending_age(START_TIME);
     wait_until(46 * MINUTE).await;
     let later = running.ask(|done| ChannelCommand::GetStatus { done }).await.pending_age(START_TIME);
