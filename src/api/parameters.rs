@@ -87,7 +87,10 @@ impl<'q> Parameters<'q> {
         let event_type = |text| {
             parse_event_type(text).ok_or_else(|| {
                 let known = EventType::all().map(EventType::name).collect::<Vec<_>>().join(", ");
-                Problem::invalid_parameter("type", format_args!("must be of {known}; {text:?} is none"))
+                Problem::invalid_parameter(
+                    "type",
+                    format_args!("must be one or more of {known}; {text:?} is not an event type"),
+                )
             })
         };
         let types = self.text("type").into_iter().flat_map(|types| types.split(',')).map(event_type);

@@ -31,7 +31,7 @@ pub enum CommandRejection {
     NoRegistrationWaiting,
     /// Its gateway does not serve personal accounts.
     #[error(
-        "is a personal account, and {} serves business accounts only; import it with whatsappType 2, or choose another gateway for it",
+        "is a personal account, and {} serves business accounts only; import it with whatsappType 2, or choose another gateway",
         .offer.title
     )]
     PersonalAccount {
