@@ -291,7 +291,7 @@ async fn a_master_key_from_environment_or_command() {
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.contains("make vault.master_key give the new key"), "{stdout}");
     fs::remove_file(&file).unwrap();
-    assert!(rotate().2.contains("vault.master_key gives the old master key still"));
+    assert!(rotate().2.contains("vault.master_key still gives the old master key"));
     let (_, log) = muster.stop("TERM");
     assert!(!log.contains(&old) && !log.contains(&new));
     let muster = start(&old);

@@ -59,7 +59,7 @@ fn examples() -> String {
 Examples:
   muster webhooks show
   muster webhooks url sync https://example.com/status
-  muster webhooks secret sync                      draw a new secret and print it; the old one signs for 24 h too
+  muster webhooks secret sync                      set a new secret and print it; the old one also signs for 24 h
   muster webhooks deliveries sync --account 861821726232
   muster webhooks redeliver sync --since 2026-11-25 --dry-run
   muster webhooks replay sync --all
