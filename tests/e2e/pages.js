@@ -18,10 +18,10 @@ export async function pages() {
     { name: "webhook", path: "/webhooks/sync", shows: "Dead letters" },
     { path: `/webhooks/sync/deliveries/${deliveries[0].position}`, shows: "a fault, as requested" },
     { path: "/gateways", shows: "It is built in" },
-    { path: "/projections", shows: "Behind by" },
+    { path: "/projections", shows: "Lag" },
     { name: "log", path: "/log?from=1", shows: "The log is consistent: since size 1, nothing" },
     { path: "/acts", shows: "api key created" },
-    { path: "/keys", shows: "A new key" },
+    { path: "/keys", shows: "Create a key" },
     { path: "/settings", shows: "simulator.delay_ms" },
   ];
 }
