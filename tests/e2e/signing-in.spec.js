@@ -42,7 +42,7 @@ test("requests from other sites' pages are rejected", async ({ context }) => {
   for (const headers of [{}, { origin: "https://example.com" }, { origin: "null" }, { origin: URL, "sec-fetch-site": "cross-site" }]) {
     const answer = await ask(headers);
     expect(answer.status(), JSON.stringify(headers)).toBe(403);
-    expect(await answer.text()).toContain("web page elsewhere");
+    expect(await answer.text()).toContain("web page, or is for another host");
   }
   expect((await api("GET", "accounts/861821721050")).version).toBe(1);
   expect((await ask({ origin: URL })).status()).toBe(200);
