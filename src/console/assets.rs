@@ -5,10 +5,10 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
-use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
+use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::Response;
 
-use super::layout::set_security_headers;
+use super::response_headers::{set_header, set_security_headers};
 
 /// An embedded file: name, media type, content.
 struct Asset {
@@ -61,10 +61,9 @@ pub(super) fn handle(name: &str, headers: &HeaderMap) -> Response {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     set_security_headers(&mut response);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
-    headers.extend(HeaderValue::from_str(&tag).map(|tag| (header::ETAG, tag)).ok());
+    set_header(&mut response, header::CONTENT_TYPE, file.kind);
+    set_header(&mut response, header::CACHE_CONTROL, "public, max-age=31536000, immutable");
+    set_header(&mut response, header::ETAG, &tag);
     response
 }
 

@@ -2,14 +2,15 @@
 
 use maud::{Markup, html};
 use serde_json::Value;
-use warp::http::{HeaderValue, header};
+use warp::http::header;
 use warp::reply::Response;
 
-use super::layout::{PageResponse, set_security_headers};
+use super::layout::PageResponse;
 use super::page_request::ConsolePageRequest;
+use super::response_headers::{set_header, set_security_headers};
 use crate::api::Call;
 use crate::audit::parse_event_type;
-use crate::domain::{AccountNumber, EventType, OnlineStatus, Permission, Status};
+use crate::domain::{EventType, OnlineStatus, Permission, Status};
 use crate::http::abort_when_key_ends;
 
 /// A UTC time as the API writes it: `2026-11-28T01:39:26.061937Z`. The page shows milliseconds, and the full time on
@@ -42,11 +43,6 @@ pub(super) fn online_status_badge(code: u8) -> Markup {
 /// A link to an account's page.
 pub(super) fn account_link(number: &str) -> Markup {
     html! { a.number href=(format!("/accounts/{number}")) { (number) } }
-}
-
-/// Parses an account number of a path.
-pub(super) fn parse_account_number(text: &str) -> Option<AccountNumber> {
-    text.parse().ok()
 }
 
 /// The `type` of an event as a label: `came online` for `muster.account.came_online.v1`.
@@ -118,8 +114,7 @@ pub(super) fn empty_note(words: &str) -> Markup {
 pub(super) fn download_response(response: Response, name: &str, call: &Call) -> PageResponse {
     let mut response = abort_when_key_ends(response, call.requester().clone());
     set_security_headers(&mut response);
-    let name = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
-    response.headers_mut().extend(name.map(|name| (header::CONTENT_DISPOSITION, name)).ok());
+    set_header(&mut response, header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{name}\""));
     PageResponse::Raw(response)
 }
 

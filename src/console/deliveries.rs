@@ -4,8 +4,7 @@ use maud::{Markup, html};
 
 use super::components::{account_link, action_button, empty_note, permission_note, time_element};
 use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, with_query};
-use super::webhooks::parse_channel;
+use super::page_request::{ConsolePageRequest, PageError, parse_channel, parse_segment, with_query};
 use crate::api::webhooks::{self, DeliveryPage};
 use crate::api::{AccountSelection, Parameters, operation};
 use crate::domain::{AccountNumber, Channel, Permission};
@@ -150,7 +149,7 @@ fn attempt_outcome(attempt: &AttemptView) -> Markup {
 
 /// `/webhooks/{channel}/deliveries/{position}`
 pub(super) async fn page(request: &ConsolePageRequest, name: &str, position: &str) -> Result<PageResponse, PageError> {
-    let (channel, position) = (parse_channel(name)?, parse_position(position)?);
+    let (channel, position) = (parse_channel(name)?, parse_segment::<u64>(position)?);
     let call = request.call(operation::SHOW_DELIVERY)?;
     let delivery = webhooks::show_delivery(request.api(), &call, channel, position).await?;
     let page_url = format!("/webhooks/{name}/deliveries/{position}");
@@ -218,12 +217,8 @@ pub(super) async fn resend(
     name: &str,
     position: &str,
 ) -> Result<PageResponse, PageError> {
-    let (channel, position) = (parse_channel(name)?, parse_position(position)?);
+    let (channel, position) = (parse_channel(name)?, parse_segment::<u64>(position)?);
     let call = request.call(operation::RESEND_DELIVERY)?;
     webhooks::resend_delivery(request.api(), &call, channel, position).await?;
     Ok(PageResponse::Redirect(format!("/webhooks/{name}/deliveries/{position}")))
-}
-
-fn parse_position(position: &str) -> Result<u64, PageError> {
-    position.parse().map_err(|_| PageError::not_found())
 }

@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use super::components::{empty_note, event_label, time_element};
 use super::history::event_details;
-use super::layout::{PageContent, PageResponse, set_security_headers};
+use super::layout::{PageContent, PageResponse};
 use super::page_request::{ConsolePageRequest, PageError, with_query};
+use super::response_headers::set_security_headers;
 use crate::api::events::{self, EventPage, EventQuery, ReadStart};
 use crate::api::{AccountSelection, Parameters, maintenance, operation};
 use crate::audit::EventView;

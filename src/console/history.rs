@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 use serde::Serialize;
 
-use super::account::show_account;
+use super::account_state::show_account;
 use super::components::{self, empty_note, event_label, online_status_badge, status_badge, time_element};
 use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, with_query};
+use super::page_request::{ConsolePageRequest, PageError, parse_segment, with_query};
 use super::timeline::{self, TimelineEvent};
 use crate::api::accounts::{self, HistoryQuery};
 use crate::api::events::EventPage;
@@ -238,8 +238,8 @@ pub(super) async fn event_page(
     number: &str,
     version: &str,
 ) -> Result<PageResponse, PageError> {
-    let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
-    let version: u64 = version.parse().map_err(|_| PageError::not_found())?;
+    let account: AccountNumber = parse_segment(number)?;
+    let version: u64 = parse_segment(version)?;
     let before = version.checked_sub(1).ok_or_else(PageError::not_found)?;
     let found = read_history(request, account, HistoryOrder::Ascending, Some(before), 1).await?;
     let event = found.events.first().ok_or_else(PageError::not_found)?.cloud_event();

@@ -1,11 +1,12 @@
 //! The layout of every page: navigation, requester, and security headers.
 
 use maud::{DOCTYPE, Markup, html};
-use warp::http::{HeaderName, HeaderValue, StatusCode, header};
+use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use super::assets;
 use super::page_request::{ConsolePageRequest, PageError};
+use super::response_headers::{set_header, set_security_headers};
 use crate::access::AuthError;
 
 /// The response to a page request.
@@ -40,10 +41,6 @@ const NAVIGATION: [(&str, &str); 10] = [
     ("/keys", "Keys"),
     ("/settings", "Settings"),
 ];
-
-/// Browsers load nothing from elsewhere and run no inline script: a text that looks like a script stays text.
-const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'";
 
 /// htmx evaluates no text as a script, adds no inline styles, and keeps no page in the browser's history cache.
 const HTMX_CONFIG: &str =
@@ -97,7 +94,7 @@ pub(super) fn signed_out_page(title: &str, status: StatusCode, content: &Markup)
 pub(super) fn redirect(path: &str) -> Response {
     let mut response = Response::new(Vec::new().into());
     *response.status_mut() = StatusCode::SEE_OTHER;
-    response.headers_mut().extend(HeaderValue::from_str(path).map(|path| (header::LOCATION, path)).ok());
+    set_header(&mut response, header::LOCATION, path);
     set_security_headers(&mut response);
     response
 }
@@ -151,20 +148,7 @@ fn html_response(status: StatusCode, title: &str, body: &Markup) -> Response {
     };
     let mut response = Response::new(page.into_string().into());
     *response.status_mut() = status;
-    let kind = HeaderValue::from_static("text/html; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    set_header(&mut response, header::CONTENT_TYPE, "text/html; charset=utf-8");
     set_security_headers(&mut response);
     response
-}
-
-/// Sets the security headers of every console response.
-pub(super) fn set_security_headers(response: &mut Response) {
-    let security_headers: [(HeaderName, &'static str); 4] = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-        // Pages are private, and out of date a moment later.
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    response.headers_mut().extend(security_headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
 }

@@ -7,6 +7,7 @@
 //! | `page_request` | one request: requester, form fields, calls to the API |
 //! | `sign_in` | sign-in and sign-out |
 //! | `layout` | the layout of every page, and the response that carries it |
+//! | `response_headers` | headers of responses: security, cookies |
 //! | `components` | HTML components: badges, times, buttons, links |
 //! | `account_orders` | operator orders to accounts, with a reason, and their results |
 //! | `assets` | style sheet and scripts, embedded in the binary |
@@ -14,7 +15,8 @@
 //! | `chart` | draws the charts. Pure |
 //! | `overview` | `/`: what needs attention, accounts by state, throughput |
 //! | `accounts` | `/accounts`: list, filter, orders, export |
-//! | `account` | `/accounts/{n}`: one account, now and at an earlier version |
+//! | `account` | `/accounts/{n}`: one account |
+//! | `account_state` | its state: now, earlier, and the difference between two versions |
 //! | `history` | the account's history: feed, groups, CloudEvents |
 //! | `timeline` | draws its status and online status over time. Pure |
 //! | `proof` | its proof, verified step by step |
@@ -30,6 +32,7 @@
 
 mod account;
 mod account_orders;
+mod account_state;
 mod accounts;
 mod administration;
 mod assets;
@@ -44,6 +47,7 @@ mod maintenance;
 mod overview;
 mod page_request;
 mod proof;
+mod response_headers;
 mod routes;
 mod sign_in;
 mod throughput;

@@ -1,6 +1,7 @@
 //! One request of a browser: its requester, its form fields, and its calls to the API.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use url::form_urlencoded;
 use warp::http::{HeaderMap, StatusCode};
@@ -8,7 +9,7 @@ use warp::http::{HeaderMap, StatusCode};
 use super::Console;
 use crate::access::{AuthContext, AuthError};
 use crate::api::{AccountSelection, ApiState, Call, Operation, Problem};
-use crate::domain::{Permission, Role};
+use crate::domain::{Channel, Permission, Role};
 use crate::journal::RequestId;
 
 /// Fields of a form or a query, in order.
@@ -118,6 +119,16 @@ impl From<Problem> for PageError {
 
 fn first_value<'f>(fields: &'f FormFields, name: &str) -> Option<&'f str> {
     fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+}
+
+/// Parses a segment of a path. There is no page under a path with an invalid one.
+pub(super) fn parse_segment<T: FromStr>(text: &str) -> Result<T, PageError> {
+    text.parse().map_err(|_| PageError::not_found())
+}
+
+/// The webhook channel of a path.
+pub(super) fn parse_channel(name: &str) -> Result<Channel, PageError> {
+    Channel::ALL.into_iter().find(|channel| channel.short_name() == name).ok_or_else(PageError::not_found)
 }
 
 /// A path with a query of the parameters that have a value.

@@ -8,7 +8,7 @@ use warp::http::StatusCode;
 
 use super::components::{self, event_label, format_count};
 use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError};
+use super::page_request::{ConsolePageRequest, PageError, parse_segment};
 use crate::api::{AccountSelection, Call, log_proofs, operation};
 use crate::audit::{BundleVerification, IntegrityFault, Signer, VerificationStep, verify_bundle_with};
 use crate::domain::AccountNumber;
@@ -17,7 +17,7 @@ use crate::limits::PAGE_BUNDLE_BYTES;
 
 /// `/accounts/{n}/verify`
 pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
-    let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
+    let account: AccountNumber = parse_segment(number)?;
     let call = request.call(operation::SHOW_PUBLIC_KEY)?;
     let key = log_proofs::show_public_key(request.api(), &call).await?;
     let (bundle, _) = prove_account(request, account).await?;
@@ -87,7 +87,7 @@ fn step_text(step: &VerificationStep) -> Markup {
 
 /// `/accounts/{n}/bundle`
 pub(super) async fn download_bundle(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
-    let account = components::parse_account_number(number).ok_or_else(PageError::not_found)?;
+    let account: AccountNumber = parse_segment(number)?;
     let (bundle, call) = prove_account(request, account).await?;
     let name = format!("muster-{account}.bundle.json");
     Ok(components::download_response(bytes_response(JSON, bundle), &name, &call))

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::Console;
 use super::layout::{self, redirect};
 use super::page_request::{FormFields, PageError, with_query};
+use super::response_headers::set_header;
 use crate::access::{AuthError, Credentials};
 use crate::domain::Permission;
 use crate::http::{is_same_origin, session_cookie, session_from_cookie};
@@ -68,9 +69,7 @@ pub(super) async fn sign_in(
         Ok(session) => {
             let mut response = redirect(&next);
             let cookie = Zeroizing::new(session_cookie(&session, console.inner.is_tls));
-            response
-                .headers_mut()
-                .extend(HeaderValue::from_str(&cookie).map(|cookie| (header::SET_COOKIE, cookie)).ok());
+            set_header(&mut response, header::SET_COOKIE, &cookie);
             response
         }
         Err(error) => layout::error_page(&PageError::internal(&error), None),
@@ -86,8 +85,7 @@ pub(super) fn sign_out(console: &Console, headers: &HeaderMap, changes: bool) ->
         console.inner.api.authenticator().sign_out(session);
     }
     let mut response = redirect("/sign-in");
-    let cookie = session_cookie("", console.inner.is_tls);
-    response.headers_mut().extend(HeaderValue::from_str(&cookie).map(|cookie| (header::SET_COOKIE, cookie)).ok());
+    set_header(&mut response, header::SET_COOKIE, &session_cookie("", console.inner.is_tls));
     response
 }
 

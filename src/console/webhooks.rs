@@ -8,7 +8,7 @@ use super::components::{
 };
 use super::deliveries::{self, DELIVERIES_PER_PAGE, state_select};
 use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError};
+use super::page_request::{ConsolePageRequest, PageError, parse_channel};
 use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, PauseRequest, Position, RedeliverRequest};
 use crate::api::webhooks::{self, ChannelList};
 use crate::api::{Parameters, operation};
@@ -352,9 +352,4 @@ fn redelivery_request(request: &ConsolePageRequest, dry_run: bool) -> Result<Red
         to: positions.number("to")?.map(Position),
         dry_run,
     })
-}
-
-/// The channel in a path.
-pub(super) fn parse_channel(name: &str) -> Result<Channel, PageError> {
-    Channel::ALL.into_iter().find(|channel| channel.short_name() == name).ok_or_else(PageError::not_found)
 }

@@ -1,0 +1,180 @@
+//! The state of one account: now, at an earlier version or time, and the difference between two versions.
+
+use maud::{Markup, html};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::components::{empty_note, online_status_badge, status_badge, time_element, value_text};
+use super::page_request::{ConsolePageRequest, PageError};
+use crate::api::accounts::{self, AccountDiff};
+use crate::api::{AccountSelection, Parameters, operation};
+use crate::audit::{AccountStateView, AccountWithCauses, AsOf};
+use crate::domain::AccountNumber;
+
+/// The account at a version or time.
+pub(super) async fn show_account(
+    request: &ConsolePageRequest,
+    account: AccountNumber,
+    as_of: AsOf,
+) -> Result<AccountWithCauses, PageError> {
+    let call = request.call_on(operation::SHOW_ACCOUNT, AccountSelection::One(account))?;
+    Ok(accounts::show_account(request.api(), &call, account, as_of).await?)
+}
+
+/// The current state, which the page refreshes.
+pub(super) fn current_state(now: &AccountStateView<'_>) -> Markup {
+    html! {
+        div #now hx-get=(format!("/accounts/{}?part=now", now.whats_app)) hx-select="#now" hx-swap="outerHTML"
+            hx-trigger="refresh" data-live {
+            p.state {
+                (status_badge(now.status)) " " (online_status_badge(now.online_status))
+                " version " (now.version) ", since " (time_element(now.updated))
+                @if !now.reason.is_empty() { ", reason " code { (now.reason) } }
+            }
+        }
+    }
+}
+
+/// The account at an earlier version or time.
+pub(super) async fn past_state_section(
+    request: &ConsolePageRequest,
+    account: AccountNumber,
+    now: &AccountStateView<'_>,
+) -> Markup {
+    let at = request.query_value("at");
+    let version = request.query_value("version").filter(|_| at.is_none());
+    let page_url = format!("/accounts/{}", now.whats_app);
+    let then = match Parameters::from_fields([("at", at), ("version", version)]).as_of() {
+        Ok(as_of) => show_account(request, account, as_of).await,
+        Err(problem) => Err(problem.into()),
+    };
+    let then = then.as_ref().map(AccountWithCauses::view);
+    let shown = then.as_ref().map_or(now.version, |then| then.version);
+    html! {
+        section #past aria-labelledby="then" {
+            h2 #then { "Past state" }
+            form.slider method="get" action=(page_url) hx-get=(page_url) hx-trigger="input delay:80ms from:#version" hx-select="#then-state"
+                hx-target="#then-state" hx-swap="outerHTML" {
+                label for="version" { "Version" }
+                input #version type="range" name="version" min="1" max=(now.version) value=(shown)
+                    aria-describedby="then-state";
+                output #shown-version for="version" { (shown) }
+                button { "Show" }
+            }
+            form.slider method="get" action=(page_url) {
+                label for="at" { "or the state at" }
+                input #at name="at" value=[at] placeholder="2026-11-25T09:30:00Z" spellcheck="false";
+                button { "Show" }
+            }
+            div #then-state aria-live="polite" {
+                @match &then {
+                    Ok(then) => {
+                        p {
+                            "Version " a href=(format!("{page_url}/events/{}", then.version)) { (then.version) }
+                            ", recorded " (time_element(then.updated)) " at position " (then.position) ":"
+                        }
+                        (state_fields(then))
+                    }
+                    Err(error) => p.error role="alert" { (error.message) },
+                }
+            }
+        }
+    }
+}
+
+fn state_fields(standing: &AccountStateView<'_>) -> Markup {
+    html! {
+            dl.facts {
+                div { dt { "Status" } dd { (status_badge(standing.status)) } }
+                div { dt { "Online status" } dd { (online_status_badge(standing.online_status)) } }
+                div { dt { "Reason" } dd { @if standing.reason.is_empty() { "none" } @else { code { (standing.reason) } } } }
+                div {
+                    dt { "Instance" }
+    dd { @if standing.instance_code.is_empty() { "none" } @else { code { (standing.instance_code) } } }
+                }
+                div { dt { "Gateway" } dd { (standing.gateway.replace('_', " ")) } }
+                @for (group, fields) in [("registration", fields(&standing.registration)), ("content", fields(&standing.content))] {
+                    @match fields {
+                        Some(fields) => @for (name, text) in fields { div { dt { (group) " · " (name) } dd { code { (text) } } } },
+                        None => div { dt { (group) } dd { "none" } },
+                    }
+                }
+            }
+        }
+}
+
+/// The names and texts of the fields of a part that have a value; `None` if there is no such part.
+fn fields(part: &Option<impl Serialize>) -> Option<Vec<(String, String)>> {
+    let value = serde_json::to_value(part.as_ref()?).unwrap_or_default();
+    let fields = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    Some(fields.map(|(name, value)| (name.clone(), value_text(value))).collect())
+}
+
+/// The difference between two versions.
+pub(super) async fn diff_section(
+    request: &ConsolePageRequest,
+    account: AccountNumber,
+    now: &AccountStateView<'_>,
+) -> Markup {
+    let page_url = format!("/accounts/{}", now.whats_app);
+    let (from, to) = (request.query_value("from"), request.query_value("to"));
+    let found = match from.zip(to) {
+        None => None,
+        Some((from, to)) => Some(diff(request, account, from, to).await),
+    };
+    let last = now.version.to_string();
+    html! {
+        section #diff aria-labelledby="different" {
+            h2 #different { "Compare two versions" }
+            form.slider method="get" action={ (page_url) "#diff" } hx-get=(page_url) hx-select="#diff" hx-target="#diff"
+                hx-swap="outerHTML" {
+                label for="from" { "from" }
+                input #from type="number" name="from" min="1" max=(last) value=(from.unwrap_or("1")) required;
+                label for="to" { "to" }
+                input #to type="number" name="to" min="1" max=(last) value=(to.unwrap_or(&last)) required;
+                button { "Compare" }
+            }
+            @match found {
+                None => {}
+                Some(Err(error)) => p.error role="alert" { (error.message) },
+                Some(Ok(AccountDiff { changes, .. })) if changes.is_empty() => (empty_note("They are equal.")),
+                Some(Ok(AccountDiff { changes, .. })) => {
+                    table {
+                        thead { tr { th scope="col" { "field" } th scope="col" { "from" } th scope="col" { "to" } } }
+                        tbody {
+                            @for change in changes {
+                                tr {
+                                    th scope="row" { (change.field) }
+                                    td { del { (field_value(&change.field, &change.from)) } }
+                                    td { ins { (field_value(&change.field, &change.to)) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn diff(
+    request: &ConsolePageRequest,
+    account: AccountNumber,
+    from: &str,
+    to: &str,
+) -> Result<AccountDiff, PageError> {
+    let parameters = Parameters::from_fields([("from", Some(from)), ("to", Some(to))]);
+    let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
+    let call = request.call_on(operation::DIFF_ACCOUNT, AccountSelection::One(account))?;
+    Ok(accounts::diff_account(request.api(), &call, account, from, to).await?)
+}
+
+/// The value of an account's field as HTML.
+fn field_value(field: &str, value: &Value) -> Markup {
+    let code = value.as_u64().and_then(|code| u8::try_from(code).ok());
+    match (field, code) {
+        ("status", Some(code)) => status_badge(code),
+        ("onlineStatus", Some(code)) => online_status_badge(code),
+        _ => html! { code { (value_text(value)) } },
+    }
+}

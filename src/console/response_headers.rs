@@ -1,0 +1,28 @@
+//! Headers of responses: those of every response for security, and those of one.
+
+use warp::http::{HeaderName, HeaderValue, header};
+use warp::reply::Response;
+
+/// Browsers load nothing from elsewhere and run no inline script: a text that looks like a script stays text.
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'";
+
+/// The headers of every response of the console.
+const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    // Pages are private, and out of date a moment later.
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Sets the security headers.
+pub(super) fn set_security_headers(response: &mut Response) {
+    let headers = SECURITY_HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    response.headers_mut().extend(headers);
+}
+
+/// Sets a header, unless a header cannot have this value.
+pub(super) fn set_header(response: &mut Response, name: HeaderName, value: &str) {
+    response.headers_mut().extend(HeaderValue::from_str(value).map(|value| (name, value)).ok());
+}
