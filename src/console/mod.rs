@@ -3,7 +3,8 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `routes` | paths of pages, and what all pages share: permission, time limit, log line |
+//! | `routes` | paths of pages |
+//! | `console_dialect` | how pages are served: permission, time limit, errors as pages |
 //! | `page_request` | one request: requester, form fields, calls to the API |
 //! | `sign_in` | sign-in and sign-out |
 //! | `layout` | the layout of every page, and the response that carries it |
@@ -38,6 +39,7 @@ mod administration;
 mod assets;
 mod chart;
 mod components;
+mod console_dialect;
 mod deliveries;
 mod events;
 mod gateways;
@@ -61,7 +63,6 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use crate::api::ApiState;
-use crate::http::RequestIdGenerator;
 use throughput::ThroughputHistory;
 
 /// The console. Cheap to clone.
@@ -72,7 +73,6 @@ pub struct Console {
 
 struct ConsoleInner {
     api: ApiState,
-    ids: RequestIdGenerator,
     throughput: ThroughputHistory,
     /// Whether cookies are marked `Secure`.
     is_tls: bool,
@@ -81,12 +81,12 @@ struct ConsoleInner {
 impl Console {
     /// A console over `api`.
     pub fn new(api: ApiState, is_tls: bool) -> Console {
-        let (ids, throughput) = (RequestIdGenerator::default(), ThroughputHistory::default());
-        Console { inner: Arc::new(ConsoleInner { api, ids, throughput, is_tls }) }
+        let throughput = ThroughputHistory::default();
+        Console { inner: Arc::new(ConsoleInner { api, throughput, is_tls }) }
     }
 
     /// The routes of all pages. They reject other paths, so that the API's routes can follow.
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
-        routes::page_routes(self.clone()).boxed()
+        console_dialect::page_routes(self.clone()).boxed()
     }
 }

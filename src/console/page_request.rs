@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use futures_util::StreamExt;
+use tokio::time::timeout;
 use url::form_urlencoded;
 use warp::http::{HeaderMap, StatusCode};
 
@@ -10,7 +12,9 @@ use super::Console;
 use crate::access::{AuthContext, AuthError};
 use crate::api::{AccountSelection, ApiState, Call, Operation, Problem};
 use crate::domain::{Channel, Permission, Role};
+use crate::http::IncomingBody;
 use crate::journal::RequestId;
+use crate::limits::{BODY_TIMEOUT, PAGE_FORM_BYTES};
 
 /// Fields of a form or a query, in order.
 pub(super) type FormFields = Vec<(String, String)>;
@@ -86,21 +90,25 @@ impl ConsolePageRequest {
 }
 
 impl PageError {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> PageError {
+        PageError { status, message: message.into() }
+    }
+
     /// 404.
     pub(super) fn not_found() -> PageError {
-        PageError { status: StatusCode::NOT_FOUND, message: "There is no such page.".to_owned() }
+        PageError::new(StatusCode::NOT_FOUND, "There is no such page.")
     }
 
     /// 400: a form field is missing or invalid.
     pub(super) fn bad_request(words: impl Into<String>) -> PageError {
-        PageError { status: StatusCode::BAD_REQUEST, message: words.into() }
+        PageError::new(StatusCode::BAD_REQUEST, words)
     }
 
     /// 500: an internal fault, which is logged.
     pub(super) fn internal(error: &dyn std::error::Error) -> PageError {
         tracing::error!(%error, "a page could not be rendered");
-        let message = "The page could not be rendered; the service's log has the reason.".to_owned();
-        PageError { status: StatusCode::INTERNAL_SERVER_ERROR, message }
+        let words = "The page could not be rendered; the service's log has the reason.";
+        PageError::new(StatusCode::INTERNAL_SERVER_ERROR, words)
     }
 }
 
@@ -113,11 +121,12 @@ impl From<AuthError> for PageError {
 impl From<Problem> for PageError {
     fn from(problem: Problem) -> PageError {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        PageError { status, message: problem.detail }
+        PageError::new(status, problem.detail)
     }
 }
 
-fn first_value<'f>(fields: &'f FormFields, name: &str) -> Option<&'f str> {
+/// The first value of a field; `None` if it is absent or empty.
+pub(super) fn first_value<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f str> {
     fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
 }
 
@@ -143,7 +152,20 @@ pub(super) fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> Str
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// Parses a query or a form body.
-pub(super) fn parse_fields(text: &[u8]) -> FormFields {
-    form_urlencoded::parse(text).into_owned().collect()
+/// Reads the fields of a submitted form.
+pub(super) async fn read_form(body: &mut IncomingBody) -> Result<FormFields, PageError> {
+    let mut form = Vec::new();
+    let arrived = async {
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|_| PageError::bad_request("The form arrived incomplete; send it again."))?;
+            if form.len() + piece.len() > PAGE_FORM_BYTES {
+                let words = format!("The form has more than {PAGE_FORM_BYTES} bytes; select fewer accounts.");
+                return Err(PageError::new(StatusCode::PAYLOAD_TOO_LARGE, words));
+            }
+            form.extend_from_slice(&piece);
+        }
+        Ok(form_urlencoded::parse(&form).into_owned().collect())
+    };
+    let late = || PageError::new(StatusCode::REQUEST_TIMEOUT, "The form did not arrive in time; send it again.");
+    timeout(BODY_TIMEOUT, arrived).await.unwrap_or_else(|_| Err(late()))
 }

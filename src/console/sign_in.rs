@@ -1,7 +1,5 @@
 //! Signing in with an API key, which starts a session, and signing out.
 
-use std::net::IpAddr;
-
 use maud::html;
 use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::reply::Response;
@@ -9,19 +7,21 @@ use zeroize::Zeroizing;
 
 use super::Console;
 use super::layout::{self, redirect};
-use super::page_request::{FormFields, PageError, with_query};
+use super::page_request::{FormFields, PageError, first_value, with_query};
 use super::response_headers::set_header;
 use crate::access::{AuthError, Credentials};
 use crate::domain::Permission;
-use crate::http::{is_same_origin, session_cookie, session_from_cookie};
+use crate::http::{RequestHead, is_same_origin, session_cookie, session_from_cookie};
 
 /// Redirects a visitor who is not signed in to the sign-in page, which leads back afterwards.
-pub(super) fn redirect_to_sign_in(path: &str, query: &FormFields, is_part: bool) -> Response {
+pub(super) fn redirect_to_sign_in(request: &RequestHead) -> Response {
+    let RequestHead { path, query, headers, .. } = request;
     let parameters: Vec<(&str, Option<&str>)> =
         query.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))).collect();
     let page_url = with_query(path, &parameters);
     let to = with_query("/sign-in", &[("next", Some(page_url.as_str()).filter(|page_url| *page_url != "/"))]);
-    if !is_part {
+    let is_stream = headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream");
+    if !is_stream && !headers.contains_key("hx-request") {
         return redirect(&to);
     }
     // A script would put the form into part of a page. The header makes it reload the whole page.
@@ -32,18 +32,9 @@ pub(super) fn redirect_to_sign_in(path: &str, query: &FormFields, is_part: bool)
 }
 
 /// `/sign-in`: shows the form and handles it.
-pub(super) async fn sign_in(
-    console: &Console,
-    headers: &HeaderMap,
-    from: IpAddr,
-    query: &FormFields,
-    form: &FormFields,
-    changes: bool,
-) -> Response {
-    let field = |fields: &FormFields, name: &str| {
-        fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
-    };
-    let next = safe_return_path(&field(if changes { form } else { query }, "next"));
+pub(super) async fn sign_in(console: &Console, request: &RequestHead, form: &FormFields, changes: bool) -> Response {
+    let RequestHead { query, headers, peer, .. } = request;
+    let next = safe_return_path(first_value(if changes { form } else { query }, "next").unwrap_or_default());
     if console.inner.api.authenticator().keys().allows_anonymous() {
         return redirect(&next);
     }
@@ -53,9 +44,9 @@ pub(super) async fn sign_in(
     if !is_same_origin(headers) {
         return layout::auth_error_page(AuthError::ForeignOrigin);
     }
-    let key = Zeroizing::new(field(form, "key"));
+    let key = first_value(form, "key").unwrap_or_default();
     let authenticator = &console.inner.api.authenticator();
-    let auth = match authenticator.authenticate(Credentials::ApiKey(key.trim()), from).await {
+    let auth = match authenticator.authenticate(Credentials::ApiKey(key.trim()), peer.ip()).await {
         Ok(auth) => auth,
         Err(denied) => {
             authenticator.count_error(denied);

@@ -24,18 +24,24 @@ use crate::access::AuthContext;
 use crate::api::TimeLimit;
 
 /// The body of a request, while it arrives.
-pub(super) type IncomingBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
+pub type IncomingBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
 /// How long a request may take, and the error of one that takes longer.
-pub(super) type ResponseDeadline<Error> = (Duration, fn(Duration) -> Error);
+pub type ResponseDeadline<Error> = (Duration, fn(Duration) -> Error);
 
 /// One of the APIs: how it authenticates, calls handlers, and words errors.
-pub(super) trait Dialect: Clone + Send + Sync + 'static {
+pub trait Dialect: Clone + Send + Sync + 'static {
     /// Why a request was not carried out.
     type Error: Send;
 
     /// Whether its requests belong to a trace.
     const IS_TRACED: bool = true;
+
+    /// The path that stands for the request's in a trace; empty if the path is unknown. It has no ids: each would be a
+    /// route of its own.
+    fn trace_route(request: &RequestHead) -> &str {
+        request.endpoint_of_path().map_or("", |endpoint| endpoint.path)
+    }
 
     /// Authenticates the requester, and counts the request against its rate.
     fn authenticate(&self, request: &RequestHead) -> impl Future<Output = Result<AuthContext, Self::Error>> + Send;
@@ -74,7 +80,7 @@ pub(super) trait Dialect: Clone + Send + Sync + 'static {
 }
 
 /// Serves all requests that arrive here by one API.
-pub(super) fn serve_dialect<D: Dialect>(
+pub fn serve_dialect<D: Dialect>(
     dialect: D,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
     let ids = Arc::new(RequestIdGenerator::default());
@@ -104,8 +110,7 @@ async fn serve<D: Dialect>(dialect: D, request: RequestHead, body: IncomingBody)
     if !D::IS_TRACED {
         return serve_traced(dialect, request, body).await;
     }
-    let route = request.endpoint_of_path().map_or("", |endpoint| endpoint.path);
-    let traced = RequestTrace::start(&request.method, route, &request.headers, request.id.id);
+    let traced = RequestTrace::start(&request.method, D::trace_route(&request), &request.headers, request.id.id);
     traced.run(serve_traced(dialect, request, body)).await
 }
 

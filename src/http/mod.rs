@@ -108,12 +108,12 @@ use warp::{Filter, Rejection, Reply};
 pub use authentication::{authenticate_page, is_same_origin, session_cookie, session_from_cookie};
 pub use endpoint::Endpoint;
 pub use endpoint_registry::endpoints;
+pub use middleware::{Dialect, IncomingBody, ResponseDeadline, serve_dialect};
 pub use openapi::render_openapi;
-pub use request_id::{IncomingRequestId, RequestIdGenerator, X_REQUEST_ID};
+pub use request_head::RequestHead;
+pub use request_id::RequestIdGenerator;
 pub use request_metrics::ConsoleResponse;
-pub use request_trace::RequestTrace;
 pub use revocation::abort_when_key_ends;
-pub use server::PeerAddress;
 pub use tls::{Error as TlsError, TlsReloader};
 pub use v1::{
     CSV_LINES, JSON, JSON_LINES, LineFormat, bytes_response, event_stream_response, last_event_id, lines_response,
@@ -138,7 +138,6 @@ use bridge_request::BridgeState;
 use connection_limit::ConnectionLimit;
 use contract_dialect::ContractDialect;
 use meta_dialect::MetaDialect;
-use middleware::serve_dialect;
 use request_body::MemoryBudget;
 use request_metrics::with_metrics;
 

@@ -10,18 +10,23 @@ use super::endpoint_registry::NoEndpoint;
 use super::request_id::IncomingRequestId;
 
 /// A request without its body.
-pub(super) struct RequestHead {
+pub struct RequestHead {
     /// The endpoint that it is for.
     pub(super) endpoint: Result<&'static Endpoint, NoEndpoint>,
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) query: Query,
+    /// The method.
+    pub method: Method,
+    /// The path, as sent.
+    pub path: String,
+    /// The fields of the query, decoded, in order.
+    pub query: Query,
     /// The query as sent; `None` without a question mark.
     pub(super) raw_query: Option<String>,
-    pub(super) headers: HeaderMap,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The remote address of the connection.
-    pub(super) peer: SocketAddr,
-    pub(super) id: IncomingRequestId,
+    pub peer: SocketAddr,
+    /// The request's id.
+    pub id: IncomingRequestId,
 }
 
 impl RequestHead {

@@ -12,7 +12,7 @@ use crate::journal::RequestId;
 use crate::limits::REQUEST_ID_BYTES;
 
 /// The header for the id, in requests and responses.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request's id in both forms.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use crate::journal::RequestId;
 use crate::traces::{SPAN_TARGET, TraceContext, TraceOrigin, remember, start_span};
 
 /// The spans of a request.
-pub struct RequestTrace {
+pub(super) struct RequestTrace {
     /// Span of the log: adds the trace id to each log line.
     log_span: Span,
     /// Span for the collector.
@@ -17,7 +17,7 @@ pub struct RequestTrace {
 
 impl RequestTrace {
     /// Starts the spans of a request. `route` is the documented path; empty if the path is unknown.
-    pub fn start(method: &Method, route: &str, headers: &HeaderMap, id: RequestId) -> RequestTrace {
+    pub(super) fn start(method: &Method, route: &str, headers: &HeaderMap, id: RequestId) -> RequestTrace {
         let parent = TraceContext::from_headers(headers);
         let trace = parent.as_ref().map_or(id.0, |parent| parent.trace);
         // Level error, so that every log filter keeps the span.
@@ -44,7 +44,7 @@ impl RequestTrace {
     }
 
     /// Runs `answering` inside the spans.
-    pub async fn run(self, answering: impl Future<Output = Response>) -> Response {
+    pub(super) async fn run(self, answering: impl Future<Output = Response>) -> Response {
         let response = answering.instrument(self.collector_span.clone()).instrument(self.log_span).await;
         let status = response.status();
         self.collector_span.record("http.response.status_code", status.as_u16());

@@ -29,7 +29,7 @@ use crate::limits::{ACCEPT_PAUSE, DRAIN_TIMEOUT, HEADER_TIMEOUT, TLS_HANDSHAKE_T
 
 /// The remote address of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct PeerAddress(pub SocketAddr);
+pub(super) struct PeerAddress(pub(super) SocketAddr);
 
 /// Serves connections within the limit `connection_limit` until `stop`, over TLS if `tls` is given. Then drains them for at most
 /// [`DRAIN_TIMEOUT`].

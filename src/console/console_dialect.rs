@@ -1,0 +1,124 @@
+//! How pages are served: who may see them, how long they may take, and errors as pages.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+use warp::http::{Method, StatusCode, header};
+use warp::path::{FullPath, Tail};
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+use super::layout::{self, PageResponse};
+use super::page_request::{ConsolePageRequest, PageError, read_form};
+use super::response_headers::set_header;
+use super::{Console, assets, routes, sign_in};
+use crate::access::{AuthContext, AuthError};
+use crate::api::run_to_completion;
+use crate::http::{
+    ConsoleResponse, Dialect, IncomingBody, RequestHead, ResponseDeadline, authenticate_page, serve_dialect,
+};
+
+/// All pages and their files.
+pub(super) fn page_routes(
+    console: Console,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let files = warp::path("assets").and(warp::path::tail()).and(warp::header::headers_cloned());
+    let files = files.map(|name: Tail, headers| assets::handle(name.as_str(), &headers));
+    let is_page = warp::path::full().and_then(|path: FullPath| async move {
+        if routes::is_page(path.as_str()) { Ok(()) } else { Err(warp::reject::not_found()) }
+    });
+    let pages = is_page.untuple_one().and(serve_dialect(ConsoleDialect(console)));
+    files.or(pages).unify().map(|mut response: Response| {
+        response.extensions_mut().insert(ConsoleResponse);
+        response
+    })
+}
+
+/// The dialect of the console.
+#[derive(Clone)]
+struct ConsoleDialect(Console);
+
+impl Dialect for ConsoleDialect {
+    /// The response in place of the page.
+    type Error = Response;
+
+    fn trace_route(request: &RequestHead) -> &str {
+        routes::page_root(&request.path)
+    }
+
+    async fn authenticate(&self, request: &RequestHead) -> Result<AuthContext, Response> {
+        let RequestHead { method, path, headers, peer, .. } = request;
+        if ![Method::GET, Method::HEAD, Method::POST].contains(method) {
+            let error = PageError::new(StatusCode::METHOD_NOT_ALLOWED, "Pages support GET and POST.");
+            let mut response = layout::error_page(&error, None);
+            set_header(&mut response, header::ALLOW, "GET, HEAD, POST");
+            return Err(response);
+        }
+        if path == "/sign-in" {
+            // The form has the key.
+            return Ok(AuthContext::ANONYMOUS);
+        }
+        let (console, changes) = (&self.0.inner, changes(request));
+        match authenticate_page(console.api.authenticator(), headers, peer.ip(), console.is_tls, changes).await {
+            Ok(auth) => Ok(auth),
+            Err(AuthError::MissingKey | AuthError::SignedOut) if !changes => Err(sign_in::redirect_to_sign_in(request)),
+            Err(denied) => Err(layout::auth_error_page(denied)),
+        }
+    }
+
+    async fn handle(
+        &self,
+        request: &RequestHead,
+        auth: AuthContext,
+        body: &mut IncomingBody,
+    ) -> Result<Response, Response> {
+        let (ConsoleDialect(console), changes) = (self, changes(request));
+        let form = match read_form(body).await {
+            Ok(form) => form,
+            Err(error) => return Ok(layout::error_page(&error, None)),
+        };
+        let RequestHead { path, query, headers, peer, id, .. } = request;
+        match path.as_str() {
+            "/sign-in" => return Ok(sign_in::sign_in(console, request, &form, changes).await),
+            "/sign-out" => return Ok(sign_in::sign_out(console, headers, changes)),
+            _ => {}
+        }
+        let (console, peer, id) = (console.clone(), *peer, id.id);
+        let (path, query, headers) = (path.clone(), query.clone(), headers.clone());
+        let request = Arc::new(ConsolePageRequest { console, auth, peer, id, path, query, headers, form });
+        Ok(match answer_in_time(&request, changes).await {
+            Ok(answer) => layout::respond(answer, &request),
+            Err(error) => layout::error_page(&error, Some(&request)),
+        })
+    }
+
+    /// None here: the page of a late response has a navigation too, so `handle` keeps the deadline.
+    fn deadline(&self) -> Option<ResponseDeadline<Response>> {
+        None
+    }
+
+    fn render_error(&self, _: &RequestHead, response: Response) -> Response {
+        response
+    }
+}
+
+/// Whether a request submits a form.
+fn changes(request: &RequestHead) -> bool {
+    request.method == Method::POST
+}
+
+/// Answers a request. A submitted form is carried out completely even if the response is late or the browser disconnects.
+async fn answer_in_time(request: &Arc<ConsolePageRequest>, changes: bool) -> Result<PageResponse, PageError> {
+    let limit = request.api().request_timeout();
+    let answer = async {
+        if !changes {
+            return routes::dispatch(request, changes).await;
+        }
+        let request = request.clone();
+        run_to_completion(async move { Ok(routes::dispatch(&request, changes).await) }).await?
+    };
+    timeout(limit, answer).await.unwrap_or_else(|_| {
+        let words = format!("No response within {limit:?}; the request may still complete. Check before you retry.");
+        Err(PageError::new(StatusCode::SERVICE_UNAVAILABLE, words))
+    })
+}
