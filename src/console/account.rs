@@ -3,13 +3,13 @@
 use maud::html;
 
 use super::account_state::{current_state, diff_section, past_state_section, show_account};
-use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, parse_segment};
+use super::layout::{PageResponse, PageResult};
+use super::page_request::{ConsoleRequest, parse_segment};
 use super::{account_orders, deliveries, history};
 use crate::audit::AsOf;
 use crate::domain::AccountNumber;
 
-pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn page(request: &ConsoleRequest, number: &str) -> PageResult {
     let account: AccountNumber = parse_segment(number)?;
     let now = show_account(request, account, AsOf::Now).await?;
     let now = now.view();
@@ -17,7 +17,7 @@ pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<P
     let title = format!("Account {account}");
     let content = html! { h1 { "Account " span.number { (now.whats_app) } } (current_state(&now)) };
     if request.query_value("part") == Some("now") {
-        return Ok(PageResponse::Page(PageContent { title, nav_path: "/accounts", content }));
+        return Ok(PageResponse::page(title, "/accounts", content));
     }
     let content = html! {
         (content)
@@ -44,5 +44,5 @@ pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<P
             div #steps aria-live="polite" {}
         }
     };
-    Ok(PageResponse::Page(PageContent { title, nav_path: "/accounts", content }))
+    Ok(PageResponse::page(title, "/accounts", content))
 }

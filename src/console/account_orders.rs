@@ -2,22 +2,20 @@
 
 use maud::{Markup, html};
 
-use super::components::{account_link, action_button, format_count, permission_note};
-use super::page_request::{ConsolePageRequest, PageError};
+use super::components::{account_link, format_count};
+use super::forms::{action_button, permission_note, reason_field};
+use super::layout::{PageResponse, PageResult};
+use super::page_request::{ConsoleRequest, PageError};
 use crate::api::account_orders::{self, AccountOrderRequest};
 use crate::api::operation;
 use crate::domain::{AccountOrder, Permission};
-use crate::limits::OPERATOR_REASON_BYTES;
 
 /// The form fields of an order. `accounts` names the accounts that it affects.
-pub(super) fn order_fields(request: &ConsolePageRequest, accounts: &str) -> Markup {
-    let why = request.permission_error(Permission::Operate);
+pub(super) fn order_fields(request: &ConsoleRequest, accounts: &str) -> Markup {
     html! {
         fieldset.order {
             legend { "Actions for " (accounts) }
-            label for="reason" { "Reason" }
-            input #reason name="reason" maxlength=(OPERATOR_REASON_BYTES) required disabled[why.is_some()] autocomplete="off"
-                placeholder="recorded for good";
+            (reason_field(request, "reason", "recorded for good", true))
             (action_button(request, Permission::Operate, "Bring online", Some(("order", "online"))))
             (action_button(request, Permission::Operate, "Recycle", Some(("order", "recycle"))))
             (permission_note(request, Permission::Operate))
@@ -25,8 +23,8 @@ pub(super) fn order_fields(request: &ConsolePageRequest, accounts: &str) -> Mark
     }
 }
 
-/// Sends the order to the API and renders the result.
-pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<Markup, PageError> {
+/// Brings selected accounts online or recycles them.
+pub(super) async fn submit_order(request: &ConsoleRequest) -> PageResult {
     let accounts = request.form_values("account");
     let named = AccountOrder::ALL.into_iter().find(|order| request.form_value("order") == Some(order.name()));
     let (order, operation, what) = match named {
@@ -38,11 +36,10 @@ pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<Markup,
         return Err(PageError::bad_request("Select at least one account: go back and select it."));
     }
     let accounts = accounts.into_iter().map(str::to_owned).collect();
-    let reason = request.form_value("reason").unwrap_or_default().to_owned();
     let call = request.call(operation)?;
-    let wanted = AccountOrderRequest { accounts, reason };
+    let wanted = AccountOrderRequest { accounts, reason: request.reason() };
     let ordered = account_orders::order_accounts(request.api(), &call, order, wanted).await?;
-    Ok(html! {
+    let content = html! {
         h1 { (format_count(ordered.accepted as u64)) " of " (format_count(ordered.results.len() as u64)) " accounts " (what) }
         p { a href="/accounts" { "All accounts" } }
         table {
@@ -59,5 +56,6 @@ pub(super) async fn submit_order(request: &ConsolePageRequest) -> Result<Markup,
                 }
             }
         }
-    })
+    };
+    Ok(PageResponse::page("Result", "/accounts", content))
 }

@@ -4,8 +4,10 @@ use maud::{Markup, html};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::components::{empty_note, online_status_badge, status_badge, time_element, value_text};
-use super::page_request::{ConsolePageRequest, PageError};
+use super::components::{
+    empty_note, error_note, live_part, online_status_badge, status_badge, time_element, value_text,
+};
+use super::page_request::{ConsoleRequest, PageError};
 use crate::api::accounts::{self, AccountDiff};
 use crate::api::{AccountSelection, Parameters, operation};
 use crate::audit::{AccountStateView, AccountWithCauses, AsOf};
@@ -13,7 +15,7 @@ use crate::domain::AccountNumber;
 
 /// The account at a version or time.
 pub(super) async fn show_account(
-    request: &ConsolePageRequest,
+    request: &ConsoleRequest,
     account: AccountNumber,
     as_of: AsOf,
 ) -> Result<AccountWithCauses, PageError> {
@@ -23,21 +25,19 @@ pub(super) async fn show_account(
 
 /// The current state, which the page refreshes.
 pub(super) fn current_state(now: &AccountStateView<'_>) -> Markup {
-    html! {
-        div #now hx-get=(format!("/accounts/{}?part=now", now.whats_app)) hx-select="#now" hx-swap="outerHTML"
-            hx-trigger="refresh" data-live {
-            p.state {
-                (status_badge(now.status)) " " (online_status_badge(now.online_status))
-                " version " (now.version) ", since " (time_element(now.updated))
-                @if !now.reason.is_empty() { ", reason " code { (now.reason) } }
-            }
+    let state = html! {
+        p.state {
+            (status_badge(now.status)) " " (online_status_badge(now.online_status))
+            " version " (now.version) ", since " (time_element(now.updated))
+            @if !now.reason.is_empty() { ", reason " code { (now.reason) } }
         }
-    }
+    };
+    live_part("now", &format!("/accounts/{}?part=now", now.whats_app), &state)
 }
 
 /// The account at an earlier version or time.
 pub(super) async fn past_state_section(
-    request: &ConsolePageRequest,
+    request: &ConsoleRequest,
     account: AccountNumber,
     now: &AccountStateView<'_>,
 ) -> Markup {
@@ -75,35 +75,34 @@ pub(super) async fn past_state_section(
                         }
                         (state_fields(then))
                     }
-                    Err(error) => p.error role="alert" { (error.message) },
+                    Err(error) => (error_note(error)),
                 }
             }
         }
     }
 }
 
-fn state_fields(standing: &AccountStateView<'_>) -> Markup {
+fn state_fields(state: &AccountStateView<'_>) -> Markup {
+    let code_or_none = |text: &str| html! { @if text.is_empty() { "none" } @else { code { (text) } } };
+    let parts = [("registration", fields(&state.registration)), ("content", fields(&state.content))];
     html! {
-            dl.facts {
-                div { dt { "Status" } dd { (status_badge(standing.status)) } }
-                div { dt { "Online status" } dd { (online_status_badge(standing.online_status)) } }
-                div { dt { "Reason" } dd { @if standing.reason.is_empty() { "none" } @else { code { (standing.reason) } } } }
-                div {
-                    dt { "Instance" }
-    dd { @if standing.instance_code.is_empty() { "none" } @else { code { (standing.instance_code) } } }
-                }
-                div { dt { "Gateway" } dd { (standing.gateway.replace('_', " ")) } }
-                @for (group, fields) in [("registration", fields(&standing.registration)), ("content", fields(&standing.content))] {
-                    @match fields {
-                        Some(fields) => @for (name, text) in fields { div { dt { (group) " · " (name) } dd { code { (text) } } } },
-                        None => div { dt { (group) } dd { "none" } },
-                    }
+        dl.facts {
+            div { dt { "Status" } dd { (status_badge(state.status)) } }
+            div { dt { "Online status" } dd { (online_status_badge(state.online_status)) } }
+            div { dt { "Reason" } dd { (code_or_none(state.reason)) } }
+            div { dt { "Instance" } dd { (code_or_none(state.instance_code)) } }
+            div { dt { "Gateway" } dd { (state.gateway.replace('_', " ")) } }
+            @for (part, fields) in parts {
+                @match fields {
+                    Some(fields) => @for (name, text) in fields { div { dt { (part) " · " (name) } dd { code { (text) } } } },
+                    None => div { dt { (part) } dd { "none" } },
                 }
             }
         }
+    }
 }
 
-/// The names and texts of the fields of a part that have a value; `None` if there is no such part.
+/// The fields of a part of the state that have a value: name and text. `None` if the state has no such part.
 fn fields(part: &Option<impl Serialize>) -> Option<Vec<(String, String)>> {
     let value = serde_json::to_value(part.as_ref()?).unwrap_or_default();
     let fields = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
@@ -112,7 +111,7 @@ fn fields(part: &Option<impl Serialize>) -> Option<Vec<(String, String)>> {
 
 /// The difference between two versions.
 pub(super) async fn diff_section(
-    request: &ConsolePageRequest,
+    request: &ConsoleRequest,
     account: AccountNumber,
     now: &AccountStateView<'_>,
 ) -> Markup {
@@ -120,7 +119,7 @@ pub(super) async fn diff_section(
     let (from, to) = (request.query_value("from"), request.query_value("to"));
     let found = match from.zip(to) {
         None => None,
-        Some((from, to)) => Some(diff(request, account, from, to).await),
+        Some(_) => Some(diff(request, account).await),
     };
     let last = now.version.to_string();
     html! {
@@ -134,9 +133,9 @@ pub(super) async fn diff_section(
                 input #to type="number" name="to" min="1" max=(last) value=(to.unwrap_or(&last)) required;
                 button { "Compare" }
             }
-            @match found {
+            @match &found {
                 None => {}
-                Some(Err(error)) => p.error role="alert" { (error.message) },
+                Some(Err(error)) => (error_note(error)),
                 Some(Ok(AccountDiff { changes, .. })) if changes.is_empty() => (empty_note("They are equal.")),
                 Some(Ok(AccountDiff { changes, .. })) => {
                     table {
@@ -157,13 +156,8 @@ pub(super) async fn diff_section(
     }
 }
 
-async fn diff(
-    request: &ConsolePageRequest,
-    account: AccountNumber,
-    from: &str,
-    to: &str,
-) -> Result<AccountDiff, PageError> {
-    let parameters = Parameters::from_fields([("from", Some(from)), ("to", Some(to))]);
+async fn diff(request: &ConsoleRequest, account: AccountNumber) -> Result<AccountDiff, PageError> {
+    let parameters = request.parameters(&["from", "to"]);
     let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
     let call = request.call_on(operation::DIFF_ACCOUNT, AccountSelection::One(account))?;
     Ok(accounts::diff_account(request.api(), &call, account, from, to).await?)

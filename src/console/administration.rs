@@ -2,13 +2,15 @@
 
 use maud::{Markup, html};
 
-use super::components::{action_button, empty_note, permission_note, time_element, value_text};
+use super::components::Column::{Number, Text};
+use super::components::{empty_note, error_note, page_links, table, time_element, value_text};
 use super::events::event_line;
-use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, with_query};
+use super::forms::{action_button, permission_note};
+use super::layout::{PageResponse, PageResult};
+use super::page_request::{ConsoleRequest, PageError, with_query};
 use crate::access::KeyView;
 use crate::api::api_keys::{self, ApiKeyList, CreateApiKeyRequest};
-use crate::api::{Parameters, events, operation, overview};
+use crate::api::{events, operation, overview};
 use crate::domain::{Permission, Role};
 use crate::limits::API_KEY_NAME_BYTES;
 
@@ -16,62 +18,56 @@ use crate::limits::API_KEY_NAME_BYTES;
 const ACTS_PER_PAGE: usize = 50;
 
 /// `/keys`
-pub(super) async fn keys_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+pub(super) async fn keys_page(request: &ConsoleRequest) -> PageResult {
     let found = list_keys(request).await;
     let content = html! {
         h1 { "API keys" }
         @match &found {
-            Err(error) => p.error role="alert" { (error.message) },
+            Err(error) => (error_note(error)),
             Ok(ApiKeyList { keys }) if keys.is_empty() => (empty_note("There are no keys yet, so everyone on this machine may do everything. The first key must have the role admin.")),
             Ok(ApiKeyList { keys }) => (key_table(request, keys)),
         }
         // A requester who may not list keys may not create one.
         @if found.is_ok() { (create_key_form(request)) } @else { (permission_note(request, Permission::Administer)) }
     };
-    Ok(PageResponse::Page(PageContent { title: "API keys".to_owned(), nav_path: "/keys", content }))
+    Ok(PageResponse::page("API keys", "/keys", content))
 }
 
-async fn list_keys(request: &ConsolePageRequest) -> Result<ApiKeyList, PageError> {
+async fn list_keys(request: &ConsoleRequest) -> Result<ApiKeyList, PageError> {
     let call = request.call(operation::LIST_API_KEYS)?;
     Ok(api_keys::list_keys(request.api(), &call).await?)
 }
 
-fn key_table(request: &ConsolePageRequest, keys: &[KeyView]) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="API keys" {
-            table {
-                thead { tr {
-                    th.number scope="col" { "key" } th scope="col" { "name" } th scope="col" { "role" } th scope="col" { "accounts" }
-                    th scope="col" { "state" } th scope="col" { "since" } th scope="col" { "until" } th scope="col" { "" }
-                } }
-                tbody {
-                    @for key in keys {
-                        tr {
-                            td.number { (key.id) }
-                            td { (key.name) @if let Some(tenant) = &key.tenant { " (tenant " code { (tenant) } ")" } }
-                            td { (key.role) }
-                            td { @if key.accounts.is_empty() { "all" } @else { code { (key.accounts.join(", ")) } } }
-                            td { span.badge.(if key.state == "valid" { "good" } else { "calm" }) { (key.state) } }
-                            td { (time_element(&key.created)) }
-                            td { @match (&key.revoked, &key.expires) {
-                                (Some(at), _) | (None, Some(at)) => (time_element(at)),
-                                (None, None) => "never",
-                            } }
-                            td { @if key.state == "valid" {
-                                form method="post" action="/keys" {
-                                    input type="hidden" name="key" value=(key.id);
-                                    (action_button(request, Permission::Administer, "Revoke", Some(("do", "revoke"))))
-                                }
-                            } }
-                        }
+fn key_table(request: &ConsoleRequest, keys: &[KeyView]) -> Markup {
+    let rows = html! {
+        @for key in keys {
+            @let is_valid = key.state == "valid";
+            tr {
+                td.number { (key.id) }
+                td { (key.name) @if let Some(tenant) = &key.tenant { " (tenant " code { (tenant) } ")" } }
+                td { (key.role) }
+                td { @if key.accounts.is_empty() { "all" } @else { code { (key.accounts.join(", ")) } } }
+                td { span.badge.(if is_valid { "good" } else { "calm" }) { (key.state) } }
+                td { (time_element(&key.created)) }
+                td { @match key.revoked.as_ref().or(key.expires.as_ref()) { Some(at) => (time_element(at)), None => "never" } }
+                td { @if is_valid {
+                    form method="post" action="/keys" {
+                        input type="hidden" name="key" value=(key.id);
+                        (action_button(request, Permission::Administer, "Revoke", Some(("do", "revoke"))))
                     }
-                }
+                } }
             }
         }
+    };
+    html! {
+        (table("API keys", &[
+            Number("key"), Text("name"), Text("role"), Text("accounts"), Text("state"), Text("since"), Text("until"),
+            Text(""),
+        ], &rows))
     }
 }
 
-fn create_key_form(request: &ConsolePageRequest) -> Markup {
+fn create_key_form(request: &ConsoleRequest) -> Markup {
     let is_off = request.permission_error(Permission::Administer).is_some();
     // The first key must be an admin's.
     let likely = if request.signed_in_key().is_none() { Role::Admin } else { Role::Caller };
@@ -97,7 +93,7 @@ fn create_key_form(request: &ConsolePageRequest) -> Markup {
 }
 
 /// Creates or revokes a key.
-pub(super) async fn submit_key_form(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+pub(super) async fn submit_key_form(request: &ConsoleRequest) -> PageResult {
     match request.form_value("do") {
         Some("create") => create_key(request).await,
         Some("revoke") => {
@@ -113,7 +109,7 @@ pub(super) async fn submit_key_form(request: &ConsolePageRequest) -> Result<Page
     }
 }
 
-async fn create_key(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+async fn create_key(request: &ConsoleRequest) -> PageResult {
     let sent = |name| request.form_value(name).unwrap_or_default();
     let accounts = sent("accounts").split([' ', ',']).filter(|first| !first.is_empty()).map(str::to_owned).collect();
     let wanted = CreateApiKeyRequest {
@@ -133,52 +129,44 @@ async fn create_key(request: &ConsolePageRequest) -> Result<PageResponse, PageEr
         pre.lines.secret tabindex="0" role="region" aria-label="The key" { (key) }
         p { a href="/keys" { "All keys" } }
     };
-    Ok(PageResponse::Page(PageContent { title: "Create a key".to_owned(), nav_path: "/keys", content }))
+    Ok(PageResponse::page("Create a key", "/keys", content))
 }
 
 /// `/settings`
-pub(super) async fn settings_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+pub(super) async fn settings_page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::LIST_SETTINGS)?;
     let settings = overview::list_settings(request.api(), &call).await?.settings;
-    let content = html! {
-        h1 { "Settings" }
-        p { "The settings in effect, each with its source. The service reads them when it starts." }
-        div.scroll tabindex="0" role="region" aria-label="Settings" {
-            table {
-                thead { tr { th scope="col" { "setting" } th scope="col" { "value" } th scope="col" { "from" } } }
-                tbody {
-                    @for setting in &settings {
-                        tr {
-                            th scope="row" { code { (setting.name) } }
-                            td { code { (value_text(&setting.value)) } }
-                            td { @if setting.source == "default" { span.note { "default" } } @else { (setting.source) } }
-                        }
-                    }
-                }
+    let rows = html! {
+        @for setting in &settings {
+            tr {
+                th scope="row" { code { (setting.name) } }
+                td { code { (value_text(&setting.value)) } }
+                td { @if setting.source == "default" { span.note { "default" } } @else { (setting.source) } }
             }
         }
     };
-    Ok(PageResponse::Page(PageContent { title: "Settings".to_owned(), nav_path: "/settings", content }))
+    let content = html! {
+        h1 { "Settings" }
+        p { "The settings in effect, each with its source. The service reads them when it starts." }
+        (table("Settings", &[Text("setting"), Text("value"), Text("from")], &rows))
+    };
+    Ok(PageResponse::page("Settings", "/settings", content))
 }
 
 /// `/acts`
-pub(super) async fn audit_log_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let cursor = request.query_value("cursor");
+pub(super) async fn audit_log_page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::LIST_ACTS)?;
-    let from = Parameters::from_fields([("cursor", cursor)]).number("cursor")?;
-    let found = events::list_acts(request.api(), &call, from, ACTS_PER_PAGE).await?;
+    let cursor = request.parameters(&["cursor"]).number("cursor")?;
+    let found = events::list_acts(request.api(), &call, cursor, ACTS_PER_PAGE).await?;
     let content = html! {
         h1 { "Audit log" }
         p { "All administrative events: what was done to the service, by whom and from where. They are part of the log and are never deleted." }
         @if found.acts.is_empty() { (empty_note("There are none yet.")) }
         ol.feed { @for act in &found.acts { (event_line(act)) } }
-        nav.ways aria-label="Pages of the audit log" {
-            @match cursor { Some(_) => a href="/acts" { "Newest" }, None => span aria-disabled="true" { "Newest" } }
-            @match found.next.as_deref() {
-                Some(next) => a href=(with_query("/acts", &[("cursor", Some(next))])) { "Older" },
-                None => span aria-disabled="true" { "Older" },
-            }
-        }
+        (page_links("Pages of the audit log", &[
+            ("Newest", cursor.map(|_| "/acts".to_owned())),
+            ("Older", found.next.as_deref().map(|next| with_query("/acts", [("cursor", Some(next))]))),
+        ]))
     };
-    Ok(PageResponse::Page(PageContent { title: "Audit log".to_owned(), nav_path: "/acts", content }))
+    Ok(PageResponse::page("Audit log", "/acts", content))
 }

@@ -1,7 +1,6 @@
 //! Style sheet and scripts, embedded in the binary. A path contains part of the file's hash: browsers may cache it for
 //! ever.
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
@@ -31,13 +30,8 @@ static ASSETS: [Asset; 4] = [
 /// The path of each file.
 static ASSET_PATHS: LazyLock<[String; 4]> = LazyLock::new(|| {
     ASSETS.each_ref().map(|file| {
-        let hash = Sha256::digest(file.bytes);
-        let mut path = "/assets/".to_owned();
-        // Writing to a `String` cannot fail.
-        for byte in hash.iter().take(8) {
-            let _ = write!(path, "{byte:02x}");
-        }
-        path + "-" + file.name
+        let hash: String = Sha256::digest(file.bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        format!("/assets/{hash}-{}", file.name)
     })
 });
 

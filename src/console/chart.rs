@@ -1,7 +1,5 @@
 //! Charts of events and webhooks per second. Pure.
 
-use std::fmt::Write;
-
 use maud::{Markup, html};
 
 use crate::limits::CHART_POINTS;
@@ -30,28 +28,17 @@ pub(super) fn chart(name: &str, points: &[u64]) -> Markup {
 
 /// The points from left to right, the latest at the right edge. An area is closed along the bottom.
 fn svg_path(points: &[u64], most: u64, is_area: bool) -> String {
-    let mut path = String::new();
     if points.is_empty() {
-        return path;
+        return String::new();
     }
-    let from = (CHART_POINTS.saturating_sub(points.len())) * POINT_WIDTH;
-    let top = most.max(1);
-    let mut draw = |command: char, x: usize, y: u64| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(path, "{command}{x} {y}");
-    };
-    if is_area {
-        draw('M', from, HEIGHT);
-    }
-    for (at, point) in points.iter().enumerate() {
-        let command = if at == 0 && !is_area { 'M' } else { 'L' };
-        draw(command, from + at * POINT_WIDTH, HEIGHT - point * (HEIGHT - 2) / top);
-    }
-    if is_area {
-        draw('L', from + (points.len() - 1) * POINT_WIDTH, HEIGHT);
-        path.push('Z');
-    }
-    path
+    let (from, end) = (CHART_POINTS.saturating_sub(points.len()), CHART_POINTS.max(points.len()) - 1);
+    let (left, right, top) = (from * POINT_WIDTH, end * POINT_WIDTH, most.max(1));
+    let line: Vec<String> = (from..)
+        .zip(points)
+        .map(|(at, point)| format!("{} {}", at * POINT_WIDTH, HEIGHT - point * (HEIGHT - 2) / top))
+        .collect();
+    let line = line.join("L");
+    if is_area { format!("M{left} {HEIGHT}L{line}L{right} {HEIGHT}Z") } else { format!("M{line}") }
 }
 
 #[cfg(test)]

@@ -2,16 +2,10 @@
 
 use maud::{Markup, html};
 use serde_json::Value;
-use warp::http::header;
-use warp::reply::Response;
 
-use super::layout::PageResponse;
-use super::page_request::ConsolePageRequest;
-use super::response_headers::{set_header, set_security_headers};
-use crate::api::Call;
+use super::page_request::PageError;
 use crate::audit::parse_event_type;
-use crate::domain::{EventType, OnlineStatus, Permission, Status};
-use crate::http::abort_when_key_ends;
+use crate::domain::{EventType, OnlineStatus, Status};
 
 /// A UTC time as the API writes it: `2026-11-28T01:39:26.061937Z`. The page shows milliseconds, and the full time on
 /// hover.
@@ -31,13 +25,19 @@ pub(super) fn status_badge(code: u8) -> Markup {
 
 /// The badge of an account's online status.
 pub(super) fn online_status_badge(code: u8) -> Markup {
-    let Some(presence) = OnlineStatus::from_code(code) else { return html! { span.badge { "online status " (code) } } };
-    let class = match presence {
+    match OnlineStatus::from_code(code) {
+        Some(online) => html! { span.badge.(online_status_class(online)) { (online.name()) } },
+        None => html! { span.badge { "online status " (code) } },
+    }
+}
+
+/// The style class of an online status.
+pub(super) fn online_status_class(online: OnlineStatus) -> &'static str {
+    match online {
         OnlineStatus::Online => "good",
         OnlineStatus::OnlineComing | OnlineStatus::OfflineComing => "coming",
         OnlineStatus::Offline => "calm",
-    };
-    html! { span.badge.(class) { (presence.name()) } }
+    }
 }
 
 /// A link to an account's page.
@@ -52,17 +52,15 @@ pub(super) fn event_label(kind: &str) -> String {
 
 /// A number with thousands separators.
 pub(super) fn format_count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut parts: Vec<&str> = Vec::new();
-    let mut left = digits.as_str();
-    while left.len() > 3 {
-        let (rest, part) = left.split_at(left.len() - 3);
-        parts.push(part);
-        left = rest;
+    match (number / 1_000, number % 1_000) {
+        (0, units) => units.to_string(),
+        (thousands, units) => format!("{}\u{202f}{units:03}", format_count(thousands)),
     }
-    parts.push(left);
-    parts.reverse();
-    parts.join("\u{202f}")
+}
+
+/// A position or number of events, which the API writes as text.
+pub(super) fn format_position(position: &str) -> String {
+    format_count(position.parse().unwrap_or(0))
 }
 
 /// A number of bytes in a readable unit.
@@ -74,25 +72,6 @@ pub(super) fn format_bytes(number: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{number} B") } else { format!("{scaled:.1} {}", units[unit]) }
-}
-
-/// A button that submits an action. It is disabled, and says why, if the requester may not do it.
-pub(super) fn action_button(
-    request: &ConsolePageRequest,
-    need: Permission,
-    name: &str,
-    value: Option<(&str, &str)>,
-) -> Markup {
-    let why = request.permission_error(need);
-    html! {
-        button name=[value.map(|(field, _)| field)] value=[value.map(|(_, value)| value)] disabled[why.is_some()]
-            title=[why.as_deref()] { (name) }
-    }
-}
-
-/// Why some buttons of a page are disabled; empty if the requester may do everything.
-pub(super) fn permission_note(request: &ConsolePageRequest, need: Permission) -> Markup {
-    html! { @if let Some(why) = request.permission_error(need) { p.note.why { (why) } } }
 }
 
 /// A JSON value as text.
@@ -110,12 +89,55 @@ pub(super) fn empty_note(words: &str) -> Markup {
     html! { p.nothing { (words) } }
 }
 
-/// Turns a response into a download with this file name. It breaks off when the key of the call ends.
-pub(super) fn download_response(response: Response, name: &str, call: &Call) -> PageResponse {
-    let mut response = abort_when_key_ends(response, call.requester().clone());
-    set_security_headers(&mut response);
-    set_header(&mut response, header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{name}\""));
-    PageResponse::Raw(response)
+/// An error in place of what it prevented.
+pub(super) fn error_note(error: &PageError) -> Markup {
+    html! { p.error role="alert" { (error.message) } }
+}
+
+/// A part of a page that `console.js` refreshes: it takes the element with this id from `url`.
+pub(super) fn live_part(id: &str, url: &str, content: &Markup) -> Markup {
+    html! {
+        div id=(id) hx-get=(url) hx-select={ "#" (id) } hx-swap="outerHTML" hx-trigger="refresh" data-live { (content) }
+    }
+}
+
+/// The head of a column of a table.
+pub(super) enum Column<'c> {
+    Text(&'c str),
+    Number(&'c str),
+    /// A box that selects all rows, with its label.
+    SelectAll(&'c str),
+}
+
+/// A table with its label. It scrolls sideways on a narrow screen.
+pub(super) fn table(label: &str, columns: &[Column<'_>], rows: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(label) {
+            table {
+                thead { tr { @for column in columns { @match column {
+                    Column::Text(name) => th scope="col" { (name) },
+                    Column::Number(name) => th.number scope="col" { (name) },
+                    Column::SelectAll(label) => th scope="col" { input type="checkbox" data-all aria-label=(label) hidden; },
+                } } } }
+                tbody { (rows) }
+            }
+        }
+    }
+}
+
+/// The box that selects one row, for the field `name` of the form.
+pub(super) fn select_box(name: &str, value: &str) -> Markup {
+    html! { input type="checkbox" name=(name) value=(value) aria-label={ "Select " (value) }; }
+}
+
+/// Links to the pages of a list: name and URL. A link without a URL is disabled.
+pub(super) fn page_links(label: &str, links: &[(&str, Option<String>)]) -> Markup {
+    html! { nav.ways aria-label=(label) { @for (name, url) in links { (page_link(name, url.as_deref())) } } }
+}
+
+/// A link to a page of a list; disabled without a URL.
+pub(super) fn page_link(name: &str, url: Option<&str>) -> Markup {
+    html! { @match url { Some(url) => a href=(url) { (name) }, None => span aria-disabled="true" { (name) } } }
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use warp::path::{FullPath, Tail};
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use super::layout::{self, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, read_form};
+use super::layout::{self, PageResult};
+use super::page_request::{ConsoleRequest, PageError, read_form};
 use super::response_headers::set_header;
 use super::{Console, assets, routes, sign_in};
 use crate::access::{AuthContext, AuthError};
@@ -85,7 +85,7 @@ impl Dialect for ConsoleDialect {
         }
         let (console, peer, id) = (console.clone(), *peer, id.id);
         let (path, query, headers) = (path.clone(), query.clone(), headers.clone());
-        let request = Arc::new(ConsolePageRequest { console, auth, peer, id, path, query, headers, form });
+        let request = Arc::new(ConsoleRequest { console, auth, peer, id, path, query, headers, form });
         Ok(match answer_in_time(&request, changes).await {
             Ok(answer) => layout::respond(answer, &request),
             Err(error) => layout::error_page(&error, Some(&request)),
@@ -108,7 +108,7 @@ fn changes(request: &RequestHead) -> bool {
 }
 
 /// Answers a request. A submitted form is carried out completely even if the response is late or the browser disconnects.
-async fn answer_in_time(request: &Arc<ConsolePageRequest>, changes: bool) -> Result<PageResponse, PageError> {
+async fn answer_in_time(request: &Arc<ConsoleRequest>, changes: bool) -> PageResult {
     let limit = request.api().request_timeout();
     let answer = async {
         if !changes {

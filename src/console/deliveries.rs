@@ -2,9 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::components::{account_link, action_button, empty_note, permission_note, time_element};
-use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, parse_channel, parse_segment, with_query};
+use super::components::Column::{Number, Text};
+use super::components::{account_link, empty_note, error_note, live_part, page_links, table, time_element};
+use super::forms::{action_button, permission_note, select};
+use super::layout::{PageResponse, PageResult};
+use super::page_request::{ConsoleRequest, PageError, parse_channel, parse_segment, with_query};
 use crate::api::webhooks::{self, DeliveryPage};
 use crate::api::{AccountSelection, Parameters, operation};
 use crate::domain::{AccountNumber, Channel, Permission};
@@ -16,18 +18,16 @@ pub(super) const DELIVERIES_PER_PAGE: usize = 25;
 const DELIVERIES_OF_ACCOUNT: usize = 5;
 
 /// The section of deliveries on the page of a channel.
-pub(super) async fn deliveries_section(request: &ConsolePageRequest, channel: Channel) -> Markup {
-    let name = channel.short_name();
-    let page_url = format!("/webhooks/{name}");
-    let filters = ["account", "state", "since", "until"].map(|name| (name, request.query_value(name)));
-    let limit = DELIVERIES_PER_PAGE.to_string();
-    let at = |path: &str, cursor: Option<&str>| {
-        with_query(path, &[filters[0], filters[1], filters[2], filters[3], ("limit", Some(&limit)), ("cursor", cursor)])
-    };
-    let cursor = request.query_value("cursor");
-    let parameters = Parameters::from_fields(filters.into_iter().chain([("cursor", cursor)]));
+pub(super) async fn deliveries_section(request: &ConsoleRequest, channel: Channel) -> Markup {
+    let parameters = request.parameters(&["account", "state", "since", "until", "cursor"]);
     let found = list_deliveries(request, channel, &parameters, DELIVERIES_PER_PAGE).await;
     let value = |name: &str| request.query_value(name);
+    let (page_url, limit) = (format!("/webhooks/{}", channel.short_name()), DELIVERIES_PER_PAGE.to_string());
+    let url = |cursor: Option<&str>| {
+        let filters = ["account", "state", "since", "until"].map(|name| (name, value(name)));
+        let page = [("limit", Some(limit.as_str())), ("cursor", cursor)];
+        with_query(&page_url, filters.into_iter().chain(page)) + "#deliveries"
+    };
     html! {
         section aria-labelledby="deliveries" {
             h2 #deliveries { "Deliveries" }
@@ -39,19 +39,13 @@ pub(super) async fn deliveries_section(request: &ConsolePageRequest, channel: Ch
                 div { button { "Show" } }
             }
             @match &found {
-                Err(error) => p.error role="alert" { (error.message) },
+                Err(error) => (error_note(error)),
                 Ok(found) => {
                     @if found.deliveries.is_empty() { (empty_note("No delivery matches.")) } @else { (delivery_table(&page_url, &found.deliveries)) }
-                    nav.ways aria-label="Pages of the deliveries" {
-                        @match cursor {
-                            Some(_) => a href={ (at(&page_url, None)) "#deliveries" } { "Newest" },
-                            None => span aria-disabled="true" { "Newest" },
-                        }
-                        @match &found.next {
-                            Some(next) => a href={ (at(&page_url, Some(next))) "#deliveries" } { "Older" },
-                            None => span aria-disabled="true" { "Older" },
-                        }
-                    }
+                    (page_links("Pages of the deliveries", &[
+                        ("Newest", value("cursor").map(|_| url(None))),
+                        ("Older", found.next.as_deref().map(|next| url(Some(next)))),
+                    ]))
                 }
             }
         }
@@ -59,7 +53,7 @@ pub(super) async fn deliveries_section(request: &ConsolePageRequest, channel: Ch
 }
 
 async fn list_deliveries(
-    request: &ConsolePageRequest,
+    request: &ConsoleRequest,
     channel: Channel,
     parameters: &Parameters<'_>,
     limit: usize,
@@ -70,34 +64,29 @@ async fn list_deliveries(
 }
 
 fn delivery_table(page_url: &str, deliveries: &[DeliveryView]) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Deliveries" {
-            table {
-                thead { tr {
-                    th.number scope="col" { "position" } th scope="col" { "account" } th.number scope="col" { "version" }
-                    th scope="col" { "event" } th scope="col" { "state" } th.number scope="col" { "attempts" }
-                    th scope="col" { "last failure" }
-                } }
-                tbody {
-                    @for delivery in deliveries {
-                        tr {
-                            td.number { a href=(format!("{page_url}/deliveries/{}", delivery.position)) { (delivery.position) } }
-                            td { (account_link(&delivery.whats_app)) }
-                            td.number { (delivery.version) }
-                            td { (time_element(&delivery.time)) }
-                            td { (state_badge(delivery.state)) }
-                            td.number { (delivery.attempts.len()) }
-                            td { @if let Some(last) = delivery.attempts.last() { (attempt_outcome(last)) } }
-                        }
-                    }
-                }
+    let rows = html! {
+        @for delivery in deliveries {
+            tr {
+                td.number { a href=(format!("{page_url}/deliveries/{}", delivery.position)) { (delivery.position) } }
+                td { (account_link(&delivery.whats_app)) }
+                td.number { (delivery.version) }
+                td { (time_element(&delivery.time)) }
+                td { (state_badge(delivery.state)) }
+                td.number { (delivery.attempts.len()) }
+                td { @if let Some(last) = delivery.attempts.last() { (attempt_outcome(last)) } }
             }
         }
+    };
+    html! {
+        (table("Deliveries", &[
+            Number("position"), Text("account"), Number("version"), Text("event"), Text("state"), Number("attempts"),
+            Text("last failure"),
+        ], &rows))
     }
 }
 
 /// The deliveries of one account, on the account's page.
-pub(super) async fn account_deliveries_section(request: &ConsolePageRequest, account: AccountNumber) -> Markup {
+pub(super) async fn account_deliveries_section(request: &ConsoleRequest, account: AccountNumber) -> Markup {
     let number = &account.to_string();
     let mut parts = Vec::new();
     for channel in Channel::ALL {
@@ -122,12 +111,7 @@ pub(super) async fn account_deliveries_section(request: &ConsolePageRequest, acc
 
 /// A drop-down of the states of a delivery.
 pub(super) fn state_select(id: &str, chosen: Option<&str>) -> Markup {
-    html! {
-        select id=(id) name="state" {
-            option value="" { "any" }
-            @for state in DeliveryState::ALL { option selected[chosen == Some(state.name())] { (state.name()) } }
-        }
-    }
+    select(id, "state", DeliveryState::ALL.map(|state| (state.name(), state.name())), chosen)
 }
 
 fn state_badge(state: DeliveryState) -> Markup {
@@ -148,7 +132,7 @@ fn attempt_outcome(attempt: &AttemptView) -> Markup {
 }
 
 /// `/webhooks/{channel}/deliveries/{position}`
-pub(super) async fn page(request: &ConsolePageRequest, name: &str, position: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn page(request: &ConsoleRequest, name: &str, position: &str) -> PageResult {
     let (channel, position) = (parse_channel(name)?, parse_segment::<u64>(position)?);
     let call = request.call(operation::SHOW_DELIVERY)?;
     let delivery = webhooks::show_delivery(request.api(), &call, channel, position).await?;
@@ -157,7 +141,7 @@ pub(super) async fn page(request: &ConsolePageRequest, name: &str, position: &st
     let body = delivery.body.as_ref().and_then(|body| serde_json::to_value(body).ok()).map(|body| body.to_string());
     let content = html! {
         h1 { "Delivery " (position) " of " a href=(format!("/webhooks/{name}")) { (name) } }
-        div #live hx-get=(page_url) hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
+        (live_part("live", &page_url, &html! {
             dl.facts {
                 div { dt { "State" } dd {
                     (state_badge(delivery.state))
@@ -175,7 +159,7 @@ pub(super) async fn page(request: &ConsolePageRequest, name: &str, position: &st
             }
             h2 { "Attempts" }
             @if delivery.attempts.is_empty() { (empty_note("No attempts are stored.")) } @else { (attempt_table(&delivery.attempts)) }
-        }
+        }))
         form method="post" action=(page_url) {
             p { (action_button(request, Permission::Operate, "Redeliver", None)) }
             (permission_note(request, Permission::Operate))
@@ -183,40 +167,32 @@ pub(super) async fn page(request: &ConsolePageRequest, name: &str, position: &st
         h2 { "Payload" }
         pre.lines tabindex="0" role="region" aria-label="Payload" { (body.as_deref().unwrap_or("It is not stored any more.")) }
     };
-    Ok(PageResponse::Page(PageContent { title: format!("Delivery {position}"), nav_path: "/webhooks", content }))
+    Ok(PageResponse::page(format!("Delivery {position}"), "/webhooks", content))
 }
 
 fn attempt_table(attempts: &[AttemptView]) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Attempts" {
-            table {
-                thead { tr {
-                    th.number scope="col" { "attempt" } th scope="col" { "when" } th.number scope="col" { "took" }
-                    th scope="col" { "outcome" } th scope="col" { "start of the response" } th scope="col" { "next" }
-                } }
-                tbody {
-                    @for attempt in attempts {
-                        tr {
-                            td.number { (attempt.attempt) }
-                            td { (time_element(&attempt.time)) }
-                            td.number { (format!("{:.1} ms", attempt.duration_ms)) }
-                            td.bad[attempt.outcome != "ok"] { (attempt_outcome(attempt)) }
-                            td { code { (attempt.response) } }
-                            td { @if let Some(next) = &attempt.next { (time_element(next)) } }
-                        }
-                    }
-                }
+    let rows = html! {
+        @for attempt in attempts {
+            tr {
+                td.number { (attempt.attempt) }
+                td { (time_element(&attempt.time)) }
+                td.number { (format!("{:.1} ms", attempt.duration_ms)) }
+                td.bad[attempt.outcome != "ok"] { (attempt_outcome(attempt)) }
+                td { code { (attempt.response) } }
+                td { @if let Some(next) = &attempt.next { (time_element(next)) } }
             }
         }
+    };
+    html! {
+        (table("Attempts", &[
+            Number("attempt"), Text("when"), Number("took"), Text("outcome"), Text("start of the response"),
+            Text("next"),
+        ], &rows))
     }
 }
 
 /// Redelivers one delivery.
-pub(super) async fn resend(
-    request: &ConsolePageRequest,
-    name: &str,
-    position: &str,
-) -> Result<PageResponse, PageError> {
+pub(super) async fn resend(request: &ConsoleRequest, name: &str, position: &str) -> PageResult {
     let (channel, position) = (parse_channel(name)?, parse_segment::<u64>(position)?);
     let call = request.call(operation::RESEND_DELIVERY)?;
     webhooks::resend_delivery(request.api(), &call, channel, position).await?;

@@ -2,16 +2,16 @@
 
 use maud::{Markup, html};
 
-use super::components::{empty_note, event_label, time_element};
+use super::components::{empty_note, error_note, event_label, page_links, time_element};
+use super::forms::select;
 use super::history::event_details;
-use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, with_query};
-use super::response_headers::set_security_headers;
+use super::layout::{PageResponse, PageResult};
+use super::page_request::{ConsoleRequest, PageError, with_query};
 use crate::api::events::{self, EventPage, EventQuery, ReadStart};
-use crate::api::{AccountSelection, Parameters, maintenance, operation};
+use crate::api::{AccountSelection, maintenance, operation};
 use crate::audit::EventView;
 use crate::domain::EventType;
-use crate::http::{abort_when_key_ends, event_stream_response, last_event_id};
+use crate::http::{event_stream_response, last_event_id};
 
 /// Events on one page.
 const EVENTS_PER_PAGE: usize = 50;
@@ -19,58 +19,58 @@ const EVENTS_PER_PAGE: usize = 50;
 /// Query parameters of the filter, as in the API.
 const FILTERS: [&str; 4] = ["type", "account", "since", "until"];
 
-pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let filters = FILTERS.map(|name| (name, request.query_value(name)));
+/// Query parameters of the page and its live tail: the position after or before which it shows events, and the filter.
+const PARAMETERS: [&str; 6] = ["after", "before", "type", "account", "since", "until"];
+
+pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     let (before, after) = (request.query_value("before"), request.query_value("after"));
-    let url = |path: &str, more: &[(&str, Option<&str>)]| with_query(path, &[&filters[..], more].concat());
-    let order = if after.is_some() { "asc" } else { "desc" };
+    let url = |path: &str, name: &'static str, position: Option<&str>| {
+        let filters = FILTERS.map(|name| (name, request.query_value(name)));
+        with_query(path, filters.into_iter().chain([(name, position)]))
+    };
+    let is_newest = before.is_none() && after.is_none();
     // The live tail continues after the newest event shown; on an empty page, after the head read before the query.
     let head = journal_head(request).await.unwrap_or_default();
-    let found = list_events(request).await;
+    let found = list_events(request).await.map(|found| match after {
+        None => found,
+        Some(_) => EventPage { events: found.events.into_iter().rev().collect(), ..found },
+    });
     let content = html! {
         h1 { "Events" }
         (filter_form(request))
         @match &found {
-            Err(error) => p.error role="alert" { (error.message) },
-            Ok(found) => {
-                @let events = &found.events;
-                @let is_newest = before.is_none() && after.is_none();
+            Err(error) => (error_note(error)),
+            Ok(EventPage { events, next }) => {
                 @if is_newest {
                     @let newest = events.first().map_or_else(|| head.clone(), |event| event.record.position.to_string());
-                    p.live-tail data-tail=(url("/events/live", &[("after", Some(&newest))])) hidden {
+                    p.live-tail data-tail=(url("/events/live", "after", Some(&newest))) hidden {
                         button type="button" data-pause aria-pressed="false" { "Pause" }
                         " " span data-tail-state role="status" { "New events appear here at once." }
                     }
                 }
                 @if events.is_empty() { (empty_note("No event matches.")) }
-                ol.feed data-tail-list[is_newest] { @for event in newest_first(events, order) { (event_line(event)) } }
-                nav.ways aria-label="Pages of the events" {
-                    @let ways = [("Newest", url("/events", &[]), is_newest), ("Oldest", url("/events", &[("after", Some("0"))]), after == Some("0"))];
-                    @for (name, path, is_current) in ways {
-                        @if is_current { span aria-disabled="true" { (name) } } @else { a href=(path) { (name) } }
-                    }
-                    @let on = if order == "desc" { ("Older", "before") } else { ("Newer", "after") };
-                    @match found.next.as_deref() {
-                        Some(next) => a href=(url("/events", &[(on.1, Some(next))])) { (on.0) },
-                        None => span aria-disabled="true" { (on.0) },
-                    }
-                }
+                ol.feed data-tail-list[is_newest] { @for event in events { (event_line(event)) } }
+                @let (further, from) = if after.is_some() { ("Newer", "after") } else { ("Older", "before") };
+                (page_links("Pages of the events", &[
+                    ("Newest", (!is_newest).then(|| url("/events", "after", None))),
+                    ("Oldest", (after != Some("0")).then(|| url("/events", "after", Some("0")))),
+                    (further, next.as_deref().map(|next| url("/events", from, Some(next)))),
+                ]))
             }
         }
     };
-    Ok(PageResponse::Page(PageContent { title: "Events".to_owned(), nav_path: "/events", content }))
+    Ok(PageResponse::page("Events", "/events", content))
 }
 
 /// The position of the newest event.
-async fn journal_head(request: &ConsolePageRequest) -> Result<String, PageError> {
+async fn journal_head(request: &ConsoleRequest) -> Result<String, PageError> {
     let call = request.call(operation::SHOW_PROJECTIONS)?;
     Ok(maintenance::show_projections(request.api(), &call).await?.head.position)
 }
 
-/// The events that the page's query selects: after a position in order, or else before one, the newest first.
-async fn list_events(request: &ConsolePageRequest) -> Result<EventPage, PageError> {
-    let fields = ["after", "before"].into_iter().chain(FILTERS).map(|name| (name, request.query_value(name)));
-    let parameters = Parameters::from_fields(fields);
+/// The events that the page's query selects: the next ones after a position, or the last ones before one, newest first.
+async fn list_events(request: &ConsoleRequest) -> Result<EventPage, PageError> {
+    let parameters = request.parameters(&PARAMETERS);
     let start = match (parameters.number("after")?, parameters.number("before")?) {
         (Some(after), _) => ReadStart::After(after),
         (None, before) => ReadStart::Before(before.unwrap_or(u64::MAX)),
@@ -80,27 +80,15 @@ async fn list_events(request: &ConsolePageRequest) -> Result<EventPage, PageErro
     Ok(events::list_events(request.api(), &call, EventQuery { start, filter }, EVENTS_PER_PAGE).await?)
 }
 
-/// The events newest first, in whichever order they were queried.
-fn newest_first<'e>(events: &'e [EventView], order: &str) -> Vec<&'e EventView> {
-    if order == "desc" { events.iter().collect() } else { events.iter().rev().collect() }
-}
-
-fn filter_form(request: &ConsolePageRequest) -> Markup {
+fn filter_form(request: &ConsoleRequest) -> Markup {
+    let value = |name: &str| request.query_value(name);
+    let types = EventType::all().map(|event_type| (event_type.name(), event_type.label()));
     html! {
         form.filter method="get" action="/events" {
-            div {
-                label for="type" { "Type" }
-                select #type name="type" {
-                    option value="" { "any" }
-                    @for event_type in EventType::all() {
-                        @let name = event_type.name();
-                        option value=(name) selected[request.query_value("type") == Some(name)] { (event_type.label()) }
-                    }
-                }
-            }
-            div { label for="account" { "Account" } input #account name="account" inputmode="numeric" value=[request.query_value("account")]; }
-            div { label for="since" { "Since" } input #since name="since" value=[request.query_value("since")] placeholder="2026-11-25"; }
-            div { label for="until" { "Until" } input #until name="until" value=[request.query_value("until")] placeholder="2026-11-26"; }
+            div { label for="type" { "Type" } (select("type", "type", types, value("type"))) }
+            div { label for="account" { "Account" } input #account name="account" inputmode="numeric" value=[value("account")]; }
+            div { label for="since" { "Since" } input #since name="since" value=[value("since")] placeholder="2026-11-25"; }
+            div { label for="until" { "Until" } input #until name="until" value=[value("until")] placeholder="2026-11-26"; }
             div { button.primary { "Show" } }
         }
     }
@@ -123,14 +111,11 @@ pub(super) fn event_line(event: &EventView) -> Markup {
 }
 
 /// `/events/live`: the event stream for the page's script.
-pub(super) fn live_stream(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
-    let fields = ["after"].into_iter().chain(FILTERS).map(|name| (name, request.query_value(name)));
-    let parameters = Parameters::from_fields(fields);
+pub(super) fn live_stream(request: &ConsoleRequest) -> PageResult {
+    let parameters = request.parameters(&PARAMETERS);
     let (after, filter) = (parameters.number("after")?, parameters.event_filter()?);
     let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
     let after = last_event_id(&request.headers)?.or(after);
     let tail = events::follow_events(request.api(), &call, after, filter)?;
-    let mut response = abort_when_key_ends(event_stream_response(tail), call.requester().clone());
-    set_security_headers(&mut response);
-    Ok(PageResponse::Raw(response))
+    Ok(PageResponse::stream(event_stream_response(tail), &call))
 }

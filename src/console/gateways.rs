@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::components::{action_button, format_count, permission_note, time_element};
-use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError};
+use super::components::{format_count, live_part, time_element};
+use super::forms::{action_button, permission_note, reason_field};
+use super::layout::{PageResponse, PageResult};
+use super::page_request::{ConsoleRequest, PageError};
 use crate::api::gateways::{self, GatewayList, ReconcileRequest};
 use crate::api::operation;
 use crate::domain::Permission;
@@ -12,18 +13,15 @@ use crate::gateway::{
     AccountsServed, CallsView, DifferenceCounts, GatewayView, IgnoredReportView, LastReconciliationView,
     ReconciliationFailureView, ReconciliationView,
 };
-use crate::limits::OPERATOR_REASON_BYTES;
 
 /// `/gateways`
-pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::LIST_GATEWAYS)?;
     let GatewayList { gateways } = gateways::list_gateways(request.api(), &call).await?;
     let compared = || gateways.iter().filter(|gateway| gateway.reconciliation.is_some());
     let content = html! {
         h1 { "Gateways" }
-        div #live hx-get="/gateways" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
-            @for gateway in &gateways { (gateway_section(gateway)) }
-        }
+        (live_part("live", "/gateways", &html! { @for gateway in &gateways { (gateway_section(gateway)) } }))
         @for gateway in compared() { (reconcile_form(request, gateway.name)) }
         @if compared().next().is_some() { (permission_note(request, Permission::Operate)) }
         p.note {
@@ -31,19 +29,16 @@ pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, P
             "While a gateway is away, its accounts keep their last state."
         }
     };
-    Ok(PageResponse::Page(PageContent { title: "Gateways".to_owned(), nav_path: "/gateways", content }))
+    Ok(PageResponse::page("Gateways", "/gateways", content))
 }
 
-fn reconcile_form(request: &ConsolePageRequest, name: &str) -> Markup {
-    let (id, why) = (format!("reason-{name}"), request.permission_error(Permission::Operate));
+fn reconcile_form(request: &ConsoleRequest, name: &str) -> Markup {
     html! {
         form method="post" action="/gateways" {
             input type="hidden" name="gateway" value=(name);
             fieldset.order {
                 legend { "Reconcile " (name) " now" }
-                label for=(id) { "Reason" }
-                input id=(id) name="reason" maxlength=(OPERATOR_REASON_BYTES) required disabled[why.is_some()] autocomplete="off"
-                    placeholder="recorded for good";
+                (reason_field(request, &format!("reason-{name}"), "recorded for good", true))
                 (action_button(request, Permission::Operate, "Reconcile", None))
             }
         }
@@ -121,7 +116,7 @@ fn reconciliation_fields(ReconciliationView { is_running, last, failure }: &Reco
 }
 
 fn reconciliation_summary(
-    LastReconciliationView { at, took_ms, sessions, differences, unknown_sessions: strangers }: &LastReconciliationView,
+    LastReconciliationView { at, took_ms, sessions, differences, unknown_sessions }: &LastReconciliationView,
 ) -> Markup {
     let DifferenceCounts { connected, disconnected, not_begun, unwanted, banned, ban_lifted } = differences;
     let named = [
@@ -137,14 +132,14 @@ fn reconciliation_summary(
         (time_element(at)) ", " (format_count(*took_ms)) " ms, " (format_count(*sessions)) " sessions: "
         @if found().next().is_none() { "no differences" }
         @for (at, (accounts, words)) in found().enumerate() { @if at > 0 { ", " } (format_count(**accounts)) " " (words) }
-        @if *strangers > 0 { "; " (format_count(*strangers)) " unknown sessions" }
+        @if *unknown_sessions > 0 { "; " (format_count(*unknown_sessions)) " unknown sessions" }
     }
 }
 
 /// Starts a reconciliation.
-pub(super) async fn submit_reconcile(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+pub(super) async fn submit_reconcile(request: &ConsoleRequest) -> PageResult {
     let name = request.form_value("gateway").ok_or_else(|| PageError::bad_request("Name the gateway."))?;
-    let wanted = ReconcileRequest { reason: request.form_value("reason").unwrap_or_default().to_owned() };
+    let wanted = ReconcileRequest { reason: request.reason() };
     let call = request.call(operation::RECONCILE_GATEWAY)?;
     gateways::reconcile_gateway(request.api(), &call, gateways::parse_gateway(name)?, wanted).await?;
     Ok(PageResponse::Redirect("/gateways".to_owned()))

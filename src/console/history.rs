@@ -4,13 +4,15 @@ use maud::{Markup, html};
 use serde::Serialize;
 
 use super::account_state::show_account;
-use super::components::{self, empty_note, event_label, online_status_badge, status_badge, time_element};
-use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, parse_segment, with_query};
-use super::timeline::{self, TimelineEvent};
+use super::components::{
+    account_link, empty_note, event_label, format_count, online_status_badge, page_link, status_badge, time_element,
+};
+use super::layout::{PageResponse, PageResult};
+use super::page_request::{ConsoleRequest, PageError, parse_segment, with_query};
+use super::timeline::{TimelineEvent, draw_timeline};
 use crate::api::accounts::{self, HistoryQuery};
 use crate::api::events::EventPage;
-use crate::api::{AccountSelection, Parameters, operation};
+use crate::api::{AccountSelection, operation};
 use crate::audit::{AccountWithCauses, AsOf, CloudEvent, EventFilter, EventView, HistoryOrder};
 use crate::domain::{AccountNumber, EventGroup, EventType, GroupStep, OnlineStatus, Status};
 
@@ -33,7 +35,7 @@ impl HistoryView {
         }
     }
 
-    fn from_request(request: &ConsolePageRequest) -> HistoryView {
+    fn from_request(request: &ConsoleRequest) -> HistoryView {
         let name = request.query_value("view");
         HistoryView::ALL.into_iter().find(|view| Some(view.name()) == name).unwrap_or(HistoryView::Feed)
     }
@@ -47,61 +49,64 @@ const DETAIL_CHARS_MAX: usize = 200;
 
 /// The history section on the page of an account with this number of versions.
 pub(super) async fn history_section(
-    request: &ConsolePageRequest,
+    request: &ConsoleRequest,
     account: AccountNumber,
     versions: u64,
-) -> Result<Markup, PageError> {
+) -> PageResult<Markup> {
     let number = &account.to_string();
     let (view, cursor) = (HistoryView::from_request(request), request.query_value("cursor"));
-    let order = request.query_value("order").filter(|order| *order == "asc").unwrap_or("desc");
-    let parameters = Parameters::from_fields([("order", Some(order)), ("cursor", cursor)]);
+    let is_descending = request.query_value("order") != Some("asc");
+    let order = if is_descending { HistoryOrder::Descending } else { HistoryOrder::Ascending };
     let limit = if view == HistoryView::Json { JSON_EVENTS_PER_PAGE } else { EVENTS_PER_PAGE };
-    let found = read_history(request, account, parameters.order()?, parameters.number("cursor")?, limit).await?;
+    let from = request.parameters(&["cursor"]).number("cursor")?;
+    let found = read_history(request, account, order, from, limit).await?;
     let events: Vec<CloudEvent<'_>> = found.events.iter().map(EventView::cloud_event).collect();
-    let page_url = |view: HistoryView, order: &str, cursor: Option<&str>| {
-        let path = format!("/accounts/{number}");
+    let page_url = |view: HistoryView, is_descending: bool, cursor: Option<&str>| {
         let view = (view != HistoryView::Feed).then(|| view.name());
-        let order = (order != "desc").then_some(order);
-        with_query(&path, &[("view", view), ("order", order), ("cursor", cursor)]) + "#history"
+        let order = (!is_descending).then_some("asc");
+        let query = [("view", view), ("order", order), ("cursor", cursor)];
+        with_query(&format!("/accounts/{number}"), query) + "#history"
     };
-    let ways = [
-        ("Newest", page_url(view, "desc", None), order == "desc" && cursor.is_none()),
-        ("Oldest", page_url(view, "asc", None), order == "asc" && cursor.is_none()),
+    let is_first = |descending: bool| is_descending == descending && cursor.is_none();
+    let links = [
+        ("Newest", (!is_first(true)).then(|| page_url(view, true, None))),
+        ("Oldest", (!is_first(false)).then(|| page_url(view, false, None))),
+        (
+            if is_descending { "Older" } else { "Newer" },
+            found.next.as_deref().map(|next| page_url(view, is_descending, Some(next))),
+        ),
     ];
-    let drawing = timeline_section(request, account, order, &events, versions).await;
+    let mut in_order: Vec<&CloudEvent<'_>> = events.iter().collect();
+    if is_descending {
+        in_order.reverse();
+    }
+    let timeline = timeline_section(request, account, &in_order, versions).await;
     Ok(html! {
         section aria-labelledby="history" {
             h2 #history { "History" }
-            (drawing)
+            (timeline)
             nav.tabs aria-label="History views" {
                 @for other in HistoryView::ALL {
-                    a href=(page_url(other, order, cursor)) aria-current=[(other == view).then_some("true")] { (other.name()) }
+                    a href=(page_url(other, is_descending, cursor)) aria-current=[(other == view).then_some("true")] { (other.name()) }
                 }
             }
             @match view {
                 HistoryView::Feed => (event_feed(number, &events)),
-                HistoryView::Compact => (event_groups(number, order, &events)),
+                HistoryView::Compact => (event_groups(number, is_descending, &in_order)),
                 HistoryView::Json => pre.lines tabindex="0" role="region" aria-label="Events as JSON" {
                     @for event in &events { (serde_json::to_string(event).unwrap_or_default()) "\n" }
                 },
             }
             nav.ways aria-label="Pages of the history" {
-                @for (name, path, is_current) in ways {
-                    @if is_current { span aria-disabled="true" { (name) } } @else { a href=(path) { (name) } }
-                }
-                @let on = if order == "desc" { "Older" } else { "Newer" };
-                @match found.next.as_deref() {
-                    Some(next) => a href=(page_url(view, order, Some(next))) { (on) },
-                    None => span aria-disabled="true" { (on) },
-                }
-                span.note { (components::format_count(versions)) " events" }
+                @for (name, url) in &links { (page_link(name, url.as_deref())) }
+                span.note { (format_count(versions)) " events" }
             }
         }
     })
 }
 
 async fn read_history(
-    request: &ConsolePageRequest,
+    request: &ConsoleRequest,
     account: AccountNumber,
     order: HistoryOrder,
     cursor: Option<u64>,
@@ -112,31 +117,27 @@ async fn read_history(
     Ok(accounts::show_history(request.api(), &call, query, limit).await?)
 }
 
+/// The timeline of events in order.
 async fn timeline_section(
-    request: &ConsolePageRequest,
+    request: &ConsoleRequest,
     account: AccountNumber,
-    order: &str,
-    events: &[CloudEvent<'_>],
+    events: &[&CloudEvent<'_>],
     versions: u64,
 ) -> Markup {
-    let mut moments: Vec<TimelineEvent<'_>> = Vec::with_capacity(events.len());
-    moments.extend(events.iter().map(|CloudEvent { version, time, event_type, .. }| TimelineEvent {
-        version: *version,
-        at: time,
-        event_type: *event_type,
-    }));
-    if order == "desc" {
-        moments.reverse();
-    }
-    let Some((first, last)) = moments.first().zip(moments.last()) else { return html! {} };
+    let (Some(first), Some(last)) = (events.first(), events.last()) else { return html! {} };
     let before = match first.version {
         0 | 1 => None,
         first => show_account(request, account, AsOf::Version(first - 1)).await.ok(),
     };
-    let before = before.as_ref().map(AccountWithCauses::view);
-    let before =
-        before.and_then(|stood| Status::from_code(stood.status).zip(OnlineStatus::from_code(stood.online_status)));
-    timeline::draw_timeline(&account.to_string(), before, &moments, last.version == versions)
+    let before = before
+        .as_ref()
+        .map(AccountWithCauses::view)
+        .and_then(|before| Status::from_code(before.status).zip(OnlineStatus::from_code(before.online_status)));
+    let timeline: Vec<TimelineEvent<'_>> = events
+        .iter()
+        .map(|event| TimelineEvent { version: event.version, at: &event.time, event_type: event.event_type })
+        .collect();
+    draw_timeline(&account.to_string(), before, &timeline, last.version == versions)
 }
 
 fn event_feed(number: &str, events: &[CloudEvent<'_>]) -> Markup {
@@ -197,13 +198,10 @@ fn group_events(types: impl Iterator<Item = Option<EventType>>) -> Vec<GroupedEv
     groups
 }
 
-fn event_groups(number: &str, order: &str, events: &[CloudEvent<'_>]) -> Markup {
-    let mut events: Vec<&CloudEvent<'_>> = events.iter().collect();
-    if order == "desc" {
-        events.reverse();
-    }
+/// The groups of events in order. `is_descending` shows the last group first.
+fn event_groups(number: &str, is_descending: bool, events: &[&CloudEvent<'_>]) -> Markup {
     let mut groups = group_events(events.iter().map(|event| event.event_type));
-    if order == "desc" {
+    if is_descending {
         groups.reverse();
     }
     html! {
@@ -233,11 +231,7 @@ fn event_groups(number: &str, order: &str, events: &[CloudEvent<'_>]) -> Markup 
 }
 
 /// `/accounts/{n}/events/{version}`
-pub(super) async fn event_page(
-    request: &ConsolePageRequest,
-    number: &str,
-    version: &str,
-) -> Result<PageResponse, PageError> {
+pub(super) async fn event_page(request: &ConsoleRequest, number: &str, version: &str) -> PageResult {
     let account: AccountNumber = parse_segment(number)?;
     let version: u64 = parse_segment(version)?;
     let before = version.checked_sub(1).ok_or_else(PageError::not_found)?;
@@ -246,11 +240,12 @@ pub(super) async fn event_page(
     let then = show_account(request, account, AsOf::Version(version)).await?;
     let then = then.view();
     let pretty = serde_json::to_value(&event).and_then(|value| serde_json::to_string_pretty(&value));
-    let way = |version: u64, name: &str| {
-        html! { a href=(format!("/accounts/{account}/events/{version}")) { (name) } }
+    let link = |name: &str, version: Option<u64>| {
+        let url = version.map(|version| format!("/accounts/{account}/events/{version}"));
+        page_link(name, url.as_deref())
     };
     let content = html! {
-        h1 { (event_label(&event.kind)) " · version " (version) " of " (components::account_link(number)) }
+        h1 { (event_label(&event.kind)) " · version " (version) " of " (account_link(number)) }
         dl.facts {
             div { dt { "Time" } dd { (time_element(&event.time)) } }
             div { dt { "By" } dd { (event.origin) } }
@@ -261,8 +256,8 @@ pub(super) async fn event_page(
             div { dt { "State after the event" } dd { (status_badge(then.status)) " " (online_status_badge(then.online_status)) } }
         }
         nav.ways aria-label="Neighbouring events" {
-            @if version > 1 { (way(version - 1, "Previous")) } @else { span aria-disabled="true" { "Previous" } }
-            @if found.next.is_some() { (way(version + 1, "Next")) } @else { span aria-disabled="true" { "Next" } }
+            (link("Previous", (before > 0).then_some(before)))
+            (link("Next", found.next.is_some().then_some(version + 1)))
             a href=(format!("/accounts/{account}?version={version}#then")) { "State of the account then" }
         }
         h2 { "As JSON" }
@@ -270,7 +265,7 @@ pub(super) async fn event_page(
         p.note { "Request it: " code { "GET /api/v1/accounts/" (account) "/events?order=asc&cursor=" (before) "&limit=1" } }
     };
     let title = format!("{} {account} v{version}", event_label(&event.kind));
-    Ok(PageResponse::Page(PageContent { title, nav_path: "/accounts", content }))
+    Ok(PageResponse::page(title, "/accounts", content))
 }
 
 #[cfg(test)]

@@ -5,27 +5,44 @@ use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use super::assets;
-use super::page_request::{ConsolePageRequest, PageError};
+use super::components::error_note;
+use super::page_request::{ConsoleRequest, PageError};
 use super::response_headers::{set_header, set_security_headers};
 use crate::access::AuthError;
+use crate::api::Call;
+use crate::http::abort_when_key_ends;
+
+/// The result of a page's handler.
+pub(super) type PageResult<T = PageResponse> = Result<T, PageError>;
 
 /// The response to a page request.
 pub(super) enum PageResponse {
-    /// A page.
-    Page(PageContent),
+    /// A page without its layout.
+    Page { title: String, nav_path: &'static str, content: Markup },
     /// A redirect (303) to another page.
     Redirect(String),
-    /// Another response: a file or a stream.
+    /// A file or a stream.
     Raw(Response),
 }
 
-/// A page without its layout.
-pub(super) struct PageContent {
-    /// The title, for the browser's tab.
-    pub(super) title: String,
-    /// The entry of the navigation that is highlighted.
-    pub(super) nav_path: &'static str,
-    pub(super) content: Markup,
+impl PageResponse {
+    /// A page. Its title is for the browser's tab; the navigation highlights `nav_path`.
+    pub(super) fn page(title: impl Into<String>, nav_path: &'static str, content: Markup) -> PageResponse {
+        PageResponse::Page { title: title.into(), nav_path, content }
+    }
+
+    /// The streamed answer to a call. It breaks off when the key of the call ends.
+    pub(super) fn stream(answer: Response, call: &Call) -> PageResponse {
+        let mut response = abort_when_key_ends(answer, call.requester().clone());
+        set_security_headers(&mut response);
+        PageResponse::Raw(response)
+    }
+
+    /// As [`stream`](PageResponse::stream), to be saved as a file of this name.
+    pub(super) fn download(mut answer: Response, name: &str, call: &Call) -> PageResponse {
+        set_header(&mut answer, header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{name}\""));
+        PageResponse::stream(answer, call)
+    }
 }
 
 /// The navigation: paths and names.
@@ -47,10 +64,10 @@ const HTMX_CONFIG: &str =
     r#"{"allowEval":false,"includeIndicatorStyles":false,"historyCacheSize":0,"selfRequestsOnly":true}"#;
 
 /// The response to an authenticated requester.
-pub(super) fn respond(answer: PageResponse, request: &ConsolePageRequest) -> Response {
+pub(super) fn respond(answer: PageResponse, request: &ConsoleRequest) -> Response {
     match answer {
-        PageResponse::Page(PageContent { title, nav_path: at, content }) => {
-            html_response(StatusCode::OK, &title, &with_navigation(at, request, &content))
+        PageResponse::Page { title, nav_path, content } => {
+            html_response(StatusCode::OK, &title, &with_navigation(nav_path, request, &content))
         }
         PageResponse::Redirect(path) => redirect(&path),
         PageResponse::Raw(response) => response,
@@ -58,19 +75,19 @@ pub(super) fn respond(answer: PageResponse, request: &ConsolePageRequest) -> Res
 }
 
 /// An error as a page.
-pub(super) fn error_page(error: &PageError, request: Option<&ConsolePageRequest>) -> Response {
-    let PageError { status, message: words } = error;
+pub(super) fn error_page(error: &PageError, request: Option<&ConsoleRequest>) -> Response {
+    let status = error.status;
     let title = status.canonical_reason().unwrap_or("Error");
     let content = html! {
         div.card {
             h1 { (title) }
-            p.error role="alert" { (words) }
+            (error_note(error))
             p { a href="/" { "Overview" } }
         }
     };
     match request {
-        Some(request) => html_response(*status, title, &with_navigation("", request, &content)),
-        None => signed_out_page(title, *status, &content),
+        Some(request) => html_response(status, title, &with_navigation("", request, &content)),
+        None => signed_out_page(title, status, &content),
     }
 }
 
@@ -99,7 +116,7 @@ pub(super) fn redirect(path: &str) -> Response {
     response
 }
 
-fn with_navigation(at: &str, request: &ConsolePageRequest, content: &Markup) -> Markup {
+fn with_navigation(nav_path: &str, request: &ConsoleRequest, content: &Markup) -> Markup {
     html! {
         a.skip href="#main" { "Skip to the content" }
         header.top {
@@ -107,7 +124,7 @@ fn with_navigation(at: &str, request: &ConsolePageRequest, content: &Markup) -> 
             nav aria-label="Pages" {
                 ul {
                     @for (path, name) in NAVIGATION {
-                        li { a href=(path) aria-current=[(path == at).then_some("page")] { (name) } }
+                        li { a href=(path) aria-current=[(path == nav_path).then_some("page")] { (name) } }
                     }
                 }
             }

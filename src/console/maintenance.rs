@@ -4,28 +4,29 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
-use super::components::{action_button, format_count, permission_note, time_element};
-use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError};
+use super::components::{error_note, format_count, format_position, live_part, time_element};
+use super::forms::{action_button, permission_note};
+use super::layout::{PageResponse, PageResult};
+use super::page_request::{ConsoleRequest, PageError};
 use crate::api::maintenance::{self, ProjectionView, RebuildProgress};
-use crate::api::{Parameters, log_proofs, operation};
+use crate::api::{log_proofs, operation};
 use crate::audit::ConsistencyProof;
 use crate::domain::Permission;
 use crate::journal::{Root, verify_consistency};
 
 /// `/projections`
-pub(super) async fn projections_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+pub(super) async fn projections_page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::SHOW_PROJECTIONS)?;
     let found = maintenance::show_projections(request.api(), &call).await?;
     let content = html! {
         h1 { "Projections" }
-        div #live hx-get="/projections" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live {
+        (live_part("live", "/projections", &html! {
             p {
-                "The journal has " (format_count(parse_number(&found.head.position))) " events"
+                "The journal has " (format_position(&found.head.position)) " events"
                 @if let Some(at) = &found.head.moved_at { ", the last one at " (time_element(at)) } "."
             }
             @for projection in &found.projections { (projection_section(projection)) }
-        }
+        }))
         @for projection in &found.projections {
             form method="post" action="/projections" {
                 input type="hidden" name="projection" value=(projection.name);
@@ -35,11 +36,7 @@ pub(super) async fn projections_page(request: &ConsolePageRequest) -> Result<Pag
         (permission_note(request, Permission::Operate))
         p.note { "A rebuild folds all events again while the current list is still served. Then it shows how many accounts differed." }
     };
-    Ok(PageResponse::Page(PageContent { title: "Projections".to_owned(), nav_path: "/projections", content }))
-}
-
-fn parse_number(text: &str) -> u64 {
-    text.parse().unwrap_or(0)
+    Ok(PageResponse::page("Projections", "/projections", content))
 }
 
 fn projection_section(projection: &ProjectionView) -> Markup {
@@ -47,18 +44,18 @@ fn projection_section(projection: &ProjectionView) -> Markup {
         section aria-label=(projection.name) {
             h2 { (projection.name) }
             dl.facts {
-                div { dt { "Position" } dd { (format_count(parse_number(&projection.position))) } }
+                div { dt { "Position" } dd { (format_position(&projection.position)) } }
                 div { dt { "Lag" } dd { (format_count(projection.lag)) " events" } }
                 div { dt { "Last rebuild" } dd { @match &projection.last_rebuild {
                     Some(last) => {
-                        (time_element(&last.at)) ": " (format_count(parse_number(&last.events))) " events, " (format_count(last.differences)) " accounts differed"
+                        (time_element(&last.at)) ": " (format_position(&last.events)) " events, " (format_count(last.differences)) " accounts differed"
                     },
                     None => "none since the start",
                 } } }
             }
             @if let Some(RebuildProgress { position, of }) = &projection.rebuilding {
                 p role="status" {
-                    label { "Rebuilding: " (format_count(parse_number(position))) " of " (format_count(parse_number(of))) " "
+                    label { "Rebuilding: " (format_position(position)) " of " (format_position(of)) " "
                         progress value=(position) max=(of) {} }
                 }
             }
@@ -67,7 +64,7 @@ fn projection_section(projection: &ProjectionView) -> Markup {
 }
 
 /// Starts a rebuild.
-pub(super) async fn submit_rebuild(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+pub(super) async fn submit_rebuild(request: &ConsoleRequest) -> PageResult {
     let name = request.form_value("projection");
     let name = name.ok_or_else(|| PageError::bad_request("Say which projection."))?;
     let call = request.call(operation::REBUILD_PROJECTION)?;
@@ -76,7 +73,7 @@ pub(super) async fn submit_rebuild(request: &ConsolePageRequest) -> Result<PageR
 }
 
 /// `/log`
-pub(super) async fn log_page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+pub(super) async fn log_page(request: &ConsoleRequest) -> PageResult {
     let (api, call) = (request.api(), |operation| request.call(operation));
     let checkpoint = log_proofs::show_checkpoint(api, &call(operation::SHOW_CHECKPOINT)?).await?;
     let key = log_proofs::show_public_key(api, &call(operation::SHOW_PUBLIC_KEY)?).await?;
@@ -84,7 +81,7 @@ pub(super) async fn log_page(request: &ConsolePageRequest) -> Result<PageRespons
     let (from, to) = (request.query_value("from"), request.query_value("to"));
     let found = match from {
         None => None,
-        Some(_) => Some(prove_consistency(request, Parameters::from_fields([("from", from), ("to", to)])).await),
+        Some(_) => Some(prove_consistency(request).await),
     };
     let content = html! {
         h1 { "Log" }
@@ -105,18 +102,16 @@ pub(super) async fn log_page(request: &ConsolePageRequest) -> Result<PageRespons
             }
             @match &found {
                 None => {}
-                Some(Err(error)) => p.error role="alert" { (error.message) },
+                Some(Err(error)) => (error_note(error)),
                 Some(Ok(found)) => (consistency_result(found)),
             }
         }
     };
-    Ok(PageResponse::Page(PageContent { title: "Log".to_owned(), nav_path: "/log", content }))
+    Ok(PageResponse::page("Log", "/log", content))
 }
 
-async fn prove_consistency(
-    request: &ConsolePageRequest,
-    parameters: Parameters<'_>,
-) -> Result<ConsistencyProof, PageError> {
+async fn prove_consistency(request: &ConsoleRequest) -> Result<ConsistencyProof, PageError> {
+    let parameters = request.parameters(&["from", "to"]);
     let (from, to) = (parameters.required_number("from")?, parameters.number("to")?);
     let call = request.call(operation::PROVE_CONSISTENCY)?;
     Ok(log_proofs::prove_consistency(request.api(), &call, from, to).await?)
@@ -124,10 +119,11 @@ async fn prove_consistency(
 
 fn consistency_result(found: &ConsistencyProof) -> Markup {
     let hash = |text: &String| STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    let size = |text: &String| text.parse().unwrap_or(0);
     let proof: Option<Vec<[u8; 32]>> = found.proof.iter().map(hash).collect();
     let roots = hash(&found.from_root).zip(hash(&found.to_root));
     let holds = proof.zip(roots).is_some_and(|(proof, roots)| {
-        verify_consistency(parse_number(&found.from), Root(roots.0), parse_number(&found.to), Root(roots.1), &proof)
+        verify_consistency(size(&found.from), Root(roots.0), size(&found.to), Root(roots.1), &proof)
     });
     html! {
         @if holds {

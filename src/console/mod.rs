@@ -9,7 +9,8 @@
 //! | `sign_in` | sign-in and sign-out |
 //! | `layout` | the layout of every page, and the response that carries it |
 //! | `response_headers` | headers of responses: security, cookies |
-//! | `components` | HTML components: badges, times, buttons, links |
+//! | `components` | HTML components: badges, times, tables, links |
+//! | `forms` | parts of forms: buttons and fields |
 //! | `account_orders` | operator orders to accounts, with a reason, and their results |
 //! | `assets` | style sheet and scripts, embedded in the binary |
 //! | `throughput` | events and webhooks per second, for the charts |
@@ -42,6 +43,7 @@ mod components;
 mod console_dialect;
 mod deliveries;
 mod events;
+mod forms;
 mod gateways;
 mod history;
 mod layout;

@@ -10,7 +10,7 @@ use warp::http::{HeaderMap, StatusCode};
 
 use super::Console;
 use crate::access::{AuthContext, AuthError};
-use crate::api::{AccountSelection, ApiState, Call, Operation, Problem};
+use crate::api::{AccountSelection, ApiState, Call, Operation, Parameters, Problem};
 use crate::domain::{Channel, Permission, Role};
 use crate::http::IncomingBody;
 use crate::journal::RequestId;
@@ -20,7 +20,7 @@ use crate::limits::{BODY_TIMEOUT, PAGE_FORM_BYTES};
 pub(super) type FormFields = Vec<(String, String)>;
 
 /// A request of an authenticated requester.
-pub(super) struct ConsolePageRequest {
+pub(super) struct ConsoleRequest {
     pub(super) console: Console,
     pub(super) auth: AuthContext,
     pub(super) peer: SocketAddr,
@@ -40,10 +40,15 @@ pub(super) struct PageError {
     pub(super) message: String,
 }
 
-impl ConsolePageRequest {
+impl ConsoleRequest {
     /// The first value of a query parameter; `None` if it is absent or empty.
     pub(super) fn query_value(&self, name: &str) -> Option<&str> {
         first_value(&self.query, name)
+    }
+
+    /// These parameters of the query.
+    pub(super) fn parameters<'r>(&'r self, names: &[&'r str]) -> Parameters<'r> {
+        Parameters::from_fields(names.iter().map(|name| (*name, self.query_value(name))))
     }
 
     /// The first value of a form field; `None` if it is absent or empty.
@@ -56,6 +61,11 @@ impl ConsolePageRequest {
         self.form.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
     }
 
+    /// The reason that the form gives for an action; empty without one.
+    pub(super) fn reason(&self) -> String {
+        self.form_value("reason").unwrap_or_default().to_owned()
+    }
+
     /// Why the requester may not do this; `None` if they may.
     pub(super) fn permission_error(&self, need: Permission) -> Option<String> {
         self.auth.require(need).err().map(|denied| denied.to_string())
@@ -65,7 +75,7 @@ impl ConsolePageRequest {
     /// accounts.
     pub(super) fn bound_accounts_path(&self) -> Option<String> {
         let first = self.auth.account_prefixes().first()?;
-        Some(with_query("/accounts", &[("prefix", Some(first))]))
+        Some(with_query("/accounts", [("prefix", Some(first.as_str()))]))
     }
 
     /// Name and role of the requester's key; `None` while there are no keys.
@@ -141,7 +151,7 @@ pub(super) fn parse_channel(name: &str) -> Result<Channel, PageError> {
 }
 
 /// A path with a query of the parameters that have a value.
-pub(super) fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+pub(super) fn with_query<'p>(path: &str, parameters: impl IntoIterator<Item = (&'p str, Option<&'p str>)>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in parameters {
         if let Some(value) = value.filter(|value| !value.is_empty()) {

@@ -6,9 +6,9 @@ use maud::{Markup, html};
 use tokio::task::spawn_blocking;
 use warp::http::StatusCode;
 
-use super::components::{self, event_label, format_count};
-use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, parse_segment};
+use super::components::{account_link, event_label, format_bytes, format_count};
+use super::layout::{PageResponse, PageResult};
+use super::page_request::{ConsoleRequest, PageError, parse_segment};
 use crate::api::{AccountSelection, Call, log_proofs, operation};
 use crate::audit::{BundleVerification, IntegrityFault, Signer, VerificationStep, verify_bundle_with};
 use crate::domain::AccountNumber;
@@ -16,7 +16,7 @@ use crate::http::{JSON, bytes_response};
 use crate::limits::PAGE_BUNDLE_BYTES;
 
 /// `/accounts/{n}/verify`
-pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn page(request: &ConsoleRequest, number: &str) -> PageResult {
     let account: AccountNumber = parse_segment(number)?;
     let call = request.call(operation::SHOW_PUBLIC_KEY)?;
     let key = log_proofs::show_public_key(request.api(), &call).await?;
@@ -25,18 +25,18 @@ pub(super) async fn page(request: &ConsolePageRequest, number: &str) -> Result<P
     if bytes > PAGE_BUNDLE_BYTES {
         let words =
             format!("the bundle is larger than the {PAGE_BUNDLE_BYTES} bytes that a page can show; use /api/v1");
-        return Err(PageError { status: StatusCode::BAD_GATEWAY, message: words });
+        return Err(PageError::new(StatusCode::BAD_GATEWAY, words));
     }
     let checked = spawn_blocking(move || verify_bundle(&bundle, key.trim()));
     let (steps, outcome) = checked.await.map_err(|error| PageError::internal(&error))?;
     let content = html! {
-        h1 { "Proof of " (components::account_link(number)) }
+        h1 { "Proof of " (account_link(number)) }
         div #steps aria-live="polite" { (verification_result(bytes, &steps, &outcome)) }
     };
-    Ok(PageResponse::Page(PageContent { title: format!("Proof of {account}"), nav_path: "/accounts", content }))
+    Ok(PageResponse::page(format!("Proof of {account}"), "/accounts", content))
 }
 
-async fn prove_account(request: &ConsolePageRequest, account: AccountNumber) -> Result<(Vec<u8>, Call), PageError> {
+async fn prove_account(request: &ConsoleRequest, account: AccountNumber) -> Result<(Vec<u8>, Call), PageError> {
     let call = request.call_on(operation::PROVE_ACCOUNT, AccountSelection::One(account))?;
     Ok((log_proofs::prove_account(request.api(), &call, account).await?, call))
 }
@@ -63,7 +63,7 @@ fn verification_result(
             Err(fault) => p.verdict.bad role="alert" { "Not verified: " (fault) },
         }
         ol.steps {
-            li { "Bundle read: " (components::format_bytes(bytes as u64)) "." }
+            li { "Bundle read: " (format_bytes(bytes as u64)) "." }
             @for step in steps { li { (step_text(step)) } }
         }
     }
@@ -86,9 +86,9 @@ fn step_text(step: &VerificationStep) -> Markup {
 }
 
 /// `/accounts/{n}/bundle`
-pub(super) async fn download_bundle(request: &ConsolePageRequest, number: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn download_bundle(request: &ConsoleRequest, number: &str) -> PageResult {
     let account: AccountNumber = parse_segment(number)?;
     let (bundle, call) = prove_account(request, account).await?;
     let name = format!("muster-{account}.bundle.json");
-    Ok(components::download_response(bytes_response(JSON, bundle), &name, &call))
+    Ok(PageResponse::download(bytes_response(JSON, bundle), &name, &call))
 }

@@ -1,9 +1,10 @@
 //! Paths of pages.
 
-use super::layout::PageResponse;
-use super::page_request::{ConsolePageRequest, PageError};
+use super::layout::PageResult;
+use super::page_request::{ConsoleRequest, PageError};
 use super::{
-    account, accounts, administration, deliveries, events, gateways, history, maintenance, overview, proof, webhooks,
+    account, account_orders, accounts, administration, deliveries, events, gateways, history, maintenance, overview,
+    proof, webhooks,
 };
 
 /// First segments of the console's paths. All other paths belong to the API.
@@ -33,13 +34,13 @@ pub(super) fn is_page(path: &str) -> bool {
 }
 
 /// Renders the page of a path, or carries out the form submitted to it.
-pub(super) async fn dispatch(request: &ConsolePageRequest, changes: bool) -> Result<PageResponse, PageError> {
+pub(super) async fn dispatch(request: &ConsoleRequest, changes: bool) -> PageResult {
     let segments: Vec<&str> = request.path.split('/').skip(1).collect();
     match (changes, &segments[..]) {
         (false, [""]) => overview::page(request).await,
         (false, ["accounts"]) => accounts::page(request).await,
         (false, ["accounts", "export"]) => accounts::export(request),
-        (true, ["accounts"]) => accounts::submit_order(request).await,
+        (true, ["accounts"]) => account_orders::submit_order(request).await,
         (false, ["accounts", number]) => account::page(request, number).await,
         (false, ["accounts", number, "verify"]) => proof::page(request, number).await,
         (false, ["accounts", number, "bundle"]) => proof::download_bundle(request, number).await,

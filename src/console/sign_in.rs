@@ -6,6 +6,7 @@ use warp::reply::Response;
 use zeroize::Zeroizing;
 
 use super::Console;
+use super::components::error_note;
 use super::layout::{self, redirect};
 use super::page_request::{FormFields, PageError, first_value, with_query};
 use super::response_headers::set_header;
@@ -16,10 +17,8 @@ use crate::http::{RequestHead, is_same_origin, session_cookie, session_from_cook
 /// Redirects a visitor who is not signed in to the sign-in page, which leads back afterwards.
 pub(super) fn redirect_to_sign_in(request: &RequestHead) -> Response {
     let RequestHead { path, query, headers, .. } = request;
-    let parameters: Vec<(&str, Option<&str>)> =
-        query.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))).collect();
-    let page_url = with_query(path, &parameters);
-    let to = with_query("/sign-in", &[("next", Some(page_url.as_str()).filter(|page_url| *page_url != "/"))]);
+    let page_url = with_query(path, query.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))));
+    let to = with_query("/sign-in", [("next", Some(page_url.as_str()).filter(|page_url| *page_url != "/"))]);
     let is_stream = headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream");
     if !is_stream && !headers.contains_key("hx-request") {
         return redirect(&to);
@@ -95,7 +94,7 @@ fn sign_in_page(next: &str, error: Option<&PageError>) -> Response {
             h1 { "Sign in" }
             p { "Sign in with an API key of the role auditor, operator or admin. The key is not stored: this browser gets a session that ends "
                 "after half an hour without use, after twelve hours, or when the key expires or is revoked." }
-            @if let Some(error) = error { p.error role="alert" { (error.message) } }
+            @if let Some(error) = error { (error_note(error)) }
             label for="key" { "API key" }
             input #key name="key" type="password" autocomplete="current-password" spellcheck="false" required
                 autofocus placeholder="muster_1_…" aria-invalid=[error.map(|_| "true")];

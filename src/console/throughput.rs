@@ -1,7 +1,7 @@
 //! Events and webhooks per second: sampled each second, kept for the length of a chart.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::Console;
 use crate::limits::{CHART_INTERVAL, CHART_POINTS};
 
-/// The latest samples. Cheap to clone.
-#[derive(Clone, Default)]
+/// The latest samples.
+#[derive(Default)]
 pub(super) struct ThroughputHistory {
-    samples: Arc<Mutex<ThroughputSamples>>,
+    samples: Mutex<ThroughputSamples>,
 }
 
 #[derive(Default)]

@@ -3,6 +3,7 @@
 
 use maud::{Markup, html};
 
+use super::components::online_status_class;
 use crate::audit::parse_time;
 use crate::domain::{EventType, OnlineStatus, Status};
 
@@ -54,7 +55,7 @@ pub(super) fn draw_timeline(
                 @for bar in &bars {
                     a href=(format!("/accounts/{number}/events/{}", bar.version)) {
                         title { (bar_title(bar)) }
-                        rect class=(css_class(bar.online_status)) x=(bar.x) y="4" width=(bar.width - 1) height="22" rx="2" {}
+                        rect class=(online_status_class(bar.online_status)) x=(bar.x) y="4" width=(bar.width - 1) height="22" rx="2" {}
                         rect class=(if bar.status == Status::Banned { "bad" } else { "calm" }) x=(bar.x) y="30"
                             width=(bar.width - 1) height="8" rx="2" {}
                         @if bar.seconds.is_some_and(|seconds| seconds >= FOLD_SECONDS) {
@@ -104,14 +105,6 @@ fn build_bars(start: Option<(Status, OnlineStatus)>, moments: &[TimelineEvent<'_
         begun = micros;
     }
     bars
-}
-
-fn css_class(presence: OnlineStatus) -> &'static str {
-    match presence {
-        OnlineStatus::Online => "good",
-        OnlineStatus::OnlineComing | OnlineStatus::OfflineComing => "coming",
-        OnlineStatus::Offline => "calm",
-    }
 }
 
 fn bar_title(bar: &TimelineBar) -> String {

@@ -3,56 +3,52 @@
 use maud::{Markup, html};
 use serde::Serialize;
 
+use super::components::Column::{Number, SelectAll, Text};
 use super::components::{
-    account_link, action_button, empty_note, format_count, permission_note, time_element, value_text,
+    account_link, empty_note, format_count, live_part, select_box, table, time_element, value_text,
 };
 use super::deliveries::{self, DELIVERIES_PER_PAGE, state_select};
-use super::layout::{PageContent, PageResponse};
-use super::page_request::{ConsolePageRequest, PageError, parse_channel};
+use super::forms::{action_button, permission_note, reason_field};
+use super::layout::{PageResponse, PageResult};
+use super::page_request::{ConsoleRequest, PageError, parse_channel};
 use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, PauseRequest, Position, RedeliverRequest};
 use crate::api::webhooks::{self, ChannelList};
 use crate::api::{Parameters, operation};
 use crate::domain::{Channel, Permission};
-use crate::limits::OPERATOR_REASON_BYTES;
-use crate::webhooks::{ChannelView, LagView, PausedView};
+use crate::webhooks::{ChannelView, DeadLetterView, LagView, PausedView};
 
 /// `/webhooks`
-pub(super) async fn page(request: &ConsolePageRequest) -> Result<PageResponse, PageError> {
+pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::SHOW_WEBHOOKS)?;
     let ChannelList { channels } = webhooks::show_webhooks(request.api(), &call).await?;
     let content = html! {
         h1 { "Webhooks" }
-        section #live hx-get="/webhooks" hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live
-            aria-label="State of the webhooks" { (webhook_table(&channels)) }
+        section aria-label="State of the webhooks" { (live_part("live", "/webhooks", &webhook_table(&channels))) }
     };
-    Ok(PageResponse::Page(PageContent { title: "Webhooks".to_owned(), nav_path: "/webhooks", content }))
+    Ok(PageResponse::page("Webhooks", "/webhooks", content))
 }
 
+/// A row for each channel.
 pub(super) fn webhook_table(channels: &[ChannelView]) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Webhooks" {
-            table {
-                thead { tr {
-                    th scope="col" { "webhook" } th scope="col" { "state" } th.number scope="col" { "lag" }
-                    th.number scope="col" { "in flight" } th.number scope="col" { "waiting" }
-                    th.number scope="col" { "blocked" } th.number scope="col" { "dead" } th scope="col" { "breaker" }
-                } }
-                tbody {
-                    @for channel in channels {
-                        tr {
-                            td { a href=(format!("/webhooks/{}", channel.channel)) { (channel.configuration_id) } }
-                            td { (channel.state) }
-                            td.number { (lag_text(channel)) }
-                            td.number { (format_count(channel.in_flight as u64)) }
-                            td.number { (format_count(channel.waiting)) }
-                            td.number.bad[channel.blocked > 0] { (format_count(channel.blocked)) }
-                            td.number.bad[channel.dead_letters > 0] { (format_count(channel.dead_letters)) }
-                            td.bad[channel.breaker.state != "closed"] { (channel.breaker.state) }
-                        }
-                    }
-                }
+    let rows = html! {
+        @for channel in channels {
+            tr {
+                td { a href=(format!("/webhooks/{}", channel.channel)) { (channel.configuration_id) } }
+                td { (channel.state) }
+                td.number { (lag_text(channel)) }
+                td.number { (format_count(channel.in_flight as u64)) }
+                td.number { (format_count(channel.waiting)) }
+                td.number.bad[channel.blocked > 0] { (format_count(channel.blocked)) }
+                td.number.bad[channel.dead_letters > 0] { (format_count(channel.dead_letters)) }
+                td.bad[channel.breaker.state != "closed"] { (channel.breaker.state) }
             }
         }
+    };
+    html! {
+        (table("Webhooks", &[
+            Text("webhook"), Text("state"), Number("lag"), Number("in flight"), Number("waiting"), Number("blocked"),
+            Number("dead"), Text("breaker"),
+        ], &rows))
     }
 }
 
@@ -78,15 +74,14 @@ fn lag_text(channel: &ChannelView) -> String {
 }
 
 /// `/webhooks/{channel}`
-pub(super) async fn channel_page(request: &ConsolePageRequest, name: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn channel_page(request: &ConsoleRequest, name: &str) -> PageResult {
     let kind = parse_channel(name)?;
     let call = request.call(operation::SHOW_WEBHOOK)?;
     let channel = webhooks::show_webhook(request.api(), &call, kind).await?;
     let page_url = format!("/webhooks/{name}");
     let content = html! {
         h1 { (channel.configuration_id) }
-        section #live hx-get=(page_url) hx-select="#live" hx-swap="outerHTML" hx-trigger="refresh" data-live
-            aria-label="State" { (channel_fields(&channel)) }
+        section aria-label="State" { (live_part("live", &page_url, &channel_fields(&channel))) }
         section aria-labelledby="act" {
             h2 #act { "Actions" }
             (permission_note(request, Permission::Operate))
@@ -96,7 +91,7 @@ pub(super) async fn channel_page(request: &ConsolePageRequest, name: &str) -> Re
         (dead_letters_section(request, &page_url, kind).await?)
         (deliveries::deliveries_section(request, kind).await)
     };
-    Ok(PageResponse::Page(PageContent { title: channel.configuration_id.to_owned(), nav_path: "/webhooks", content }))
+    Ok(PageResponse::page(channel.configuration_id, "/webhooks", content))
 }
 
 fn channel_fields(channel: &ChannelView) -> Markup {
@@ -145,38 +140,18 @@ fn channel_fields(channel: &ChannelView) -> Markup {
     }
 }
 
-fn order(request: &ConsolePageRequest, name: &str, what: &str) -> Markup {
-    action_button(request, Permission::Operate, name, Some(("do", what)))
+/// A button that submits an action of the form.
+fn order(request: &ConsoleRequest, name: &str, action: &str) -> Markup {
+    action_button(request, Permission::Operate, name, Some(("do", action)))
 }
 
-/// A choice of two actions. The reason field, with this id and placeholder, belongs to the second.
-fn with_reason(
-    request: &ConsolePageRequest,
-    legend: &str,
-    first: &Markup,
-    (id, placeholder): (&str, &str),
-    second: &Markup,
-) -> Markup {
-    html! {
-        fieldset disabled[request.permission_error(Permission::Operate).is_some()] {
-            legend { (legend) }
-            (first)
-            label for=(id) { "Reason" }
-            input id=(id) name="reason" maxlength=(OPERATOR_REASON_BYTES) placeholder=(placeholder);
-            (second)
-        }
-    }
-}
-
-fn channel_actions(request: &ConsolePageRequest, page_url: &str, channel: &ChannelView) -> Markup {
+fn channel_actions(request: &ConsoleRequest, page_url: &str, channel: &ChannelView) -> Markup {
     html! {
         form method="post" action=(page_url) {
             fieldset {
                 legend { "Sending" }
                 @if channel.paused.is_none() {
-                    label for="why" { "Reason" }
-                    input #why name="reason" maxlength=(OPERATOR_REASON_BYTES) required placeholder="nothing is lost"
-                        disabled[request.permission_error(Permission::Operate).is_some()];
+                    (reason_field(request, "why", "nothing is lost", true))
                     (order(request, "Pause", "pause"))
                 } @else {
                     (order(request, "Resume", "resume"))
@@ -185,8 +160,12 @@ fn channel_actions(request: &ConsolePageRequest, page_url: &str, channel: &Chann
         }
         @if events_without_receiver(channel).is_some() {
             form method="post" action=(page_url) {
-                (with_reason(request, "Drop all pending events", &order(request, "Count", "count-waiting"),
-                    ("close-reason", "why they are dropped for good"), &order(request, "Close", "close")))
+                fieldset {
+                    legend { "Drop all pending events" }
+                    (order(request, "Count", "count-waiting"))
+                    (reason_field(request, "close-reason", "why they are dropped for good", false))
+                    (order(request, "Close", "close"))
+                }
             }
         }
         form method="post" action=(page_url) {
@@ -198,7 +177,7 @@ fn channel_actions(request: &ConsolePageRequest, page_url: &str, channel: &Chann
     }
 }
 
-fn redelivery_form(request: &ConsolePageRequest, page_url: &str) -> Markup {
+fn redelivery_form(request: &ConsoleRequest, page_url: &str) -> Markup {
     let is_off = request.permission_error(Permission::Operate).is_some();
     html! {
         form method="post" action=(page_url) {
@@ -217,11 +196,7 @@ fn redelivery_form(request: &ConsolePageRequest, page_url: &str) -> Markup {
     }
 }
 
-async fn dead_letters_section(
-    request: &ConsolePageRequest,
-    page_url: &str,
-    channel: Channel,
-) -> Result<Markup, PageError> {
+async fn dead_letters_section(request: &ConsoleRequest, page_url: &str, channel: Channel) -> PageResult<Markup> {
     let cursor = Parameters::from_fields([("cursor", request.query_value("letters"))]).number("cursor")?;
     let call = request.call(operation::LIST_DEAD_LETTERS)?;
     let found = webhooks::list_dead_letters(request.api(), &call, channel, cursor, DELIVERIES_PER_PAGE).await?;
@@ -230,36 +205,13 @@ async fn dead_letters_section(
             h2 #dead { "Dead letters" }
             @if found.dead_letters.is_empty() { (empty_note("There are none.")) } @else {
                 form method="post" action=(page_url) {
-                    (with_reason(request, "Selected dead letters", &order(request, "Replay", "replay"),
-                        ("drop-reason", "why they are dropped"), &order(request, "Drop", "drop")))
-                    div.scroll tabindex="0" role="region" aria-label="Dead letters" {
-                        table {
-                            thead { tr {
-                                th scope="col" {
-                                    input type="checkbox" data-all aria-label="Select all on this page" hidden;
-                                }
-                                th.number scope="col" { "position" } th scope="col" { "account" } th scope="col" { "since" }
-                                th.number scope="col" { "attempts" } th scope="col" { "last failure" }
-                            } }
-                            tbody {
-                                @for letter in &found.dead_letters {
-                                    tr {
-                                        td {
-                                            input type="checkbox" name="position" value=(letter.position)
-                                                aria-label=(format!("Select {}", letter.position));
-                                        }
-                                        td.number {
-                                            a href=(format!("{page_url}/deliveries/{}", letter.position)) { (letter.position) }
-                                        }
-                                        td { (account_link(&letter.whats_app)) }
-                                        td { (time_element(&letter.time)) }
-                                        td.number { (letter.attempts) }
-                                        td { (letter.failure) }
-                                    }
-                                }
-                            }
-                        }
+                    fieldset {
+                        legend { "Selected dead letters" }
+                        (order(request, "Replay", "replay"))
+                        (reason_field(request, "drop-reason", "why they are dropped", false))
+                        (order(request, "Drop", "drop"))
                     }
+                    (dead_letter_table(page_url, &found.dead_letters))
                 }
                 @if let Some(next) = &found.next {
                     nav.ways aria-label="More dead letters" { a href=(format!("{page_url}?letters={next}#dead")) { "Next" } }
@@ -269,19 +221,40 @@ async fn dead_letters_section(
     })
 }
 
+fn dead_letter_table(page_url: &str, letters: &[DeadLetterView]) -> Markup {
+    let rows = html! {
+        @for letter in letters {
+            tr {
+                td { (select_box("position", &letter.position)) }
+                td.number { a href=(format!("{page_url}/deliveries/{}", letter.position)) { (letter.position) } }
+                td { (account_link(&letter.whats_app)) }
+                td { (time_element(&letter.time)) }
+                td.number { (letter.attempts) }
+                td { (letter.failure) }
+            }
+        }
+    };
+    html! {
+        (table("Dead letters", &[
+            SelectAll("Select all on this page"), Number("position"), Text("account"), Text("since"),
+            Number("attempts"), Text("last failure"),
+        ], &rows))
+    }
+}
+
 /// Carries out the action of a channel's form.
-pub(super) async fn submit_action(request: &ConsolePageRequest, name: &str) -> Result<PageResponse, PageError> {
+pub(super) async fn submit_action(request: &ConsoleRequest, name: &str) -> PageResult {
     let (channel, back) = (parse_channel(name)?, format!("/webhooks/{name}"));
-    let call = |operation| request.call(operation);
-    let (api, reason) = (request.api(), request.form_value("reason").unwrap_or_default().to_owned());
-    let page = match request.form_value("do") {
+    let (api, call) = (request.api(), |operation| request.call(operation));
+    Ok(match request.form_value("do") {
         Some("pause") => {
-            webhooks::pause_webhook(api, &call(operation::PAUSE_WEBHOOK)?, channel, PauseRequest { reason }).await?;
-            return Ok(PageResponse::Redirect(back));
+            let wanted = PauseRequest { reason: request.reason() };
+            webhooks::pause_webhook(api, &call(operation::PAUSE_WEBHOOK)?, channel, wanted).await?;
+            PageResponse::Redirect(back)
         }
         Some("resume") => {
             webhooks::resume_webhook(api, &call(operation::RESUME_WEBHOOK)?, channel).await?;
-            return Ok(PageResponse::Redirect(back));
+            PageResponse::Redirect(back)
         }
         Some("test") => {
             let attempt = webhooks::test_receiver(api, &call(operation::TEST_RECEIVER)?, channel).await?;
@@ -289,7 +262,7 @@ pub(super) async fn submit_action(request: &ConsolePageRequest, name: &str) -> R
         }
         Some(action @ ("count-waiting" | "close")) => {
             let dry_run = action == "count-waiting";
-            let wanted = CloseRequest { reason: Some(reason), dry_run };
+            let wanted = CloseRequest { reason: Some(request.reason()), dry_run };
             let closed = webhooks::close_webhook(api, &call(operation::CLOSE_WEBHOOK)?, channel, wanted).await?;
             action_result(if dry_run { "Would be dropped" } else { "Dropped" }, &closed, &back)
         }
@@ -305,17 +278,17 @@ pub(super) async fn submit_action(request: &ConsolePageRequest, name: &str) -> R
             action_result("Replay started", &replayed, &back)
         }
         Some("drop") => {
-            let (call, letters) = (call(operation::DROP_DEAD_LETTERS)?, selected_letters(request, Some(reason))?);
+            let (call, reason) = (call(operation::DROP_DEAD_LETTERS)?, request.reason());
+            let letters = selected_letters(request, Some(reason))?;
             let dropped = webhooks::drop_dead_letters(api, &call, channel, letters).await?;
             action_result("Dropped", &dropped, &back)
         }
         Some(_) | None => return Err(PageError::bad_request("Choose an action.")),
-    };
-    Ok(PageResponse::Page(page))
+    })
 }
 
 /// The result page of an action: the API's answer, field by field.
-fn action_result(title: &str, answer: &impl Serialize, back: &str) -> PageContent {
+fn action_result(title: &str, answer: &impl Serialize, back: &str) -> PageResponse {
     let answer = serde_json::to_value(answer).unwrap_or_default();
     let content = html! {
         h1 { (title) }
@@ -326,11 +299,11 @@ fn action_result(title: &str, answer: &impl Serialize, back: &str) -> PageConten
         }
         p { a href=(back) { "Back" } }
     };
-    PageContent { title: title.to_owned(), nav_path: "/webhooks", content }
+    PageResponse::page(title, "/webhooks", content)
 }
 
 /// The dead letters that the form selects.
-fn selected_letters(request: &ConsolePageRequest, reason: Option<String>) -> Result<DeadLetterRequest, PageError> {
+fn selected_letters(request: &ConsoleRequest, reason: Option<String>) -> Result<DeadLetterRequest, PageError> {
     let parse = |text: &str| text.parse().map(Position);
     let positions: Result<Vec<Position>, _> = request.form_values("position").into_iter().map(parse).collect();
     match positions {
@@ -340,7 +313,7 @@ fn selected_letters(request: &ConsolePageRequest, reason: Option<String>) -> Res
 }
 
 /// The deliveries that the form describes.
-fn redelivery_request(request: &ConsolePageRequest, dry_run: bool) -> Result<RedeliverRequest, PageError> {
+fn redelivery_request(request: &ConsoleRequest, dry_run: bool) -> Result<RedeliverRequest, PageError> {
     let positions = Parameters::from_fields(["from", "to"].map(|name| (name, request.form_value(name))));
     let text = |name| request.form_value(name).map(str::to_owned);
     Ok(RedeliverRequest {
