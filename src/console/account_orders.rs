@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::components::{account_link, format_count};
 use super::forms::{action_button, permission_note, reason_field};
 use super::layout::{PageResponse, PageResult};
-use super::page_request::{ConsoleRequest, PageError};
+use super::page_request::ConsoleRequest;
 use crate::api::account_orders::{self, AccountOrderRequest};
-use crate::api::operation;
+use crate::api::{Problem, operation};
 use crate::domain::{AccountOrder, Permission};
 
 /// The form fields of an order. `accounts` names the accounts that it affects.
@@ -30,10 +30,10 @@ pub(super) async fn submit_order(request: &ConsoleRequest) -> PageResult {
     let (order, operation, what) = match named {
         Some(order @ AccountOrder::Online) => (order, operation::ORDER_ONLINE, "will come online"),
         Some(order @ AccountOrder::Recycle) => (order, operation::ORDER_RECYCLE, "will be recycled"),
-        None => return Err(PageError::bad_request("Choose an action: online or recycle.")),
+        None => return Err(Problem::malformed("Choose an action: online or recycle.")),
     };
     if accounts.is_empty() {
-        return Err(PageError::bad_request("Select at least one account: go back and select it."));
+        return Err(Problem::malformed("Select at least one account: go back and select it."));
     }
     let accounts = accounts.into_iter().map(str::to_owned).collect();
     let call = request.call(operation)?;

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::components::{
     empty_note, error_note, live_part, online_status_badge, status_badge, time_element, value_text,
 };
-use super::page_request::{ConsoleRequest, PageError};
+use super::page_request::ConsoleRequest;
 use crate::api::accounts::{self, AccountDiff};
-use crate::api::{AccountSelection, Parameters, operation};
+use crate::api::{AccountSelection, Parameters, Problem, operation};
 use crate::audit::{AccountStateView, AccountWithCauses, AsOf};
 use crate::domain::AccountNumber;
 
@@ -18,9 +18,9 @@ pub(super) async fn show_account(
     request: &ConsoleRequest,
     account: AccountNumber,
     as_of: AsOf,
-) -> Result<AccountWithCauses, PageError> {
+) -> Result<AccountWithCauses, Problem> {
     let call = request.call_on(operation::SHOW_ACCOUNT, AccountSelection::One(account))?;
-    Ok(accounts::show_account(request.api(), &call, account, as_of).await?)
+    accounts::show_account(request.api(), &call, account, as_of).await
 }
 
 /// The current state, which the page refreshes.
@@ -46,19 +46,19 @@ pub(super) async fn past_state_section(
     let page_url = format!("/accounts/{}", now.whats_app);
     let then = match Parameters::from_fields([("at", at), ("version", version)]).as_of() {
         Ok(as_of) => show_account(request, account, as_of).await,
-        Err(problem) => Err(problem.into()),
+        Err(problem) => Err(problem),
     };
     let then = then.as_ref().map(AccountWithCauses::view);
-    let shown = then.as_ref().map_or(now.version, |then| then.version);
+    let shown_version = then.as_ref().map_or(now.version, |then| then.version);
     html! {
         section #past aria-labelledby="then" {
             h2 #then { "Past state" }
             form.slider method="get" action=(page_url) hx-get=(page_url) hx-trigger="input delay:80ms from:#version" hx-select="#then-state"
                 hx-target="#then-state" hx-swap="outerHTML" {
                 label for="version" { "Version" }
-                input #version type="range" name="version" min="1" max=(now.version) value=(shown)
+                input #version type="range" name="version" min="1" max=(now.version) value=(shown_version)
                     aria-describedby="then-state";
-                output #shown-version for="version" { (shown) }
+                output #shown-version for="version" { (shown_version) }
                 button { "Show" }
             }
             form.slider method="get" action=(page_url) {
@@ -156,11 +156,11 @@ pub(super) async fn diff_section(
     }
 }
 
-async fn diff(request: &ConsoleRequest, account: AccountNumber) -> Result<AccountDiff, PageError> {
+async fn diff(request: &ConsoleRequest, account: AccountNumber) -> Result<AccountDiff, Problem> {
     let parameters = request.parameters(&["from", "to"]);
     let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
     let call = request.call_on(operation::DIFF_ACCOUNT, AccountSelection::One(account))?;
-    Ok(accounts::diff_account(request.api(), &call, account, from, to).await?)
+    accounts::diff_account(request.api(), &call, account, from, to).await
 }
 
 /// The value of an account's field as HTML.

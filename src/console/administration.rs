@@ -7,10 +7,10 @@ use super::components::{empty_note, error_note, page_links, table, time_element,
 use super::events::event_line;
 use super::forms::{action_button, permission_note};
 use super::layout::{PageResponse, PageResult};
-use super::page_request::{ConsoleRequest, PageError, with_query};
+use super::page_request::{ConsoleRequest, with_query};
 use crate::access::KeyView;
 use crate::api::api_keys::{self, ApiKeyList, CreateApiKeyRequest};
-use crate::api::{events, operation, overview};
+use crate::api::{Problem, events, operation, overview};
 use crate::domain::{Permission, Role};
 use crate::limits::API_KEY_NAME_BYTES;
 
@@ -33,9 +33,9 @@ pub(super) async fn keys_page(request: &ConsoleRequest) -> PageResult {
     Ok(PageResponse::page("API keys", "/keys", content))
 }
 
-async fn list_keys(request: &ConsoleRequest) -> Result<ApiKeyList, PageError> {
+async fn list_keys(request: &ConsoleRequest) -> Result<ApiKeyList, Problem> {
     let call = request.call(operation::LIST_API_KEYS)?;
-    Ok(api_keys::list_keys(request.api(), &call).await?)
+    api_keys::list_keys(request.api(), &call).await
 }
 
 fn key_table(request: &ConsoleRequest, keys: &[KeyView]) -> Markup {
@@ -70,7 +70,7 @@ fn key_table(request: &ConsoleRequest, keys: &[KeyView]) -> Markup {
 fn create_key_form(request: &ConsoleRequest) -> Markup {
     let is_off = request.permission_error(Permission::Administer).is_some();
     // The first key must be an admin's.
-    let likely = if request.signed_in_key().is_none() { Role::Admin } else { Role::Caller };
+    let preselected = if request.signed_in_key().is_none() { Role::Admin } else { Role::Caller };
     html! {
         form method="post" action="/keys" {
             fieldset disabled[is_off] {
@@ -78,7 +78,7 @@ fn create_key_form(request: &ConsoleRequest) -> Markup {
                 div { label for="name" { "Name" } input #name name="name" maxlength=(API_KEY_NAME_BYTES) required autocomplete="off"; }
                 div {
                     label for="role" { "Role" }
-                    select #role name="role" { @for role in Role::ALL { option selected[role == likely] { (role.name()) } } }
+                    select #role name="role" { @for role in Role::ALL { option selected[role == preselected] { (role.name()) } } }
                 }
                 div {
                     label for="accounts" { "Only numbers that begin with" }
@@ -100,31 +100,31 @@ pub(super) async fn submit_key_form(request: &ConsoleRequest) -> PageResult {
             let key: u64 = request
                 .form_value("key")
                 .and_then(|key| key.parse().ok())
-                .ok_or_else(|| PageError::bad_request("Name the key."))?;
+                .ok_or_else(|| Problem::malformed("Name the key."))?;
             let call = request.call(operation::REVOKE_API_KEY)?;
             api_keys::revoke_key(request.api(), &call, key).await?;
             Ok(PageResponse::Redirect("/keys".to_owned()))
         }
-        Some(_) | None => Err(PageError::bad_request("Choose an action: create or revoke.")),
+        Some(_) | None => Err(Problem::malformed("Choose an action: create or revoke.")),
     }
 }
 
 async fn create_key(request: &ConsoleRequest) -> PageResult {
-    let sent = |name| request.form_value(name).unwrap_or_default();
-    let accounts = sent("accounts").split([' ', ',']).filter(|first| !first.is_empty()).map(str::to_owned).collect();
+    let field = |name| request.form_value(name).unwrap_or_default();
+    let accounts = field("accounts").split([' ', ',']).filter(|first| !first.is_empty()).map(str::to_owned).collect();
     let wanted = CreateApiKeyRequest {
-        name: sent("name").to_owned(),
-        role: sent("role").to_owned(),
+        name: field("name").to_owned(),
+        role: field("role").to_owned(),
         accounts,
         expires: request.form_value("expires").map(str::to_owned),
         tenant: None,
         secret: None,
     };
     let call = request.call(operation::CREATE_API_KEY)?;
-    let made = api_keys::create_key(request.api(), &call, wanted).await?;
-    let key = made.key.as_ref().map_or("", |key| key.as_str());
+    let created = api_keys::create_key(request.api(), &call, wanted).await?;
+    let key = created.key.as_ref().map_or("", |key| key.as_str());
     let content = html! {
-        h1 { "API key " (sent("name")) }
+        h1 { "API key " (field("name")) }
         p { "The key is shown only now. Store it where it is used." }
         pre.lines.secret tabindex="0" role="region" aria-label="The key" { (key) }
         p { a href="/keys" { "All keys" } }

@@ -1,5 +1,5 @@
-//! Style sheet and scripts, embedded in the binary. A path contains part of the file's hash: browsers may cache it for
-//! ever.
+//! Style sheet and scripts, embedded in the binary. The path of a file contains part of its hash, so browsers may cache
+//! the file without limit.
 
 use std::sync::LazyLock;
 
@@ -9,10 +9,10 @@ use warp::reply::Response;
 
 use super::response_headers::{set_header, set_security_headers};
 
-/// An embedded file: name, media type, content.
+/// An embedded file.
 struct Asset {
     name: &'static str,
-    kind: &'static str,
+    media_type: &'static str,
     bytes: &'static [u8],
 }
 
@@ -20,11 +20,11 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 static ASSETS: [Asset; 4] = [
-    Asset { name: "console.css", kind: CSS, bytes: include_bytes!("assets/console.css") },
-    Asset { name: "console.js", kind: SCRIPT, bytes: include_bytes!("assets/console.js") },
+    Asset { name: "console.css", media_type: CSS, bytes: include_bytes!("assets/console.css") },
+    Asset { name: "console.js", media_type: SCRIPT, bytes: include_bytes!("assets/console.js") },
     // htmx 2.0.11, unchanged from its package; licence 0BSD.
-    Asset { name: "htmx.min.js", kind: SCRIPT, bytes: include_bytes!("assets/htmx-2.0.11.min.js") },
-    Asset { name: "icon.svg", kind: "image/svg+xml", bytes: include_bytes!("assets/icon.svg") },
+    Asset { name: "htmx.min.js", media_type: SCRIPT, bytes: include_bytes!("assets/htmx-2.0.11.min.js") },
+    Asset { name: "icon.svg", media_type: "image/svg+xml", bytes: include_bytes!("assets/icon.svg") },
 ];
 
 /// The path of each file.
@@ -35,7 +35,7 @@ static ASSET_PATHS: LazyLock<[String; 4]> = LazyLock::new(|| {
     })
 });
 
-/// The path of a file; a path that answers 404 for an unknown name. A test covers every name.
+/// The path of a file. For an unknown name it is a path that answers 404; a test covers every name.
 pub(super) fn asset_path(name: &str) -> &'static str {
     ASSET_PATHS.iter().zip(&ASSETS).find(|(_, file)| file.name == name).map_or("/assets/none", |(path, _)| path)
 }
@@ -55,7 +55,7 @@ pub(super) fn handle(name: &str, headers: &HeaderMap) -> Response {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     set_security_headers(&mut response);
-    set_header(&mut response, header::CONTENT_TYPE, file.kind);
+    set_header(&mut response, header::CONTENT_TYPE, file.media_type);
     set_header(&mut response, header::CACHE_CONTROL, "public, max-age=31536000, immutable");
     set_header(&mut response, header::ETAG, &tag);
     response

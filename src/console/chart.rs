@@ -11,13 +11,13 @@ const HEIGHT: u64 = 60;
 /// A chart of one figure over the last seconds: its name, current value and course.
 pub(super) fn chart(name: &str, points: &[u64]) -> Markup {
     let (now, most) = (points.last().copied().unwrap_or(0), points.iter().copied().max().unwrap_or(0));
-    let words = format!("{name}: {now} now, at most {most} in the last {CHART_POINTS} s");
+    let label = format!("{name}: {now} now, at most {most} in the last {CHART_POINTS} s");
     let width = (CHART_POINTS - 1) * POINT_WIDTH;
     html! {
         figure.chart {
             figcaption { (name) }
             p.figure { (now) span { " / s" } }
-            svg viewBox=(format!("0 0 {width} {HEIGHT}")) preserveAspectRatio="none" role="img" aria-label=(words) {
+            svg viewBox=(format!("0 0 {width} {HEIGHT}")) preserveAspectRatio="none" role="img" aria-label=(label) {
                 path.area d=(svg_path(points, most, true)) {}
                 path.line d=(svg_path(points, most, false)) {}
             }

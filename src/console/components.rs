@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::page_request::PageError;
+use crate::api::Problem;
 use crate::audit::parse_event_type;
 use crate::domain::{EventType, OnlineStatus, Status};
 
-/// A UTC time as the API writes it: `2026-11-28T01:39:26.061937Z`. The page shows milliseconds, and the full time on
+/// A UTC time as the API writes it: `2026-11-28T01:39:26.061937Z`. The page shows it to the millisecond, and in full on
 /// hover.
 pub(super) fn time_element(text: &str) -> Markup {
     let shown = text.split_once('T').and_then(|(day, clock)| Some(format!("{day} {}", clock.get(..12)?)));
@@ -84,14 +84,14 @@ pub(super) fn value_text(value: &Value) -> String {
     }
 }
 
-/// Shown in place of an empty list.
-pub(super) fn empty_note(words: &str) -> Markup {
-    html! { p.nothing { (words) } }
+/// A sentence in place of an empty list.
+pub(super) fn empty_note(message: &str) -> Markup {
+    html! { p.nothing { (message) } }
 }
 
-/// An error in place of what it prevented.
-pub(super) fn error_note(error: &PageError) -> Markup {
-    html! { p.error role="alert" { (error.message) } }
+/// What went wrong, in place of what should be shown.
+pub(super) fn error_note(problem: &Problem) -> Markup {
+    html! { p.error role="alert" { (problem.detail) } }
 }
 
 /// A part of a page that `console.js` refreshes: it takes the element with this id from `url`.
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_read() {
+    fn values_are_readable() {
         assert_eq!(event_label("muster.account.came_online.v1"), "came online");
         assert_eq!(event_label("registered"), "registered");
         assert_eq!(format_count(1), "1");

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use tokio::time::timeout;
-use warp::http::{Method, StatusCode, header};
+use warp::http::{Method, header};
 use warp::path::{FullPath, Tail};
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::layout::{self, PageResult};
-use super::page_request::{ConsoleRequest, PageError, read_form};
+use super::page_request::{ConsoleRequest, read_form};
 use super::response_headers::set_header;
 use super::{Console, assets, routes, sign_in};
 use crate::access::{AuthContext, AuthError};
-use crate::api::run_to_completion;
+use crate::api::{Problem, run_to_completion};
 use crate::http::{
     ConsoleResponse, Dialect, IncomingBody, RequestHead, ResponseDeadline, authenticate_page, serve_dialect,
 };
@@ -49,13 +49,13 @@ impl Dialect for ConsoleDialect {
     async fn authenticate(&self, request: &RequestHead) -> Result<AuthContext, Response> {
         let RequestHead { method, path, headers, peer, .. } = request;
         if ![Method::GET, Method::HEAD, Method::POST].contains(method) {
-            let error = PageError::new(StatusCode::METHOD_NOT_ALLOWED, "Pages support GET and POST.");
+            let error = Problem::new(405, "Pages support GET and POST.");
             let mut response = layout::error_page(&error, None);
             set_header(&mut response, header::ALLOW, "GET, HEAD, POST");
             return Err(response);
         }
         if path == "/sign-in" {
-            // The form has the key.
+            // The form carries the key, and `sign_in` verifies it.
             return Ok(AuthContext::ANONYMOUS);
         }
         let (console, changes) = (&self.0.inner, changes(request));
@@ -92,7 +92,7 @@ impl Dialect for ConsoleDialect {
         })
     }
 
-    /// None here: the page of a late response has a navigation too, so `handle` keeps the deadline.
+    /// `handle` keeps the deadline itself, because the page of a late response shows the navigation too.
     fn deadline(&self) -> Option<ResponseDeadline<Response>> {
         None
     }
@@ -118,7 +118,7 @@ async fn answer_in_time(request: &Arc<ConsoleRequest>, changes: bool) -> PageRes
         run_to_completion(async move { Ok(routes::dispatch(&request, changes).await) }).await?
     };
     timeout(limit, answer).await.unwrap_or_else(|_| {
-        let words = format!("No response within {limit:?}; the request may still complete. Check before you retry.");
-        Err(PageError::new(StatusCode::SERVICE_UNAVAILABLE, words))
+        let message = format!("No response within {limit:?}; the request may still complete. Check before you retry.");
+        Err(Problem::new(503, message))
     })
 }

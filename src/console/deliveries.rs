@@ -6,9 +6,9 @@ use super::components::Column::{Number, Text};
 use super::components::{account_link, empty_note, error_note, live_part, page_links, table, time_element};
 use super::forms::{action_button, permission_note, select};
 use super::layout::{PageResponse, PageResult};
-use super::page_request::{ConsoleRequest, PageError, parse_channel, parse_segment, with_query};
+use super::page_request::{ConsoleRequest, parse_channel, parse_segment, with_query};
 use crate::api::webhooks::{self, DeliveryPage};
-use crate::api::{AccountSelection, Parameters, operation};
+use crate::api::{AccountSelection, Parameters, Problem, operation};
 use crate::domain::{AccountNumber, Channel, Permission};
 use crate::webhooks::{AttemptView, DeliveryState, DeliveryView};
 
@@ -57,10 +57,10 @@ async fn list_deliveries(
     channel: Channel,
     parameters: &Parameters<'_>,
     limit: usize,
-) -> Result<DeliveryPage, PageError> {
+) -> Result<DeliveryPage, Problem> {
     let (filter, cursor) = (webhooks::parse_delivery_filter(parameters)?, parameters.number("cursor")?);
     let call = request.call_on(operation::LIST_DELIVERIES, AccountSelection::of(filter.account))?;
-    Ok(webhooks::list_deliveries(request.api(), &call, channel, filter, cursor, limit).await?)
+    webhooks::list_deliveries(request.api(), &call, channel, filter, cursor, limit).await
 }
 
 fn delivery_table(page_url: &str, deliveries: &[DeliveryView]) -> Markup {
@@ -100,7 +100,7 @@ pub(super) async fn account_deliveries_section(request: &ConsoleRequest, account
             @for (name, id, found) in &parts {
                 h3 { a href=(format!("/webhooks/{name}?account={number}#deliveries")) { (id) } }
                 @match found {
-                    Err(error) => p.note { (error.message) },
+                    Err(error) => p.note { (error.detail) },
                     Ok(found) if found.deliveries.is_empty() => (empty_note("There are none.")),
                     Ok(found) => (delivery_table(&format!("/webhooks/{name}"), &found.deliveries)),
                 }
@@ -137,7 +137,7 @@ pub(super) async fn page(request: &ConsoleRequest, name: &str, position: &str) -
     let call = request.call(operation::SHOW_DELIVERY)?;
     let delivery = webhooks::show_delivery(request.api(), &call, channel, position).await?;
     let page_url = format!("/webhooks/{name}/deliveries/{position}");
-    // As a value, its fields have the order of the alphabet.
+    // A JSON value sorts its fields by name.
     let body = delivery.body.as_ref().and_then(|body| serde_json::to_value(body).ok()).map(|body| body.to_string());
     let content = html! {
         h1 { "Delivery " (position) " of " a href=(format!("/webhooks/{name}")) { (name) } }

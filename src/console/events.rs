@@ -6,9 +6,9 @@ use super::components::{empty_note, error_note, event_label, page_links, time_el
 use super::forms::select;
 use super::history::event_details;
 use super::layout::{PageResponse, PageResult};
-use super::page_request::{ConsoleRequest, PageError, with_query};
+use super::page_request::{ConsoleRequest, with_query};
 use crate::api::events::{self, EventPage, EventQuery, ReadStart};
-use crate::api::{AccountSelection, maintenance, operation};
+use crate::api::{AccountSelection, Problem, maintenance, operation};
 use crate::audit::EventView;
 use crate::domain::EventType;
 use crate::http::{event_stream_response, last_event_id};
@@ -19,7 +19,7 @@ const EVENTS_PER_PAGE: usize = 50;
 /// Query parameters of the filter, as in the API.
 const FILTERS: [&str; 4] = ["type", "account", "since", "until"];
 
-/// Query parameters of the page and its live tail: the position after or before which it shows events, and the filter.
+/// Query parameters of the page and its live tail: the position where it starts, and the filter.
 const PARAMETERS: [&str; 6] = ["after", "before", "type", "account", "since", "until"];
 
 pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
@@ -29,7 +29,8 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
         with_query(path, filters.into_iter().chain([(name, position)]))
     };
     let is_newest = before.is_none() && after.is_none();
-    // The live tail continues after the newest event shown; on an empty page, after the head read before the query.
+    // The live tail continues after the newest event shown. On an empty page it continues after this head, which is read
+    // before the events so that it misses none.
     let head = journal_head(request).await.unwrap_or_default();
     let found = list_events(request).await.map(|found| match after {
         None => found,
@@ -63,13 +64,14 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
 }
 
 /// The position of the newest event.
-async fn journal_head(request: &ConsoleRequest) -> Result<String, PageError> {
+async fn journal_head(request: &ConsoleRequest) -> Result<String, Problem> {
     let call = request.call(operation::SHOW_PROJECTIONS)?;
     Ok(maintenance::show_projections(request.api(), &call).await?.head.position)
 }
 
-/// The events that the page's query selects: the next ones after a position, or the last ones before one, newest first.
-async fn list_events(request: &ConsoleRequest) -> Result<EventPage, PageError> {
+/// The events that the query selects: the next ones after a position, oldest first, or the last ones before a position,
+/// newest first.
+async fn list_events(request: &ConsoleRequest) -> Result<EventPage, Problem> {
     let parameters = request.parameters(&PARAMETERS);
     let start = match (parameters.number("after")?, parameters.number("before")?) {
         (Some(after), _) => ReadStart::After(after),
@@ -77,7 +79,7 @@ async fn list_events(request: &ConsoleRequest) -> Result<EventPage, PageError> {
     };
     let filter = parameters.event_filter()?;
     let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
-    Ok(events::list_events(request.api(), &call, EventQuery { start, filter }, EVENTS_PER_PAGE).await?)
+    events::list_events(request.api(), &call, EventQuery { start, filter }, EVENTS_PER_PAGE).await
 }
 
 fn filter_form(request: &ConsoleRequest) -> Markup {

@@ -20,7 +20,7 @@ pub(super) fn action_button(
     }
 }
 
-/// Why some buttons of a page are disabled; empty if the requester may do everything.
+/// Why some buttons of a page are disabled; empty if the requester has the permission.
 pub(super) fn permission_note(request: &ConsoleRequest, need: Permission) -> Markup {
     html! { @if let Some(why) = request.permission_error(need) { p.note.why { (why) } } }
 }
@@ -35,7 +35,7 @@ pub(super) fn reason_field(request: &ConsoleRequest, id: &str, placeholder: &str
     }
 }
 
-/// A drop-down of values with their labels. Its first choice is any of them.
+/// A drop-down of values with their labels. Its first choice, `any`, has no value.
 pub(super) fn select<V: AsRef<str>, L: AsRef<str>>(
     id: &str,
     name: &str,

@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::components::{format_count, live_part, time_element};
 use super::forms::{action_button, permission_note, reason_field};
 use super::layout::{PageResponse, PageResult};
-use super::page_request::{ConsoleRequest, PageError};
+use super::page_request::ConsoleRequest;
 use crate::api::gateways::{self, GatewayList, ReconcileRequest};
-use crate::api::operation;
+use crate::api::{Problem, operation};
 use crate::domain::Permission;
 use crate::gateway::{
     AccountsServed, CallsView, DifferenceCounts, GatewayView, IgnoredReportView, LastReconciliationView,
@@ -138,7 +138,7 @@ fn reconciliation_summary(
 
 /// Starts a reconciliation.
 pub(super) async fn submit_reconcile(request: &ConsoleRequest) -> PageResult {
-    let name = request.form_value("gateway").ok_or_else(|| PageError::bad_request("Name the gateway."))?;
+    let name = request.form_value("gateway").ok_or_else(|| Problem::malformed("Name the gateway."))?;
     let wanted = ReconcileRequest { reason: request.reason() };
     let call = request.call(operation::RECONCILE_GATEWAY)?;
     gateways::reconcile_gateway(request.api(), &call, gateways::parse_gateway(name)?, wanted).await?;

@@ -8,11 +8,11 @@ use super::components::{
     account_link, empty_note, event_label, format_count, online_status_badge, page_link, status_badge, time_element,
 };
 use super::layout::{PageResponse, PageResult};
-use super::page_request::{ConsoleRequest, PageError, parse_segment, with_query};
+use super::page_request::{ConsoleRequest, no_such_page, parse_segment, with_query};
 use super::timeline::{TimelineEvent, draw_timeline};
 use crate::api::accounts::{self, HistoryQuery};
 use crate::api::events::EventPage;
-use crate::api::{AccountSelection, operation};
+use crate::api::{AccountSelection, Problem, operation};
 use crate::audit::{AccountWithCauses, AsOf, CloudEvent, EventFilter, EventView, HistoryOrder};
 use crate::domain::{AccountNumber, EventGroup, EventType, GroupStep, OnlineStatus, Status};
 
@@ -41,8 +41,9 @@ impl HistoryView {
     }
 }
 
-/// Events on one page, and in one drawing. The CloudEvents view has fewer, since each may be long.
+/// Events on one page, and in its timeline.
 const EVENTS_PER_PAGE: usize = 100;
+/// Events on one page as JSON, where each may be long.
 const JSON_EVENTS_PER_PAGE: usize = 20;
 /// Characters of one detail in a list.
 const DETAIL_CHARS_MAX: usize = 200;
@@ -52,7 +53,7 @@ pub(super) async fn history_section(
     request: &ConsoleRequest,
     account: AccountNumber,
     versions: u64,
-) -> PageResult<Markup> {
+) -> Result<Markup, Problem> {
     let number = &account.to_string();
     let (view, cursor) = (HistoryView::from_request(request), request.query_value("cursor"));
     let is_descending = request.query_value("order") != Some("asc");
@@ -111,10 +112,10 @@ async fn read_history(
     order: HistoryOrder,
     cursor: Option<u64>,
     limit: usize,
-) -> Result<EventPage, PageError> {
+) -> Result<EventPage, Problem> {
     let call = request.call_on(operation::SHOW_HISTORY, AccountSelection::One(account))?;
     let query = HistoryQuery { account, order, filter: EventFilter::default(), cursor };
-    Ok(accounts::show_history(request.api(), &call, query, limit).await?)
+    accounts::show_history(request.api(), &call, query, limit).await
 }
 
 /// The timeline of events in order.
@@ -155,7 +156,7 @@ fn event_feed(number: &str, events: &[CloudEvent<'_>]) -> Markup {
     }
 }
 
-/// The data of an event as labels and values, without empty values.
+/// The data of an event: names and values, without the empty ones.
 pub(super) fn event_details(data: &impl Serialize) -> Markup {
     let data = serde_json::to_value(data).unwrap_or_default();
     let fields = data.as_object().into_iter().flatten();
@@ -206,23 +207,23 @@ fn event_groups(number: &str, is_descending: bool, events: &[&CloudEvent<'_>]) -
     }
     html! {
         ol.feed {
-            @for group in &groups {
-                @let within = &events[group.from..=group.to];
+            @for &GroupedEvents { group, from, to } in &groups {
+                @let members = &events[from..=to];
                 li {
                     strong {
-                        @match group.group {
-                            Some(several) if group.from < group.to => (several.title()),
-                            Some(_) | None => (event_label(&within[0].kind)),
+                        @match group {
+                            Some(group) if from < to => (group.title()),
+                            Some(_) | None => (event_label(&members[0].kind)),
                         }
                     }
-                    @for (at, event) in within.iter().enumerate() {
+                    @for (at, event) in members.iter().enumerate() {
                         @if at > 0 { " → " } @else { " " }
                         a href=(format!("/accounts/{number}/events/{}", event.version)) title=(event.time) {
-                            @if group.from == group.to { "v" (event.version) } @else { (event_label(&event.kind)) }
+                            @if from == to { "v" (event.version) } @else { (event_label(&event.kind)) }
                         }
                     }
-                    @if let (Some(first), Some(last)) = (within.first(), within.last()) {
-                        span.note { " " (time_element(&first.time)) @if group.from != group.to { " to " (time_element(&last.time)) } }
+                    @if let (Some(first), Some(last)) = (members.first(), members.last()) {
+                        span.note { " " (time_element(&first.time)) @if from != to { " to " (time_element(&last.time)) } }
                     }
                 }
             }
@@ -234,9 +235,9 @@ fn event_groups(number: &str, is_descending: bool, events: &[&CloudEvent<'_>]) -
 pub(super) async fn event_page(request: &ConsoleRequest, number: &str, version: &str) -> PageResult {
     let account: AccountNumber = parse_segment(number)?;
     let version: u64 = parse_segment(version)?;
-    let before = version.checked_sub(1).ok_or_else(PageError::not_found)?;
+    let before = version.checked_sub(1).ok_or_else(no_such_page)?;
     let found = read_history(request, account, HistoryOrder::Ascending, Some(before), 1).await?;
-    let event = found.events.first().ok_or_else(PageError::not_found)?.cloud_event();
+    let event = found.events.first().ok_or_else(no_such_page)?.cloud_event();
     let then = show_account(request, account, AsOf::Version(version)).await?;
     let then = then.view();
     let pretty = serde_json::to_value(&event).and_then(|value| serde_json::to_string_pretty(&value));

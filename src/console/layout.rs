@@ -1,4 +1,4 @@
-//! The layout of every page: navigation, requester, and security headers.
+//! The layout of every page, with navigation and requester, and the responses that carry pages.
 
 use maud::{DOCTYPE, Markup, html};
 use warp::http::{HeaderValue, StatusCode, header};
@@ -6,14 +6,14 @@ use warp::reply::Response;
 
 use super::assets;
 use super::components::error_note;
-use super::page_request::{ConsoleRequest, PageError};
+use super::page_request::ConsoleRequest;
 use super::response_headers::{set_header, set_security_headers};
 use crate::access::AuthError;
-use crate::api::Call;
+use crate::api::{Call, Problem};
 use crate::http::abort_when_key_ends;
 
 /// The result of a page's handler.
-pub(super) type PageResult<T = PageResponse> = Result<T, PageError>;
+pub(super) type PageResult = Result<PageResponse, Problem>;
 
 /// The response to a page request.
 pub(super) enum PageResponse {
@@ -38,7 +38,7 @@ impl PageResponse {
         PageResponse::Raw(response)
     }
 
-    /// As [`stream`](PageResponse::stream), to be saved as a file of this name.
+    /// As [`stream`](PageResponse::stream), but browsers save it as a file of this name.
     pub(super) fn download(mut answer: Response, name: &str, call: &Call) -> PageResponse {
         set_header(&mut answer, header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{name}\""));
         PageResponse::stream(answer, call)
@@ -74,14 +74,14 @@ pub(super) fn respond(answer: PageResponse, request: &ConsoleRequest) -> Respons
     }
 }
 
-/// An error as a page.
-pub(super) fn error_page(error: &PageError, request: Option<&ConsoleRequest>) -> Response {
-    let status = error.status;
+/// A problem as a page.
+pub(super) fn error_page(problem: &Problem, request: Option<&ConsoleRequest>) -> Response {
+    let status = status_code(problem);
     let title = status.canonical_reason().unwrap_or("Error");
     let content = html! {
         div.card {
             h1 { (title) }
-            (error_note(error))
+            (error_note(problem))
             p { a href="/" { "Overview" } }
         }
     };
@@ -96,6 +96,11 @@ pub(super) fn auth_error_page(denied: AuthError) -> Response {
     let mut response = error_page(&denied.into(), None);
     response.headers_mut().extend(denied.retry_after().map(|wait| (header::RETRY_AFTER, HeaderValue::from(wait))));
     response
+}
+
+/// The status of a problem.
+pub(super) fn status_code(problem: &Problem) -> StatusCode {
+    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// A page for a visitor who is not signed in.

@@ -7,9 +7,9 @@ use maud::{Markup, html};
 use super::components::{error_note, format_count, format_position, live_part, time_element};
 use super::forms::{action_button, permission_note};
 use super::layout::{PageResponse, PageResult};
-use super::page_request::{ConsoleRequest, PageError};
+use super::page_request::ConsoleRequest;
 use crate::api::maintenance::{self, ProjectionView, RebuildProgress};
-use crate::api::{log_proofs, operation};
+use crate::api::{Problem, log_proofs, operation};
 use crate::audit::ConsistencyProof;
 use crate::domain::Permission;
 use crate::journal::{Root, verify_consistency};
@@ -66,7 +66,7 @@ fn projection_section(projection: &ProjectionView) -> Markup {
 /// Starts a rebuild.
 pub(super) async fn submit_rebuild(request: &ConsoleRequest) -> PageResult {
     let name = request.form_value("projection");
-    let name = name.ok_or_else(|| PageError::bad_request("Say which projection."))?;
+    let name = name.ok_or_else(|| Problem::malformed("Say which projection."))?;
     let call = request.call(operation::REBUILD_PROJECTION)?;
     maintenance::rebuild_projection(request.api(), &call, name).await?;
     Ok(PageResponse::Redirect("/projections".to_owned()))
@@ -110,11 +110,11 @@ pub(super) async fn log_page(request: &ConsoleRequest) -> PageResult {
     Ok(PageResponse::page("Log", "/log", content))
 }
 
-async fn prove_consistency(request: &ConsoleRequest) -> Result<ConsistencyProof, PageError> {
+async fn prove_consistency(request: &ConsoleRequest) -> Result<ConsistencyProof, Problem> {
     let parameters = request.parameters(&["from", "to"]);
     let (from, to) = (parameters.required_number("from")?, parameters.number("to")?);
     let call = request.call(operation::PROVE_CONSISTENCY)?;
-    Ok(log_proofs::prove_consistency(request.api(), &call, from, to).await?)
+    log_proofs::prove_consistency(request.api(), &call, from, to).await
 }
 
 fn consistency_result(found: &ConsistencyProof) -> Markup {

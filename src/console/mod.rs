@@ -3,12 +3,12 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `routes` | paths of pages |
+//! | `routes` | the paths of pages, and the handler of each |
 //! | `console_dialect` | how pages are served: permission, time limit, errors as pages |
 //! | `page_request` | one request: requester, form fields, calls to the API |
 //! | `sign_in` | sign-in and sign-out |
 //! | `layout` | the layout of every page, and the response that carries it |
-//! | `response_headers` | headers of responses: security, cookies |
+//! | `response_headers` | security headers |
 //! | `components` | HTML components: badges, times, tables, links |
 //! | `forms` | parts of forms: buttons and fields |
 //! | `account_orders` | operator orders to accounts, with a reason, and their results |
@@ -17,7 +17,7 @@
 //! | `chart` | draws the charts. Pure |
 //! | `overview` | `/`: what needs attention, accounts by state, throughput |
 //! | `accounts` | `/accounts`: list, filter, orders, export |
-//! | `account` | `/accounts/{n}`: one account |
+//! | `account` | `/accounts/{n}`: one account with all its sections |
 //! | `account_state` | its state: now, earlier, and the difference between two versions |
 //! | `history` | the account's history: feed, groups, CloudEvents |
 //! | `timeline` | draws its status and online status over time. Pure |
@@ -29,8 +29,8 @@
 //! | `maintenance` | `/projections` and `/log` |
 //! | `administration` | `/keys`, `/settings` and `/acts` |
 //!
-//! Every page that reads works without a script, and every list has a URL. A forbidden button says why. Scripts and
-//! styles come from this program alone; the responses forbid browsers all others.
+//! Every page that reads works without a script, and every list has a URL. A forbidden button says why. The responses
+//! forbid browsers all scripts and styles except those of this program.
 
 mod account;
 mod account_orders;

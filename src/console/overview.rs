@@ -16,7 +16,7 @@ use crate::webhooks::ChannelView;
 
 /// Something that an operator should look at.
 struct AttentionItem {
-    /// Whether it persists until somebody acts.
+    /// Whether deliveries fail, or events wait for a receiver.
     is_urgent: bool,
     message: String,
     path: String,
@@ -68,8 +68,8 @@ fn attention_items(overview: &Overview, request: &ConsoleRequest) -> Vec<Attenti
         add(format!("a rotation of the master key is {}", overview.vault.rotation), "/settings".to_owned());
     }
     if request.signed_in_key().is_none() {
-        let words = "there is no API key; everyone on this machine may do everything";
-        add(words.to_owned(), "/keys".to_owned());
+        let message = "there is no API key; everyone on this machine may do everything";
+        add(message.to_owned(), "/keys".to_owned());
     }
     items.sort_by_key(|item| !item.is_urgent);
     items
@@ -100,11 +100,11 @@ fn channel_items(channel: &ChannelView) -> impl Iterator<Item = AttentionItem> {
 
 /// The number of accounts in these states; `None` stands for any.
 fn count_accounts(overview: &Overview, status: Option<u8>, online_status: Option<u8>) -> u64 {
-    let is_meant = |share: &&StateCountView| {
-        status.is_none_or(|status| share.status == status)
-            && online_status.is_none_or(|online_status| share.online_status == online_status)
+    let is_counted = |state: &&StateCountView| {
+        status.is_none_or(|status| state.status == status)
+            && online_status.is_none_or(|online_status| state.online_status == online_status)
     };
-    overview.accounts.by_state.iter().filter(is_meant).map(|share| share.accounts).sum()
+    overview.accounts.by_state.iter().filter(is_counted).map(|state| state.accounts).sum()
 }
 
 fn attention_section(items: &[AttentionItem]) -> Markup {

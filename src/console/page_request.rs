@@ -6,10 +6,10 @@ use std::str::FromStr;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 use url::form_urlencoded;
-use warp::http::{HeaderMap, StatusCode};
+use warp::http::HeaderMap;
 
 use super::Console;
-use crate::access::{AuthContext, AuthError};
+use crate::access::AuthContext;
 use crate::api::{AccountSelection, ApiState, Call, Operation, Parameters, Problem};
 use crate::domain::{Channel, Permission, Role};
 use crate::http::IncomingBody;
@@ -33,13 +33,6 @@ pub(super) struct ConsoleRequest {
     pub(super) form: FormFields,
 }
 
-/// Why a page cannot be shown.
-#[derive(Debug)]
-pub(super) struct PageError {
-    pub(super) status: StatusCode,
-    pub(super) message: String,
-}
-
 impl ConsoleRequest {
     /// The first value of a query parameter; `None` if it is absent or empty.
     pub(super) fn query_value(&self, name: &str) -> Option<&str> {
@@ -61,7 +54,7 @@ impl ConsoleRequest {
         self.form.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The reason that the form gives for an action; empty without one.
+    /// The form's reason for an action; empty if it is absent.
     pub(super) fn reason(&self) -> String {
         self.form_value("reason").unwrap_or_default().to_owned()
     }
@@ -71,8 +64,8 @@ impl ConsoleRequest {
         self.auth.require(need).err().map(|denied| denied.to_string())
     }
 
-    /// The account list of the first prefix that the requester's key is bound to. `None` if the key may see all
-    /// accounts.
+    /// The path of the account list with the first prefix that the requester's key is bound to. `None` if the key may
+    /// see all accounts.
     pub(super) fn bound_accounts_path(&self) -> Option<String> {
         let first = self.auth.account_prefixes().first()?;
         Some(with_query("/accounts", [("prefix", Some(first.as_str()))]))
@@ -99,40 +92,15 @@ impl ConsoleRequest {
     }
 }
 
-impl PageError {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> PageError {
-        PageError { status, message: message.into() }
-    }
-
-    /// 404.
-    pub(super) fn not_found() -> PageError {
-        PageError::new(StatusCode::NOT_FOUND, "There is no such page.")
-    }
-
-    /// 400: a form field is missing or invalid.
-    pub(super) fn bad_request(words: impl Into<String>) -> PageError {
-        PageError::new(StatusCode::BAD_REQUEST, words)
-    }
-
-    /// 500: an internal fault, which is logged.
-    pub(super) fn internal(error: &dyn std::error::Error) -> PageError {
-        tracing::error!(%error, "a page could not be rendered");
-        let words = "The page could not be rendered; the service's log has the reason.";
-        PageError::new(StatusCode::INTERNAL_SERVER_ERROR, words)
-    }
+/// 404: there is no page under the path.
+pub(super) fn no_such_page() -> Problem {
+    Problem::not_found("There is no such page.")
 }
 
-impl From<AuthError> for PageError {
-    fn from(denied: AuthError) -> PageError {
-        Problem::from(denied).into()
-    }
-}
-
-impl From<Problem> for PageError {
-    fn from(problem: Problem) -> PageError {
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        PageError::new(status, problem.detail)
-    }
+/// 500: the page cannot be rendered. The log has the cause.
+pub(super) fn page_failed(error: &dyn std::error::Error) -> Problem {
+    tracing::error!(%error, "a page could not be rendered");
+    Problem::new(500, "The page could not be rendered; the service's log has the reason.")
 }
 
 /// The first value of a field; `None` if it is absent or empty.
@@ -140,14 +108,14 @@ pub(super) fn first_value<'f>(fields: &'f [(String, String)], name: &str) -> Opt
     fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
 }
 
-/// Parses a segment of a path. There is no page under a path with an invalid one.
-pub(super) fn parse_segment<T: FromStr>(text: &str) -> Result<T, PageError> {
-    text.parse().map_err(|_| PageError::not_found())
+/// Parses a segment of a path. A path with an invalid segment has no page.
+pub(super) fn parse_segment<T: FromStr>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| no_such_page())
 }
 
 /// The webhook channel of a path.
-pub(super) fn parse_channel(name: &str) -> Result<Channel, PageError> {
-    Channel::ALL.into_iter().find(|channel| channel.short_name() == name).ok_or_else(PageError::not_found)
+pub(super) fn parse_channel(name: &str) -> Result<Channel, Problem> {
+    Channel::ALL.into_iter().find(|channel| channel.short_name() == name).ok_or_else(no_such_page)
 }
 
 /// A path with a query of the parameters that have a value.
@@ -163,19 +131,19 @@ pub(super) fn with_query<'p>(path: &str, parameters: impl IntoIterator<Item = (&
 }
 
 /// Reads the fields of a submitted form.
-pub(super) async fn read_form(body: &mut IncomingBody) -> Result<FormFields, PageError> {
+pub(super) async fn read_form(body: &mut IncomingBody) -> Result<FormFields, Problem> {
     let mut form = Vec::new();
     let arrived = async {
         while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|_| PageError::bad_request("The form arrived incomplete; send it again."))?;
+            let piece = piece.map_err(|_| Problem::malformed("The form arrived incomplete; send it again."))?;
             if form.len() + piece.len() > PAGE_FORM_BYTES {
-                let words = format!("The form has more than {PAGE_FORM_BYTES} bytes; select fewer accounts.");
-                return Err(PageError::new(StatusCode::PAYLOAD_TOO_LARGE, words));
+                let message = format!("The form has more than {PAGE_FORM_BYTES} bytes; select fewer accounts.");
+                return Err(Problem::new(413, message));
             }
             form.extend_from_slice(&piece);
         }
         Ok(form_urlencoded::parse(&form).into_owned().collect())
     };
-    let late = || PageError::new(StatusCode::REQUEST_TIMEOUT, "The form did not arrive in time; send it again.");
+    let late = || Problem::new(408, "The form did not arrive in time; send it again.");
     timeout(BODY_TIMEOUT, arrived).await.unwrap_or_else(|_| Err(late()))
 }

@@ -4,12 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 use tokio::task::spawn_blocking;
-use warp::http::StatusCode;
 
 use super::components::{account_link, event_label, format_bytes, format_count};
 use super::layout::{PageResponse, PageResult};
-use super::page_request::{ConsoleRequest, PageError, parse_segment};
-use crate::api::{AccountSelection, Call, log_proofs, operation};
+use super::page_request::{ConsoleRequest, page_failed, parse_segment};
+use crate::api::{AccountSelection, Call, Problem, log_proofs, operation};
 use crate::audit::{BundleVerification, IntegrityFault, Signer, VerificationStep, verify_bundle_with};
 use crate::domain::AccountNumber;
 use crate::http::{JSON, bytes_response};
@@ -23,12 +22,12 @@ pub(super) async fn page(request: &ConsoleRequest, number: &str) -> PageResult {
     let (bundle, _) = prove_account(request, account).await?;
     let bytes = bundle.len();
     if bytes > PAGE_BUNDLE_BYTES {
-        let words =
+        let message =
             format!("the bundle is larger than the {PAGE_BUNDLE_BYTES} bytes that a page can show; use /api/v1");
-        return Err(PageError::new(StatusCode::BAD_GATEWAY, words));
+        return Err(Problem::new(502, message));
     }
     let checked = spawn_blocking(move || verify_bundle(&bundle, key.trim()));
-    let (steps, outcome) = checked.await.map_err(|error| PageError::internal(&error))?;
+    let (steps, outcome) = checked.await.map_err(|error| page_failed(&error))?;
     let content = html! {
         h1 { "Proof of " (account_link(number)) }
         div #steps aria-live="polite" { (verification_result(bytes, &steps, &outcome)) }
@@ -36,12 +35,12 @@ pub(super) async fn page(request: &ConsoleRequest, number: &str) -> PageResult {
     Ok(PageResponse::page(format!("Proof of {account}"), "/accounts", content))
 }
 
-async fn prove_account(request: &ConsoleRequest, account: AccountNumber) -> Result<(Vec<u8>, Call), PageError> {
+async fn prove_account(request: &ConsoleRequest, account: AccountNumber) -> Result<(Vec<u8>, Call), Problem> {
     let call = request.call_on(operation::PROVE_ACCOUNT, AccountSelection::One(account))?;
     Ok((log_proofs::prove_account(request.api(), &call, account).await?, call))
 }
 
-/// The steps that hold, and the outcome.
+/// Verifies a bundle: the steps that hold, and the outcome.
 fn verify_bundle(bundle: &[u8], key: &str) -> (Vec<VerificationStep>, Result<BundleVerification, IntegrityFault>) {
     let mut steps = Vec::new();
     let outcome = Signer::parse(key)

@@ -1,9 +1,9 @@
-//! Headers of responses: those of every response for security, and those of one.
+//! The security headers of every response, and a way to set other headers.
 
 use warp::http::{HeaderName, HeaderValue, header};
 use warp::reply::Response;
 
-/// Browsers load nothing from elsewhere and run no inline script: a text that looks like a script stays text.
+/// Browsers load nothing from elsewhere and run no inline script, so a text that looks like a script stays text.
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'";
 
@@ -22,7 +22,7 @@ pub(super) fn set_security_headers(response: &mut Response) {
     response.headers_mut().extend(headers);
 }
 
-/// Sets a header, unless a header cannot have this value.
+/// Sets a header. A value that no header can have is left out.
 pub(super) fn set_header(response: &mut Response, name: HeaderName, value: &str) {
     response.headers_mut().extend(HeaderValue::from_str(value).map(|value| (name, value)).ok());
 }

@@ -1,13 +1,13 @@
-//! Paths of pages.
+//! The paths of pages, and the handler of each.
 
 use super::layout::PageResult;
-use super::page_request::{ConsoleRequest, PageError};
+use super::page_request::{ConsoleRequest, no_such_page};
 use super::{
     account, account_orders, accounts, administration, deliveries, events, gateways, history, maintenance, overview,
     proof, webhooks,
 };
 
-/// First segments of the console's paths. All other paths belong to the API.
+/// First segments of the paths of pages.
 const PAGE_ROOTS: [&str; 12] = [
     "",
     "accounts",
@@ -23,12 +23,12 @@ const PAGE_ROOTS: [&str; 12] = [
     "webhooks",
 ];
 
-/// The first segment of a path with its slash. It stands for the page, because ids in a path would be too many.
+/// The first segment of a path with its slash. It stands for the page in traces, which want few names.
 pub(super) fn page_root(path: &str) -> &str {
     path.match_indices('/').nth(1).map_or(path, |(end, _)| &path[..end])
 }
 
-/// Whether a path is the console's.
+/// Whether a path belongs to the pages.
 pub(super) fn is_page(path: &str) -> bool {
     page_root(path).strip_prefix('/').is_some_and(|root| PAGE_ROOTS.contains(&root))
 }
@@ -61,6 +61,6 @@ pub(super) async fn dispatch(request: &ConsoleRequest, changes: bool) -> PageRes
         (true, ["keys"]) => administration::submit_key_form(request).await,
         (false, ["settings"]) => administration::settings_page(request).await,
         (false, ["acts"]) => administration::audit_log_page(request).await,
-        _ => Err(PageError::not_found()),
+        _ => Err(no_such_page()),
     }
 }

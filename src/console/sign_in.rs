@@ -8,13 +8,14 @@ use zeroize::Zeroizing;
 use super::Console;
 use super::components::error_note;
 use super::layout::{self, redirect};
-use super::page_request::{FormFields, PageError, first_value, with_query};
+use super::page_request::{FormFields, first_value, page_failed, with_query};
 use super::response_headers::set_header;
 use crate::access::{AuthError, Credentials};
+use crate::api::Problem;
 use crate::domain::Permission;
 use crate::http::{RequestHead, is_same_origin, session_cookie, session_from_cookie};
 
-/// Redirects a visitor who is not signed in to the sign-in page, which leads back afterwards.
+/// Redirects a visitor who is not signed in to the sign-in page, which leads back to this page.
 pub(super) fn redirect_to_sign_in(request: &RequestHead) -> Response {
     let RequestHead { path, query, headers, .. } = request;
     let page_url = with_query(path, query.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))));
@@ -62,7 +63,7 @@ pub(super) async fn sign_in(console: &Console, request: &RequestHead, form: &For
             set_header(&mut response, header::SET_COOKIE, &cookie);
             response
         }
-        Err(error) => layout::error_page(&PageError::internal(&error), None),
+        Err(error) => layout::error_page(&page_failed(&error), None),
     }
 }
 
@@ -87,8 +88,8 @@ fn safe_return_path(path: &str) -> String {
     if is_local { path.to_owned() } else { "/".to_owned() }
 }
 
-fn sign_in_page(next: &str, error: Option<&PageError>) -> Response {
-    let status = error.map_or(StatusCode::OK, |error| error.status);
+fn sign_in_page(next: &str, error: Option<&Problem>) -> Response {
+    let status = error.map_or(StatusCode::OK, layout::status_code);
     let content = html! {
         form.card.sign-in method="post" action="/sign-in" {
             h1 { "Sign in" }

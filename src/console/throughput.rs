@@ -26,17 +26,17 @@ struct ThroughputSamples {
 impl ThroughputHistory {
     /// Events and webhooks in each of the last seconds.
     pub(super) fn points(&self) -> [Vec<u64>; 2] {
-        let counted = self.lock();
-        [0, 1].map(|at| counted.points.iter().map(|point| point[at]).collect())
+        let samples = self.lock();
+        [0, 1].map(|at| samples.points.iter().map(|point| point[at]).collect())
     }
 
-    fn add_sample(&self, figures: [u64; 2]) {
-        let mut counted = self.lock();
-        if let Some(last) = counted.last.replace(figures) {
-            if counted.points.len() == CHART_POINTS {
-                counted.points.pop_front();
+    fn add_sample(&self, totals: [u64; 2]) {
+        let mut samples = self.lock();
+        if let Some(last) = samples.last.replace(totals) {
+            if samples.points.len() == CHART_POINTS {
+                samples.points.pop_front();
             }
-            counted.points.push_back([0, 1].map(|at| figures[at].saturating_sub(last[at])));
+            samples.points.push_back([0, 1].map(|at| totals[at].saturating_sub(last[at])));
         }
     }
 
@@ -48,11 +48,11 @@ impl ThroughputHistory {
 
 impl Console {
     /// Samples these totals, which only grow, each second until `stop`.
-    pub async fn sample_throughput(self, figures: impl Fn() -> [u64; 2], stop: CancellationToken) {
+    pub async fn sample_throughput(self, totals: impl Fn() -> [u64; 2], stop: CancellationToken) {
         let mut seconds = interval(CHART_INTERVAL);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
         while stop.run_until_cancelled(seconds.tick()).await.is_some() {
-            self.inner.throughput.add_sample(figures());
+            self.inner.throughput.add_sample(totals());
         }
     }
 }
@@ -64,8 +64,8 @@ mod tests {
     #[test]
     fn a_chart_has_the_increase_since_the_sample_before() {
         let counting = ThroughputHistory::default();
-        for figures in [[100, 7], [150, 7], [150, 9]] {
-            counting.add_sample(figures);
+        for totals in [[100, 7], [150, 7], [150, 9]] {
+            counting.add_sample(totals);
         }
         assert_eq!(counting.points(), [vec![50, 0], vec![0, 2]]);
         (0..=CHART_POINTS as u64).for_each(|at| counting.add_sample([150 + at, 9]));

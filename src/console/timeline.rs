@@ -1,4 +1,4 @@
-//! Draws an account's status and online status over time. Each bar is a period, as long as the logarithm of its
+//! Draws an account's status and online status over time. Each bar is a period; its width is the logarithm of the
 //! duration, so that idle years do not hide busy seconds. Pure.
 
 use maud::{Markup, html};
@@ -24,28 +24,28 @@ struct TimelineBar {
     online_status: OnlineStatus,
     /// Its duration in seconds; `None` if its end is not among these events.
     seconds: Option<u64>,
-    /// Without an end: whether it lasts until now.
-    is_end: bool,
+    /// Whether it lasts until now, if its end is unknown.
+    is_current: bool,
     x: u64,
     width: u64,
 }
 
-/// Drawing units: the shortest bar, the growth per tenfold duration, an open bar. Then: the seconds from which a bar is
-/// folded.
+/// Widths in drawing units: the shortest bar, the growth per tenfold duration, and a bar without an end.
 const BAR_WIDTH_MIN: u64 = 18;
 const WIDTH_PER_DECADE: f64 = 14.0;
 const OPEN_BAR_WIDTH: u64 = 60;
+/// The duration from which a bar has a zigzag.
 const FOLD_SECONDS: u64 = 60 * 60;
 
-/// Draws events in order, each bar a link to the event that began it. `before` is the account's status before the first
-/// event. `is_end` says that no event follows the last one, so that its bar lasts until now.
+/// Draws events in order. Each bar is a link to the event that began it. `before` is the account's status before the
+/// first event. `is_latest` says that no event follows the last one, so that its bar lasts until now.
 pub(super) fn draw_timeline(
     number: &str,
     before: Option<(Status, OnlineStatus)>,
-    moments: &[TimelineEvent<'_>],
-    is_end: bool,
+    events: &[TimelineEvent<'_>],
+    is_latest: bool,
 ) -> Markup {
-    let bars = build_bars(before, moments, is_end);
+    let bars = build_bars(before, events, is_latest);
     let Some(last) = bars.last() else { return html! {} };
     let width = last.x + last.width;
     html! {
@@ -76,15 +76,19 @@ pub(super) fn draw_timeline(
     }
 }
 
-fn build_bars(start: Option<(Status, OnlineStatus)>, moments: &[TimelineEvent<'_>], is_end: bool) -> Vec<TimelineBar> {
+fn build_bars(
+    start: Option<(Status, OnlineStatus)>,
+    events: &[TimelineEvent<'_>],
+    is_latest: bool,
+) -> Vec<TimelineBar> {
     let mut bars: Vec<TimelineBar> = Vec::new();
     let mut begun = 0;
-    for moment in moments {
-        let micros = parse_time(moment.at).map_or(begun, |at| at.0);
+    for event in events {
+        let micros = parse_time(event.at).map_or(begun, |at| at.0);
         let before = bars.last().map(|bar| (bar.status, bar.online_status));
-        let after = moment.event_type.and_then(|event_type| event_type.definition().resulting_status);
-        let (status, presence) = after.or(before).or(start).unwrap_or((Status::Normal, OnlineStatus::Offline));
-        if before == Some((status, presence)) {
+        let after = event.event_type.and_then(|event_type| event_type.definition().resulting_status);
+        let (status, online_status) = after.or(before).or(start).unwrap_or((Status::Normal, OnlineStatus::Offline));
+        if before == Some((status, online_status)) {
             continue;
         }
         if let Some(last) = bars.last_mut() {
@@ -92,14 +96,14 @@ fn build_bars(start: Option<(Status, OnlineStatus)>, moments: &[TimelineEvent<'_
             last.seconds = Some(seconds);
             last.width = BAR_WIDTH_MIN + ((seconds as f64 + 1.0).log10() * WIDTH_PER_DECADE) as u64;
         }
-        let from = bars.last().map_or(0, |last| last.x + last.width);
+        let x = bars.last().map_or(0, |last| last.x + last.width);
         bars.push(TimelineBar {
-            version: moment.version,
+            version: event.version,
             status,
-            online_status: presence,
+            online_status,
             seconds: None,
-            is_end,
-            x: from,
+            is_current: is_latest,
+            x,
             width: OPEN_BAR_WIDTH,
         });
         begun = micros;
@@ -108,19 +112,19 @@ fn build_bars(start: Option<(Status, OnlineStatus)>, moments: &[TimelineEvent<'_
 }
 
 fn bar_title(bar: &TimelineBar) -> String {
-    let long = match (bar.seconds, bar.is_end) {
+    let duration = match (bar.seconds, bar.is_current) {
         (Some(_), _) => format!("for {}", bar.duration_text()),
         (None, true) => "until now".to_owned(),
         (None, false) => "and beyond the shown events".to_owned(),
     };
-    format!("{}, {} {long}, from version {}", bar.status.name(), bar.online_status.name(), bar.version)
+    format!("{}, {} {duration}, from version {}", bar.status.name(), bar.online_status.name(), bar.version)
 }
 
 impl TimelineBar {
     /// The duration in the largest unit that fits at least once.
     fn duration_text(&self) -> String {
         match self.seconds {
-            None if self.is_end => "now".to_owned(),
+            None if self.is_current => "now".to_owned(),
             None => "…".to_owned(),
             Some(seconds @ 0..60) => format!("{seconds} s"),
             Some(seconds @ 60..3_600) => format!("{} min", seconds / 60),
@@ -135,7 +139,7 @@ impl TimelineBar {
 mod tests {
     use super::*;
 
-    fn moments<'e>(events: &[(&'e str, &'e str)]) -> Vec<TimelineEvent<'e>> {
+    fn timeline_events<'e>(events: &[(&'e str, &'e str)]) -> Vec<TimelineEvent<'e>> {
         (1..)
             .zip(events)
             .map(|(version, &(name, at))| TimelineEvent { version, at, event_type: EventType::from_name(name) })
@@ -144,7 +148,7 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_the_logarithm_of_their_times() {
-        let events = moments(&[
+        let events = timeline_events(&[
             ("account_imported", "2026-11-25T00:00:00Z"),
             ("online_requested", "2026-11-25T00:00:00Z"),
             ("came_online", "2026-11-25T00:00:09Z"),
@@ -157,7 +161,7 @@ mod tests {
         let (offline, coming, online) = (OnlineStatus::Offline, OnlineStatus::OnlineComing, OnlineStatus::Online);
         let expected =
             [(1, offline, "0 s", 0), (2, coming, "9 s", 18), (3, online, "23 h", 50), (5, offline, "now", 137)];
-        assert_eq!(shown, expected.map(|(version, presence, long, from)| (version, presence, long.to_owned(), from)));
+        assert_eq!(shown, expected.map(|(version, online, duration, x)| (version, online, duration.to_owned(), x)));
         assert!(build_bars(None, &[], true).is_empty());
 
         // A part of a history begins with the status before it, and does not end now.

@@ -10,10 +10,10 @@ use super::components::{
 use super::deliveries::{self, DELIVERIES_PER_PAGE, state_select};
 use super::forms::{action_button, permission_note, reason_field};
 use super::layout::{PageResponse, PageResult};
-use super::page_request::{ConsoleRequest, PageError, parse_channel};
+use super::page_request::{ConsoleRequest, parse_channel};
 use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, PauseRequest, Position, RedeliverRequest};
 use crate::api::webhooks::{self, ChannelList};
-use crate::api::{Parameters, operation};
+use crate::api::{Parameters, Problem, operation};
 use crate::domain::{Channel, Permission};
 use crate::webhooks::{ChannelView, DeadLetterView, LagView, PausedView};
 
@@ -28,7 +28,7 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     Ok(PageResponse::page("Webhooks", "/webhooks", content))
 }
 
-/// A row for each channel.
+/// The channels with their state.
 pub(super) fn webhook_table(channels: &[ChannelView]) -> Markup {
     let rows = html! {
         @for channel in channels {
@@ -63,7 +63,7 @@ fn state_counts(channel: &ChannelView) -> [(&'static str, u64); 5] {
     ]
 }
 
-/// The number of events that wait for a receiver; `None` if there is one.
+/// The number of events that wait for a receiver; `None` if there is one, or if the channel keeps no events.
 pub(super) fn events_without_receiver(channel: &ChannelView) -> Option<u64> {
     (channel.url.is_none() && channel.cursor.is_some()).then_some(channel.lag.events)
 }
@@ -75,23 +75,23 @@ fn lag_text(channel: &ChannelView) -> String {
 
 /// `/webhooks/{channel}`
 pub(super) async fn channel_page(request: &ConsoleRequest, name: &str) -> PageResult {
-    let kind = parse_channel(name)?;
+    let channel = parse_channel(name)?;
     let call = request.call(operation::SHOW_WEBHOOK)?;
-    let channel = webhooks::show_webhook(request.api(), &call, kind).await?;
+    let view = webhooks::show_webhook(request.api(), &call, channel).await?;
     let page_url = format!("/webhooks/{name}");
     let content = html! {
-        h1 { (channel.configuration_id) }
-        section aria-label="State" { (live_part("live", &page_url, &channel_fields(&channel))) }
+        h1 { (view.configuration_id) }
+        section aria-label="State" { (live_part("live", &page_url, &channel_fields(&view))) }
         section aria-labelledby="act" {
             h2 #act { "Actions" }
             (permission_note(request, Permission::Operate))
-            (channel_actions(request, &page_url, &channel))
+            (channel_actions(request, &page_url, &view))
             (redelivery_form(request, &page_url))
         }
-        (dead_letters_section(request, &page_url, kind).await?)
-        (deliveries::deliveries_section(request, kind).await)
+        (dead_letters_section(request, &page_url, channel).await?)
+        (deliveries::deliveries_section(request, channel).await)
     };
-    Ok(PageResponse::page(channel.configuration_id, "/webhooks", content))
+    Ok(PageResponse::page(view.configuration_id, "/webhooks", content))
 }
 
 fn channel_fields(channel: &ChannelView) -> Markup {
@@ -141,7 +141,7 @@ fn channel_fields(channel: &ChannelView) -> Markup {
 }
 
 /// A button that submits an action of the form.
-fn order(request: &ConsoleRequest, name: &str, action: &str) -> Markup {
+fn operate_button(request: &ConsoleRequest, name: &str, action: &str) -> Markup {
     action_button(request, Permission::Operate, name, Some(("do", action)))
 }
 
@@ -152,9 +152,9 @@ fn channel_actions(request: &ConsoleRequest, page_url: &str, channel: &ChannelVi
                 legend { "Sending" }
                 @if channel.paused.is_none() {
                     (reason_field(request, "why", "nothing is lost", true))
-                    (order(request, "Pause", "pause"))
+                    (operate_button(request, "Pause", "pause"))
                 } @else {
-                    (order(request, "Resume", "resume"))
+                    (operate_button(request, "Resume", "resume"))
                 }
             }
         }
@@ -162,16 +162,16 @@ fn channel_actions(request: &ConsoleRequest, page_url: &str, channel: &ChannelVi
             form method="post" action=(page_url) {
                 fieldset {
                     legend { "Drop all pending events" }
-                    (order(request, "Count", "count-waiting"))
+                    (operate_button(request, "Count", "count-waiting"))
                     (reason_field(request, "close-reason", "why they are dropped for good", false))
-                    (order(request, "Close", "close"))
+                    (operate_button(request, "Close", "close"))
                 }
             }
         }
         form method="post" action=(page_url) {
             fieldset {
                 legend { "Test with the document's example" }
-                (order(request, "Send test", "test"))
+                (operate_button(request, "Send test", "test"))
             }
         }
     }
@@ -189,14 +189,14 @@ fn redelivery_form(request: &ConsoleRequest, page_url: &str) -> Markup {
                 div { label for="again-until" { "Until" } input #again-until name="until" placeholder="2026-11-26"; }
                 div { label for="again-from" { "From position" } input #again-from name="from" type="number" min="1"; }
                 div { label for="again-to" { "To position" } input #again-to name="to" type="number" min="1"; }
-                (order(request, "Count", "count"))
-                (order(request, "Redeliver", "redeliver"))
+                (operate_button(request, "Count", "count"))
+                (operate_button(request, "Redeliver", "redeliver"))
             }
         }
     }
 }
 
-async fn dead_letters_section(request: &ConsoleRequest, page_url: &str, channel: Channel) -> PageResult<Markup> {
+async fn dead_letters_section(request: &ConsoleRequest, page_url: &str, channel: Channel) -> Result<Markup, Problem> {
     let cursor = Parameters::from_fields([("cursor", request.query_value("letters"))]).number("cursor")?;
     let call = request.call(operation::LIST_DEAD_LETTERS)?;
     let found = webhooks::list_dead_letters(request.api(), &call, channel, cursor, DELIVERIES_PER_PAGE).await?;
@@ -207,9 +207,9 @@ async fn dead_letters_section(request: &ConsoleRequest, page_url: &str, channel:
                 form method="post" action=(page_url) {
                     fieldset {
                         legend { "Selected dead letters" }
-                        (order(request, "Replay", "replay"))
+                        (operate_button(request, "Replay", "replay"))
                         (reason_field(request, "drop-reason", "why they are dropped", false))
-                        (order(request, "Drop", "drop"))
+                        (operate_button(request, "Drop", "drop"))
                     }
                     (dead_letter_table(page_url, &found.dead_letters))
                 }
@@ -283,7 +283,7 @@ pub(super) async fn submit_action(request: &ConsoleRequest, name: &str) -> PageR
             let dropped = webhooks::drop_dead_letters(api, &call, channel, letters).await?;
             action_result("Dropped", &dropped, &back)
         }
-        Some(_) | None => return Err(PageError::bad_request("Choose an action.")),
+        Some(_) | None => return Err(Problem::malformed("Choose an action.")),
     })
 }
 
@@ -303,17 +303,17 @@ fn action_result(title: &str, answer: &impl Serialize, back: &str) -> PageRespon
 }
 
 /// The dead letters that the form selects.
-fn selected_letters(request: &ConsoleRequest, reason: Option<String>) -> Result<DeadLetterRequest, PageError> {
+fn selected_letters(request: &ConsoleRequest, reason: Option<String>) -> Result<DeadLetterRequest, Problem> {
     let parse = |text: &str| text.parse().map(Position);
     let positions: Result<Vec<Position>, _> = request.form_values("position").into_iter().map(parse).collect();
     match positions {
         Ok(positions) if !positions.is_empty() => Ok(DeadLetterRequest { positions, up_to: None, all: false, reason }),
-        Ok(_) | Err(_) => Err(PageError::bad_request("Select at least one dead letter: go back and select it.")),
+        Ok(_) | Err(_) => Err(Problem::malformed("Select at least one dead letter: go back and select it.")),
     }
 }
 
 /// The deliveries that the form describes.
-fn redelivery_request(request: &ConsoleRequest, dry_run: bool) -> Result<RedeliverRequest, PageError> {
+fn redelivery_request(request: &ConsoleRequest, dry_run: bool) -> Result<RedeliverRequest, Problem> {
     let positions = Parameters::from_fields(["from", "to"].map(|name| (name, request.form_value(name))));
     let text = |name| request.form_value(name).map(str::to_owned);
     Ok(RedeliverRequest {
