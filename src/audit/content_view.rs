@@ -26,7 +26,10 @@ impl Serialize for ContentView<'_> {
         let mut object = json.serialize_map(None)?;
         object.serialize_entry(ACCOUNT_TYPE, &account_type.code())?;
         for field in shown_fields() {
-            object.serialize_entry(field.name(), &texts.get(field))?;
+            let text = texts.get(field);
+            if text.is_some() || !field.is_newer() {
+                object.serialize_entry(field.name(), &text)?;
+            }
         }
         object.serialize_entry(FINGERPRINT, &encode_hex(&fingerprint.0))?;
         object.end()
@@ -50,12 +53,15 @@ impl PartialSchema for ContentView<'_> {
             .property(ACCOUNT_TYPE, account_type)
             .required(ACCOUNT_TYPE);
         for field in shown_fields() {
-            let types = if field.is_required() {
+            let types = if field.is_required() || field.is_newer() {
                 Type::String.into()
             } else {
                 SchemaType::Array(vec![Type::String, Type::Null])
             };
-            object = object.property(field.name(), ObjectBuilder::new().schema_type(types)).required(field.name());
+            object = object.property(field.name(), ObjectBuilder::new().schema_type(types));
+            if !field.is_newer() {
+                object = object.required(field.name());
+            }
         }
         object.property(FINGERPRINT, fingerprint).required(FINGERPRINT).into()
     }

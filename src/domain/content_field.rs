@@ -80,9 +80,6 @@ enum Storage {
 }
 
 impl ContentField {
-    /// The last field of the first version. Older contents may lack the fields after this one.
-    pub const LAST_OF_FIRST_VERSION: ContentField = ContentField::DeviceParams;
-
     /// The field that requests and views call `name`.
     pub fn from_name(name: &str) -> Option<ContentField> {
         ContentField::ALL.into_iter().find(|field| field.name() == name)
@@ -101,6 +98,12 @@ impl ContentField {
     /// Whether every content must have the text, which may be empty.
     pub fn is_required(self) -> bool {
         self.definition().presence == Presence::Required
+    }
+
+    /// Whether contents were stored before the field existed. Canonical bytes and views leave such a field out while its
+    /// text is missing, so that the fingerprints and the exports of those contents stay the same.
+    pub fn is_newer(self) -> bool {
+        self > ContentField::DeviceParams
     }
 
     /// Whether the text is a secret, which is stored only sealed.

@@ -29,7 +29,7 @@ impl PlaintextContent<'_> {
     /// that content without them keeps its bytes.
     fn encoded_texts(&self, is_chosen: fn(ContentField) -> bool) -> Vec<Option<&str>> {
         let mut fields: Vec<ContentField> = ContentField::ALL.into_iter().filter(|field| is_chosen(*field)).collect();
-        while fields.pop_if(|field| is_newer(*field) && self.texts.get(*field).is_none()).is_some() {}
+        while fields.pop_if(|field| field.is_newer() && self.texts.get(*field).is_none()).is_some() {}
         fields.into_iter().map(|field| self.texts.get(field).copied()).collect()
     }
 }
@@ -48,7 +48,7 @@ impl ContentSecrets {
     pub(super) fn decode(mut bytes: &[u8]) -> Option<ContentSecrets> {
         let mut texts = ContentTexts::default();
         for field in ContentField::ALL.into_iter().filter(|field| field.is_sealed()) {
-            if bytes.is_empty() && is_newer(field) {
+            if bytes.is_empty() && field.is_newer() {
                 break;
             }
             let text = decode_text(&mut bytes)?;
@@ -59,11 +59,6 @@ impl ContentSecrets {
         }
         bytes.is_empty().then_some(ContentSecrets(texts))
     }
-}
-
-/// Whether contents may have been stored before the field existed.
-fn is_newer(field: ContentField) -> bool {
-    field > ContentField::LAST_OF_FIRST_VERSION
 }
 
 /// Encodes each text as 1, length and bytes, or as 0 if it is missing. Different lists never give the same bytes.
