@@ -21,7 +21,7 @@ pub struct Problem {
     /// The invalid parameter.
     pub parameter: Option<String>,
     /// The methods that the path supports, if the request used another method.
-    pub allow: Option<String>,
+    pub allow: Option<&'static str>,
     /// Seconds until a retry makes sense.
     pub retry_after: Option<u64>,
     /// Whether the journal failed an integrity check.

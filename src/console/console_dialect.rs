@@ -68,7 +68,7 @@ impl Dialect for ConsoleDialect {
 
     async fn handle(
         &self,
-        request: &RequestHead,
+        request: &Arc<RequestHead>,
         auth: AuthContext,
         body: &mut IncomingBody,
     ) -> Result<Response, Response> {
@@ -77,7 +77,7 @@ impl Dialect for ConsoleDialect {
             Ok(form) => form,
             Err(error) => return Ok(layout::error_page(&error, None)),
         };
-        let RequestHead { path, query, headers, peer, id, .. } = request;
+        let RequestHead { path, query, headers, peer, id, .. } = &**request;
         match path.as_str() {
             "/sign-in" => return Ok(sign_in::sign_in(console, request, &form, changes).await),
             "/sign-out" => return Ok(sign_in::sign_out(console, headers, changes)),

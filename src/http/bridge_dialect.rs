@@ -3,13 +3,15 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::bridge_request::{BridgeRequest, BridgeState, signature_headers};
 use super::bridge_response::BridgeApiError;
 use super::endpoint::Handler;
-use super::endpoint_registry::NoEndpoint;
+use super::endpoint_registry::{EndpointMatch, NoEndpoint};
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::request_head::RequestHead;
@@ -33,12 +35,12 @@ impl Dialect for BridgeDialect {
 
     async fn handle(
         &self,
-        request: &RequestHead,
+        request: &Arc<RequestHead>,
         _: AuthContext,
         body: &mut IncomingBody,
     ) -> Result<Response, BridgeApiError> {
-        let (BridgeDialect(state), RequestHead { path, headers, .. }) = (self, request);
-        let endpoint = request.endpoint.as_ref().map_err(BridgeApiError::from)?;
+        let (BridgeDialect(state), headers) = (self, &request.headers);
+        let EndpointMatch { endpoint, .. } = request.endpoint.as_ref().map_err(BridgeApiError::from)?;
         let Handler::Bridge(handler) = endpoint.handler else { return Err(BridgeApiError::no_such_path()) };
         let Some(bridge) = state.bridge.clone() else {
             // The setting may be missing only in this run, so the gateway must keep its reports and retry.
@@ -55,9 +57,7 @@ impl Dialect for BridgeDialect {
             None => RequestBody::default(),
             Some(limit) => read_body(headers, body, limit, &state.memory_budget).await?,
         };
-        let (path, query, headers, from) =
-            (path.clone(), request.raw_query.clone(), headers.clone(), request.peer.ip());
-        handler(state.clone(), BridgeRequest { bridge, path, query, headers, from, body }).await
+        handler(state.clone(), BridgeRequest { bridge, head: request.clone(), body }).await
     }
 
     fn deadline(&self) -> Option<ResponseDeadline<BridgeApiError>> {
@@ -76,7 +76,7 @@ impl From<&NoEndpoint> for BridgeApiError {
             NoEndpoint::MethodNotAllowed { allow, .. } => {
                 let words = format!("this path does not support this method; use {allow}");
                 let error = BridgeApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", words);
-                BridgeApiError { allow: Some(allow.clone()), ..error }
+                BridgeApiError { allow: Some(allow), ..error }
             }
         }
     }

@@ -115,12 +115,12 @@ async fn ingest_reports(request: BridgeRequest) -> Result<Response, BridgeApiErr
 
 async fn fetch_work(state: BridgeState, request: BridgeRequest) -> Result<Response, BridgeApiError> {
     request.bridge.verify_request(request.signature(), request.signed_target().as_bytes())?;
-    if !state.is_tls && !request.from.is_loopback() {
+    if !state.is_tls && !request.head.peer.ip().is_loopback() {
         let words = "commands contain secrets and this connection is not encrypted; fetch them over TLS";
         let error = BridgeApiError::new(StatusCode::FORBIDDEN, "readable", words);
         return Err(BridgeApiError { metric_reason: Some(BridgeRefusal::Readable), ..error });
     }
-    let (wait, limit) = parse_work_query(request.query.as_deref().unwrap_or_default())?;
+    let (wait, limit) = parse_work_query(request.head.raw_query.as_deref().unwrap_or_default())?;
     Ok(secret_json_response(request.bridge.fetch_work(wait, limit, &state.stop).await?))
 }
 

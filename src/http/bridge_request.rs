@@ -1,11 +1,12 @@
 //! A request of a gateway for its handler, and what the handlers share.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use warp::http::HeaderMap;
 
 use super::request_body::{MemoryBudget, RequestBody};
+use super::request_head::RequestHead;
 use crate::access::Authenticator;
 use crate::gateway::Bridge;
 use crate::gateway::bridge::SignatureHeaders;
@@ -25,11 +26,7 @@ pub(super) struct BridgeState {
 /// A request whose signature its handler still has to verify.
 pub(super) struct BridgeRequest {
     pub(super) bridge: Bridge,
-    pub(super) path: String,
-    /// The query as sent; `None` without a question mark.
-    pub(super) query: Option<String>,
-    pub(super) headers: HeaderMap,
-    pub(super) from: IpAddr,
+    pub(super) head: Arc<RequestHead>,
     /// Empty if the endpoint reads no body.
     pub(super) body: RequestBody,
 }
@@ -37,11 +34,12 @@ pub(super) struct BridgeRequest {
 impl BridgeRequest {
     /// The signed text of a request without a body: path and query as sent.
     pub(super) fn signed_target(&self) -> String {
-        self.query.as_ref().map_or_else(|| self.path.clone(), |query| format!("{}?{query}", self.path))
+        let RequestHead { path, raw_query, .. } = &*self.head;
+        raw_query.as_ref().map_or_else(|| path.clone(), |query| format!("{path}?{query}"))
     }
 
     pub(super) fn signature(&self) -> SignatureHeaders<'_> {
-        signature_headers(&self.headers)
+        signature_headers(&self.head.headers)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct BridgeApiError {
     /// Seconds until a retry makes sense.
     pub(super) retry_after: Option<u64>,
     pub(super) metric_reason: Option<BridgeRefusal>,
-    pub(super) allow: Option<String>,
+    pub(super) allow: Option<&'static str>,
 }
 
 /// The body of an error.
@@ -81,7 +81,7 @@ impl BridgeApiError {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.extend(retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
-        headers.extend(allow.and_then(|allow| Some((header::ALLOW, HeaderValue::from_str(&allow).ok()?))));
+        headers.extend(allow.map(|allow| (header::ALLOW, HeaderValue::from_static(allow))));
         response
     }
 }

@@ -1,12 +1,14 @@
 //! The documented calls, health and metrics: how they authenticate, and how their errors become envelopes.
 
+use std::sync::Arc;
+
 use warp::reply::Response;
 
 use super::contract_envelope::{EnvelopeKind, respond};
 use super::contract_error::Error;
 use super::contract_request::ContractRequest;
 use super::endpoint::Handler;
-use super::endpoint_registry::NoEndpoint;
+use super::endpoint_registry::{EndpointMatch, NoEndpoint};
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::request_head::RequestHead;
@@ -42,14 +44,14 @@ impl Dialect for ContractDialect {
 
     async fn handle(
         &self,
-        request: &RequestHead,
+        request: &Arc<RequestHead>,
         auth: AuthContext,
         body: &mut IncomingBody,
     ) -> Result<Response, Error> {
-        let (ContractDialect(api), RequestHead { headers, query, .. }) = (self, request);
-        let endpoint = request.endpoint.as_ref().map_err(|none| match none {
+        let (ContractDialect(api), headers) = (self, &request.headers);
+        let EndpointMatch { endpoint, .. } = request.endpoint.as_ref().map_err(|none| match none {
             NoEndpoint::UnknownPath => Error::NoSuchPath,
-            NoEndpoint::MethodNotAllowed { allow, .. } => Error::MethodNotAllowed { allow: allow.clone() },
+            NoEndpoint::MethodNotAllowed { allow, .. } => Error::MethodNotAllowed { allow },
         })?;
         let Handler::Contract(kind, handler) = endpoint.handler else { return Err(Error::NoSuchPath) };
         let permission = match endpoint.operation.access {
@@ -64,8 +66,8 @@ impl Dialect for ContractDialect {
                 (idempotency_key::from_headers(headers)?, read_body(headers, body, limit, api.memory_budget()).await?)
             }
         };
-        let (name, query, headers) = (endpoint.operation.name, query.clone(), headers.clone());
-        let request = ContractRequest { name, kind, query, headers, idempotency_key, body, requester };
+        let (name, head) = (endpoint.operation.name, request.clone());
+        let request = ContractRequest { name, kind, head, idempotency_key, body, requester };
         let answered = handler(api.clone(), request).await?;
         Ok(respond(kind, Ok(answered), api.settings().always_200))
     }

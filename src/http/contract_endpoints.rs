@@ -165,8 +165,8 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
 
 /// Executes a call that changes something, once if it has an `Idempotency-Key`.
 async fn execute(api: Api, request: ContractRequest, operation: ContractOperation) -> Result<EndpointResponse, Error> {
-    let ContractRequest { name, kind, query, idempotency_key, body, requester, .. } = request;
-    let call = ContractCall { name, kind, operation, query, body, requester };
+    let ContractRequest { name, kind, head, idempotency_key, body, requester } = request;
+    let call = ContractCall { name, kind, operation, head, body, requester };
     match idempotency_key {
         Some(key) => idempotency_key::handle_with_key(&api, key, call).await,
         None => contract_handlers::execute_call(&api, call).await.map(EndpointResponse::Outcome),
@@ -174,8 +174,9 @@ async fn execute(api: Api, request: ContractRequest, operation: ContractOperatio
 }
 
 async fn query_status(api: Api, request: ContractRequest) -> Result<EndpointResponse, Error> {
-    let ContractRequest { query, headers, requester, .. } = request;
-    let list = query_whatsapp_status::handle(&api, &query, &headers, requester.authorize()?.context()).await?;
+    let ContractRequest { head, requester, .. } = request;
+    let list =
+        query_whatsapp_status::handle(&api, &head.query, &head.headers, requester.authorize()?.context()).await?;
     Ok(EndpointResponse::Raw(abort_when_key_ends(list, requester)))
 }
 

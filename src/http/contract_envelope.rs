@@ -234,7 +234,7 @@ fn error_response(kind: EnvelopeKind, error: &Error, always_200: bool) -> Respon
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Error::MethodNotAllowed { allow } = error {
-        headers.extend(HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow)));
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
     }
     response
 }

@@ -22,7 +22,7 @@ pub enum Error {
     #[error("this endpoint does not support this method; use {allow}")]
     MethodNotAllowed {
         /// The methods that it takes, as the `Allow` header lists them.
-        allow: String,
+        allow: &'static str,
     },
     /// The body is larger than allowed.
     #[error("the body has more than {limit} bytes; send fewer accounts in one request")]

@@ -12,6 +12,7 @@ use super::contract_envelope::{CallOutcome, EnvelopeKind};
 use super::contract_error::{BatchError, Error};
 use super::contract_requests::{self, ImportItem, Query};
 use super::request_body::RequestBody;
+use super::request_head::RequestHead;
 use crate::access::{AuthContext, Authorization, Requester};
 use crate::actors::CommandResult;
 use crate::api::{ItemError, item_outcomes};
@@ -24,7 +25,7 @@ pub(super) struct ContractCall {
     pub(super) name: &'static str,
     pub(super) kind: EnvelopeKind,
     pub(super) operation: ContractOperation,
-    pub(super) query: Query,
+    pub(super) head: Arc<RequestHead>,
     pub(super) body: RequestBody,
     pub(super) requester: Requester,
 }
@@ -42,7 +43,7 @@ pub(super) enum ContractOperation {
 /// Executes a request. Checks the caller again first: reading the body, or waiting for a request with the same key, takes
 /// time.
 pub(super) async fn execute_call(api: &Api, call: ContractCall) -> Result<CallOutcome, Error> {
-    let ContractCall { operation: post, query, body, requester: caller, .. } = call;
+    let ContractCall { operation: post, head, body, requester: caller, .. } = call;
     let _sealing = match post {
         ContractOperation::Import(_) | ContractOperation::SubmitPhone | ContractOperation::SubmitVerifyCode => {
             Some(api.vault().lock_for_sealing().await)
@@ -52,8 +53,8 @@ pub(super) async fn execute_call(api: &Api, call: ContractCall) -> Result<CallOu
     let authorized = caller.authorize()?;
     let auth = authorized.context();
     match post {
-        ContractOperation::Import(import) => import_accounts(api, import, &query, body, &caller, auth).await,
-        ContractOperation::Recycle => recycle(api, &query, &body, &caller, auth).await,
+        ContractOperation::Import(import) => import_accounts(api, import, &head.query, body, &caller, auth).await,
+        ContractOperation::Recycle => recycle(api, &head.query, &body, &caller, auth).await,
         ContractOperation::SubmitPhone => submit_phone(api, &body, &authorized).await,
         ContractOperation::SubmitVerifyCode => submit_verify_code(api, &body, &authorized).await,
     }

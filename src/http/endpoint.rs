@@ -134,35 +134,18 @@ impl Tag {
 }
 
 impl Endpoint {
-    /// Whether a request for `path` is for this endpoint, whatever its method.
-    pub(super) fn matches(&self, path: &str) -> bool {
-        let path = match self.handler {
-            // These take a slash at the end, too.
-            Handler::Contract(..) | Handler::MetaWebhook(_) => path.strip_suffix('/').unwrap_or(path),
-            Handler::V1(_) | Handler::Bridge(_) => path,
-        };
-        let mut segments = path.split('/');
-        let are_equal = self.path.split('/').all(|name| {
-            segments.next().is_some_and(|segment| name == segment || (is_placeholder(name) && !segment.is_empty()))
-        });
-        are_equal && segments.next().is_none()
-    }
-
-    /// The segments of `path` at the placeholders.
-    pub(super) fn path_parameters(&self, path: &str) -> Vec<(&'static str, String)> {
-        let pairs = self.path.split('/').zip(path.split('/')).filter(|(name, _)| is_placeholder(name));
-        pairs.map(|(name, segment)| (name.trim_matches(['{', '}']), segment.to_owned())).collect()
+    /// Whether its path may end in a slash.
+    pub(super) fn allows_trailing_slash(&self) -> bool {
+        match self.handler {
+            Handler::Contract(..) | Handler::MetaWebhook(_) => true,
+            Handler::V1(_) | Handler::Bridge(_) => false,
+        }
     }
 
     /// Its operation in the OpenAPI document, as far as all endpoints have it.
     pub(super) fn operation_doc(&self) -> OperationDoc {
         let (name, suffix) = (self.operation.name, if self.method == Method::HEAD { "Head" } else { "" });
         OperationDoc::new(http_method(&self.method), self.path, &format!("{name}{suffix}"), self.summary)
-    }
-
-    /// The number of placeholders in its path.
-    pub(super) fn count_placeholders(&self) -> usize {
-        self.path.split('/').filter(|name| is_placeholder(name)).count()
     }
 }
 
@@ -174,8 +157,4 @@ fn http_method(method: &Method) -> HttpMethod {
         Method::HEAD => HttpMethod::Head,
         _ => HttpMethod::Get,
     }
-}
-
-fn is_placeholder(name: &str) -> bool {
-    name.starts_with('{')
 }

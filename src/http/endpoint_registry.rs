@@ -1,5 +1,9 @@
 //! The list of all endpoints, and which of them a request is for.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use matchit::Router;
 use warp::http::Method;
 
 use super::endpoint::Endpoint;
@@ -26,13 +30,29 @@ static ENDPOINTS: [&[Endpoint]; 14] = [
     &meta_webhook::ENDPOINTS,
 ];
 
+/// The endpoints of one path.
+struct Route {
+    endpoints: Vec<&'static Endpoint>,
+    /// Their methods, as `Allow` lists them.
+    allow: String,
+}
+
+/// Finds the route of a path. A literal segment takes precedence over a placeholder: `accounts/online` is no account.
+static ROUTER: LazyLock<Router<Route>> = LazyLock::new(build_router);
+
+/// The endpoint of a request, and the segments of its path at the placeholders.
+pub(super) struct EndpointMatch {
+    pub(super) endpoint: &'static Endpoint,
+    pub(super) path_parameters: Vec<(String, String)>,
+}
+
 /// Why a request is for no endpoint.
 pub(super) enum NoEndpoint {
     /// There is nothing under its path.
     UnknownPath,
     /// Its path takes only these methods, as `Allow` lists them.
     MethodNotAllowed {
-        allow: String,
+        allow: &'static str,
         /// One of the endpoints of the path.
         endpoint: &'static Endpoint,
     },
@@ -43,16 +63,33 @@ pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
     ENDPOINTS.iter().copied().flatten()
 }
 
-/// Finds the endpoint of a request. A literal segment takes precedence over a placeholder: `accounts/online` is no account.
-pub(super) fn find_endpoint(method: &Method, path: &str) -> Result<&'static Endpoint, NoEndpoint> {
-    let matching = || endpoints().filter(|endpoint| endpoint.matches(path));
-    let most_literal =
-        matching().min_by_key(|endpoint| endpoint.count_placeholders()).ok_or(NoEndpoint::UnknownPath)?;
-    let of_path = || endpoints().filter(|endpoint| endpoint.path == most_literal.path);
-    of_path().find(|endpoint| endpoint.method == *method).ok_or_else(|| {
-        let allow = of_path().map(|endpoint| endpoint.method.as_str()).collect::<Vec<_>>().join(", ");
-        NoEndpoint::MethodNotAllowed { allow, endpoint: most_literal }
-    })
+/// Finds the endpoint of a request.
+pub(super) fn find_endpoint(method: &Method, path: &str) -> Result<EndpointMatch, NoEndpoint> {
+    let found = ROUTER.at(path).map_err(|_| NoEndpoint::UnknownPath)?;
+    let Route { endpoints, allow } = found.value;
+    let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.method == *method) else {
+        let endpoint = endpoints.first().ok_or(NoEndpoint::UnknownPath)?;
+        return Err(NoEndpoint::MethodNotAllowed { allow, endpoint });
+    };
+    let path_parameters = found.params.iter().map(|(name, segment)| (name.to_owned(), segment.to_owned())).collect();
+    Ok(EndpointMatch { endpoint, path_parameters })
+}
+
+fn build_router() -> Router<Route> {
+    let mut router = Router::new();
+    let mut by_path = BTreeMap::<_, Vec<_>>::new();
+    for endpoint in endpoints() {
+        by_path.entry(endpoint.path).or_default().push(endpoint);
+    }
+    for (path, endpoints) in by_path {
+        let allow = endpoints.iter().map(|endpoint| endpoint.method.as_str()).collect::<Vec<_>>().join(", ");
+        let with_slash = endpoints.iter().any(|endpoint| endpoint.allows_trailing_slash()).then(|| format!("{path}/"));
+        for path in [path.to_owned()].into_iter().chain(with_slash) {
+            let inserted = router.insert(path, Route { endpoints: endpoints.clone(), allow: allow.clone() });
+            debug_assert!(inserted.is_ok(), "two paths cannot be told apart: {inserted:?}");
+        }
+    }
+    router
 }
 
 #[cfg(test)]
@@ -62,8 +99,8 @@ mod tests {
     /// The documented path, or the methods that it takes.
     fn find(method: &Method, path: &str) -> Result<&'static str, String> {
         match find_endpoint(method, path) {
-            Ok(endpoint) => Ok(endpoint.path),
-            Err(NoEndpoint::MethodNotAllowed { allow, .. }) => Err(allow),
+            Ok(found) => Ok(found.endpoint.path),
+            Err(NoEndpoint::MethodNotAllowed { allow, .. }) => Err(allow.to_owned()),
             Err(NoEndpoint::UnknownPath) => Err("unknown".to_owned()),
         }
     }
@@ -80,7 +117,7 @@ mod tests {
     /// Two operations with one name could not be told apart by an idempotency key or a generated client.
     #[test]
     fn an_operation_has_one_path() {
-        let mut paths = std::collections::BTreeMap::new();
+        let mut paths = BTreeMap::new();
         for endpoint in endpoints() {
             let path = paths.entry(endpoint.operation.name).or_insert(endpoint.path);
             assert_eq!(*path, endpoint.path, "{}", endpoint.operation.name);

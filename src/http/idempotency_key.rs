@@ -156,7 +156,7 @@ pub(super) fn key_outcome(result: &Result<CallOutcome, Error>) -> KeyOutcome {
 async fn fingerprint_call(api: &Api, call: ContractCall) -> Result<(ContractCall, RequestFingerprint), Error> {
     let details = match call.operation {
         ContractOperation::Import(_) | ContractOperation::Recycle => {
-            contract_requests::parse_details_query(&call.query)?
+            contract_requests::parse_details_query(&call.head.query)?
         }
         // These endpoints ignore the query.
         ContractOperation::SubmitPhone | ContractOperation::SubmitVerifyCode => false,

@@ -1,5 +1,6 @@
 //! Meta's webhook: its signature authenticates it, and it is answered by texts.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use warp::http::StatusCode;
@@ -34,27 +35,27 @@ impl Dialect for MetaDialect {
 
     async fn handle(
         &self,
-        request: &RequestHead,
+        request: &Arc<RequestHead>,
         _: AuthContext,
         body: &mut IncomingBody,
     ) -> Result<Response, MetaAnswer> {
-        let (MetaDialect(api), RequestHead { query, headers, .. }) = (self, request);
+        let MetaDialect(api) = self;
         // This makes Meta retry: the setting may be missing only in this run.
         let cloud_api = api.cloud_api().ok_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, NOT_SET_UP.to_owned()))?;
         let Ok((endpoint, Handler::MetaWebhook(handler))) =
-            request.endpoint.as_ref().map(|endpoint| (endpoint, endpoint.handler))
+            request.endpoint.as_ref().map(|found| (found.endpoint, found.endpoint.handler))
         else {
             let words = "Meta sends its webhooks by POST; GET is for the verification handshake only\n";
             return Err((StatusCode::METHOD_NOT_ALLOWED, words.to_owned()));
         };
         let body = match endpoint.body.bytes(META_WEBHOOK_BYTES) {
             None => RequestBody::default(),
-            Some(limit) => read_body(headers, body, limit, api.memory_budget()).await.map_err(|error| {
+            Some(limit) => read_body(&request.headers, body, limit, api.memory_budget()).await.map_err(|error| {
                 (StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST), format!("{error}\n"))
             })?,
         };
-        let (cloud_api, query, headers) = (cloud_api.clone(), query.clone(), headers.clone());
-        Ok(self.respond(handler(MetaRequest { cloud_api, query, headers, body }).await))
+        let request = MetaRequest { cloud_api: cloud_api.clone(), head: request.clone(), body };
+        Ok(self.respond(handler(request).await))
     }
 
     fn deadline(&self) -> Option<ResponseDeadline<MetaAnswer>> {

@@ -1,16 +1,17 @@
 //! A request of Meta's for its handler.
 
-use warp::http::{HeaderMap, StatusCode};
+use std::sync::Arc;
 
-use super::contract_requests::Query;
+use warp::http::StatusCode;
+
 use super::request_body::RequestBody;
+use super::request_head::RequestHead;
 use crate::gateway::CloudApi;
 
 /// A request whose signature or token its handler still has to verify.
 pub(super) struct MetaRequest {
     pub(super) cloud_api: CloudApi,
-    pub(super) query: Query,
-    pub(super) headers: HeaderMap,
+    pub(super) head: Arc<RequestHead>,
     /// Empty if the endpoint reads no body.
     pub(super) body: RequestBody,
 }

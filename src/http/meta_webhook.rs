@@ -41,8 +41,9 @@ const fn verification(method: Method) -> Endpoint {
 }
 
 /// Meta's verification request: checks the token and returns the challenge.
-fn verify_subscription(MetaRequest { cloud_api, query, .. }: &MetaRequest) -> MetaAnswer {
-    let parameter = |name: &str| query.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
+fn verify_subscription(MetaRequest { cloud_api, head, .. }: &MetaRequest) -> MetaAnswer {
+    let parameter =
+        |name: &str| head.query.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
     let challenge = parameter("hub.challenge");
     if !cloud_api.accepts_verification(parameter("hub.mode"), parameter("hub.verify_token")) {
         return (
@@ -58,8 +59,8 @@ fn verify_subscription(MetaRequest { cloud_api, query, .. }: &MetaRequest) -> Me
     }
 }
 
-async fn receive_notification(MetaRequest { cloud_api, headers, body, .. }: MetaRequest) -> MetaAnswer {
-    let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
+async fn receive_notification(MetaRequest { cloud_api, head, body }: MetaRequest) -> MetaAnswer {
+    let signature = head.headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
     match cloud_api.handle_webhook(signature, &body).await {
         MetaWebhookOutcome::Processed => (StatusCode::OK, String::new()),
         MetaWebhookOutcome::SignatureInvalid(why) => (StatusCode::UNAUTHORIZED, format!("{why}\n")),

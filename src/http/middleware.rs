@@ -49,7 +49,7 @@ pub trait Dialect: Clone + Send + Sync + 'static {
     /// Calls the handler of the request's endpoint.
     fn handle(
         &self,
-        request: &RequestHead,
+        request: &Arc<RequestHead>,
         auth: AuthContext,
         body: &mut IncomingBody,
     ) -> impl Future<Output = Result<Response, Self::Error>> + Send;
@@ -99,14 +99,14 @@ pub fn serve_dialect<D: Dialect>(
             RequestHead { endpoint, method, path, query, raw_query, headers, peer, id }
         })
         .and(warp::body::stream())
-        .then(move |request: RequestHead, body| serve(dialect.clone(), request, incoming_body(body)))
+        .then(move |request: RequestHead, body| serve(dialect.clone(), Arc::new(request), incoming_body(body)))
 }
 
 fn incoming_body<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static) -> IncomingBody {
     Box::pin(body.map_ok(|mut piece: B| piece.copy_to_bytes(piece.remaining())))
 }
 
-async fn serve<D: Dialect>(dialect: D, request: RequestHead, body: IncomingBody) -> Response {
+async fn serve<D: Dialect>(dialect: D, request: Arc<RequestHead>, body: IncomingBody) -> Response {
     if !D::IS_TRACED {
         return serve_traced(dialect, request, body).await;
     }
@@ -114,7 +114,7 @@ async fn serve<D: Dialect>(dialect: D, request: RequestHead, body: IncomingBody)
     traced.run(serve_traced(dialect, request, body)).await
 }
 
-async fn serve_traced<D: Dialect>(dialect: D, request: RequestHead, mut body: IncomingBody) -> Response {
+async fn serve_traced<D: Dialect>(dialect: D, request: Arc<RequestHead>, mut body: IncomingBody) -> Response {
     let started = Instant::now();
     let mut response = match answer(&dialect, &request, &mut body).await {
         Ok(response) => response,
@@ -126,14 +126,14 @@ async fn serve_traced<D: Dialect>(dialect: D, request: RequestHead, mut body: In
         }
     };
     D::log(&request, &response, started);
-    response.headers_mut().insert(X_REQUEST_ID, request.id.header);
+    response.headers_mut().insert(X_REQUEST_ID, request.id.header.clone());
     response
 }
 
 /// Authenticates, then calls the handler within the deadline.
 pub(super) async fn answer<D: Dialect>(
     dialect: &D,
-    request: &RequestHead,
+    request: &Arc<RequestHead>,
     body: &mut IncomingBody,
 ) -> Result<Response, D::Error> {
     // No deadline here: the throttle delays a rejected key on purpose, and it still gets its own error.
@@ -148,5 +148,5 @@ pub(super) async fn answer<D: Dialect>(
 
 /// Whether the deadline holds for the request. A request without endpoint is answered at once.
 fn is_limited(request: &RequestHead) -> bool {
-    request.endpoint.as_ref().is_ok_and(|endpoint| endpoint.operation.time_limit == TimeLimit::RequestTimeout)
+    request.endpoint.as_ref().is_ok_and(|found| found.endpoint.operation.time_limit == TimeLimit::RequestTimeout)
 }

@@ -1,12 +1,13 @@
 //! `/api/v1`: how it authenticates, and how its errors become problems (RFC 9457).
 
+use std::sync::Arc;
+
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::authentication;
-use super::contract_requests::Query;
 use super::endpoint::Handler;
-use super::endpoint_registry::NoEndpoint;
+use super::endpoint_registry::{EndpointMatch, NoEndpoint};
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline, serve_dialect};
 use super::request_body::{MemoryBudget, RequestBody, read_body};
 use super::request_head::RequestHead;
@@ -40,12 +41,11 @@ impl Dialect for V1Dialect {
 
     async fn handle(
         &self,
-        request: &RequestHead,
+        request: &Arc<RequestHead>,
         auth: AuthContext,
         body: &mut IncomingBody,
     ) -> Result<Response, Problem> {
-        let RequestHead { path, query, headers, peer, id, .. } = request;
-        let endpoint = request.endpoint.as_ref().map_err(|none| match none {
+        let EndpointMatch { endpoint, .. } = request.endpoint.as_ref().map_err(|none| match none {
             NoEndpoint::UnknownPath => Problem::no_such_path(),
             NoEndpoint::MethodNotAllowed { allow, .. } => Problem::method_not_allowed(allow),
         })?;
@@ -53,21 +53,20 @@ impl Dialect for V1Dialect {
         if let Access::Permission(permission) = endpoint.operation.access {
             auth.require(permission)?;
         }
-        let path_parameters = endpoint.path_parameters(path);
-        let selection = selected_accounts(endpoint.operation.accounts, &path_parameters, query)?;
-        let call = Call::new(&self.state, endpoint.operation, selection, auth, id.id, peer.to_string())?;
+        let selection = selected_accounts(endpoint.operation.accounts, request)?;
+        let (id, from) = (request.id.id, request.peer.to_string());
+        let call = Call::new(&self.state, endpoint.operation, selection, auth, id, from)?;
         let requester = call.requester().clone();
         let limit = endpoint.body.bytes(BODY_BYTES);
         let body = match limit {
             None => RequestBody::default(),
-            Some(limit) => read_body(headers, body, limit, &self.memory_budget).await?,
+            Some(limit) => read_body(&request.headers, body, limit, &self.memory_budget).await?,
         };
         if limit.is_some() {
             // A slow client's key may have ended meanwhile.
             call.authorize()?;
         }
-        let (query, headers) = (query.clone(), headers.clone());
-        let handled = handler(self.state.clone(), V1Request { call, path_parameters, query, headers, body });
+        let handled = handler(self.state.clone(), V1Request { call, head: request.clone(), body });
         let response = if limit.is_some() { run_to_completion(handled).await? } else { handled.await? };
         Ok(abort_when_key_ends(response, requester))
     }
@@ -82,19 +81,12 @@ impl Dialect for V1Dialect {
 }
 
 /// The accounts that a request selects.
-fn selected_accounts(
-    scope: AccountScope,
-    path_parameters: &[(&str, String)],
-    query: &Query,
-) -> Result<AccountSelection, Problem> {
+fn selected_accounts(scope: AccountScope, request: &RequestHead) -> Result<AccountSelection, Problem> {
     match scope {
         AccountScope::None | AccountScope::SelfChecked | AccountScope::All => Ok(AccountSelection::All),
-        AccountScope::One => {
-            let number = path_parameters.iter().find(|(name, _)| *name == "account").map_or("", |(_, number)| number);
-            Ok(AccountSelection::One(parse_account("account", number)?))
-        }
+        AccountScope::One => Ok(AccountSelection::One(parse_account("account", request.path_parameter("account"))?)),
         AccountScope::Filtered => {
-            let find = |name| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+            let find = |name| request.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
             let account = find("account").and_then(|number| number.parse().ok()).map(AccountSelection::One);
             let prefix = || find("prefix").map(|prefix| AccountSelection::Prefix(prefix.to_owned()));
             Ok(account.or_else(prefix).unwrap_or(AccountSelection::All))

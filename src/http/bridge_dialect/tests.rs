@@ -58,7 +58,7 @@ async fn fetch(state: &BridgeDialect, from: &str, id: &str) -> Result<StatusCode
         peer: SocketAddr::new(from.parse().unwrap(), 1),
         id: RequestIdGenerator::default().read_or_generate(&HeaderMap::new()),
     };
-    let answered = answer(state, &request, &mut empty().boxed()).await;
+    let answered = answer(state, &Arc::new(request), &mut empty().boxed()).await;
     answered.map(|response| response.status()).map_err(|error| (error.status, error.code))
 }
 

@@ -45,7 +45,7 @@ fn answers_have_one_form() {
     let refused = Error::Rejected { account: accounts[0], rejection: CommandRejection::NoRegistrationWaiting };
     let errors = [
         (ContractEndpoint::Unknown, Error::NoSuchPath),
-        (ContractEndpoint::QueryWhatsAppStatus, Error::MethodNotAllowed { allow: "GET".to_owned() }),
+        (ContractEndpoint::QueryWhatsAppStatus, Error::MethodNotAllowed { allow: "GET" }),
         (ContractEndpoint::BatchOnline, Error::TooLarge { limit: BODY_BYTES }),
         (ContractEndpoint::SubmitPhone, Error::UnsupportedMediaType),
         (ContractEndpoint::BatchInsert, Error::MemoryBudgetExceeded),

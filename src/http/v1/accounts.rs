@@ -172,13 +172,14 @@ async fn list_accounts(api: ApiState, request: V1Request) -> Result<Response, Pr
     let query = AccountQuery { filter: parameters.account_filter()?, cursor: parameters.number("cursor")? };
     let call = &request.call;
     let formats = [ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::Csv];
-    let (lines, write): (_, fn(&AccountRow) -> Vec<u8>) = match ResponseFormat::negotiate(&formats, &request.headers) {
-        ResponseFormat::JsonPage | ResponseFormat::EventStream => {
-            return Ok(json_response(&accounts::list_accounts(&api, call, query, parameters.limit()?).await?));
-        }
-        ResponseFormat::NdJson => (JSON_LINES, AccountRow::to_json),
-        ResponseFormat::Csv => (CSV_LINES, AccountRow::to_csv),
-    };
+    let (lines, write): (_, fn(&AccountRow) -> Vec<u8>) =
+        match ResponseFormat::negotiate(&formats, &request.head.headers) {
+            ResponseFormat::JsonPage | ResponseFormat::EventStream => {
+                return Ok(json_response(&accounts::list_accounts(&api, call, query, parameters.limit()?).await?));
+            }
+            ResponseFormat::NdJson => (JSON_LINES, AccountRow::to_json),
+            ResponseFormat::Csv => (CSV_LINES, AccountRow::to_csv),
+        };
     let most = parameters.number("limit")?.unwrap_or(u64::MAX);
     Ok(lines_response(accounts::read_accounts(&api, call, query, most)?, lines, write))
 }
@@ -216,7 +217,7 @@ async fn show_history(api: ApiState, request: V1Request) -> Result<Response, Pro
         cursor: parameters.number("cursor")?,
     };
     let (call, formats) = (&request.call, [ResponseFormat::JsonPage, ResponseFormat::NdJson]);
-    if ResponseFormat::negotiate(&formats, &request.headers) != ResponseFormat::NdJson {
+    if ResponseFormat::negotiate(&formats, &request.head.headers) != ResponseFormat::NdJson {
         return Ok(json_response(&accounts::show_history(&api, call, query, parameters.limit()?).await?));
     }
     let most = parameters.number("limit")?.unwrap_or(u64::MAX);

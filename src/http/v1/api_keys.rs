@@ -82,6 +82,7 @@ async fn create_key(api: ApiState, request: V1Request) -> Result<Response, Probl
 async fn revoke_key(api: ApiState, request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
     let id = request
+        .head
         .path_parameter("key")
         .parse()
         .map_err(|_| Problem::invalid_parameter("key", "must be the number of a key"))?;

@@ -114,7 +114,7 @@ async fn list_events(api: ApiState, request: V1Request) -> Result<Response, Prob
     let (after, filter, start) = (parameters.number("after")?, parameters.event_filter()?, read_start(&parameters)?);
     let call = &request.call;
     let formats = [ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::EventStream];
-    match (ResponseFormat::negotiate(&formats, &request.headers), start) {
+    match (ResponseFormat::negotiate(&formats, &request.head.headers), start) {
         (ResponseFormat::JsonPage | ResponseFormat::Csv, _) => {
             let query = EventQuery { start, filter };
             Ok(json_response(&events::list_events(&api, call, query, parameters.limit()?).await?))
@@ -125,7 +125,7 @@ async fn list_events(api: ApiState, request: V1Request) -> Result<Response, Prob
             Ok(lines_response(events::read_events(&api, call, query, most)?, JSON_LINES, EventView::to_json))
         }
         (ResponseFormat::EventStream, ReadStart::After(_)) => {
-            let after = last_event_id(&request.headers)?.or(after);
+            let after = last_event_id(&request.head.headers)?.or(after);
             Ok(event_stream_response(events::follow_events(&api, call, after, filter)?))
         }
         (ResponseFormat::EventStream, ReadStart::Before(_)) => {

@@ -62,7 +62,7 @@ async fn list_gateways(api: ApiState, request: V1Request) -> Result<Response, Pr
 
 async fn reconcile_gateway(api: ApiState, request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    let gateway = gateways::parse_gateway(request.path_parameter("name"))?;
+    let gateway = gateways::parse_gateway(request.head.path_parameter("name"))?;
     let order = parse_body(&request.body, r#"{"reason":"the gateway was restored from a backup"}"#)?;
     let begun = gateways::reconcile_gateway(&api, &request.call, gateway, order).await?;
     Ok(json_response_with(StatusCode::ACCEPTED, &begun))

@@ -118,7 +118,7 @@ async fn show_projections(api: ApiState, request: V1Request) -> Result<Response,
 
 async fn rebuild_projection(api: ApiState, request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    let begun = maintenance::rebuild_projection(&api, &request.call, request.path_parameter("name")).await?;
+    let begun = maintenance::rebuild_projection(&api, &request.call, request.head.path_parameter("name")).await?;
     Ok(json_response_with(StatusCode::ACCEPTED, &begun))
 }
 

@@ -35,9 +35,9 @@ impl Problem {
         Problem::not_found("no such path; the README lists the endpoints under /api/v1")
     }
 
-    pub(in crate::http) fn method_not_allowed(allow: &str) -> Problem {
+    pub(in crate::http) fn method_not_allowed(allow: &'static str) -> Problem {
         let detail = format!("this path does not support this method; use {allow}");
-        Problem { allow: Some(allow.to_owned()), ..Problem::new(405, detail) }
+        Problem { allow: Some(allow), ..Problem::new(405, detail) }
     }
 
     pub(in crate::http) fn respond(&self) -> Response {
@@ -50,9 +50,7 @@ impl Problem {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(allow) = allow {
-            headers.extend(HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow)));
-        }
+        headers.extend(allow.map(|allow| (header::ALLOW, HeaderValue::from_static(allow))));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

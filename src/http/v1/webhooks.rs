@@ -213,7 +213,7 @@ pub(super) fn parse_target(api: &ApiState, request: &V1Request) -> Result<Channe
 /// The channel that the path names. Without a running service there is none.
 pub(super) fn parse_channel(api: &ApiState, request: &V1Request) -> Result<Channel, Problem> {
     api.webhooks()?;
-    webhooks::parse_channel(request.path_parameter("channel"))
+    webhooks::parse_channel(request.head.path_parameter("channel"))
 }
 
 async fn show_webhook(api: ApiState, request: V1Request) -> Result<Response, Problem> {

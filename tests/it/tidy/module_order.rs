@@ -36,6 +36,7 @@ const CRATE_MODULES: [(&str, &[&str]); 59] = [
     ("hyper_util", &["client", "conformance", "http"]),
     ("indicatif", &["cli"]),
     ("jiff", &["client", "config", "audit"]),
+    ("matchit", &["http"]),
     ("maud", &["console"]),
     ("md5", &["access"]),
     ("mimalloc", &["main"]),
