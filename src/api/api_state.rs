@@ -16,6 +16,7 @@ use crate::domain::{AdministrativeEvent, AuditLogEntry, GatewayKind};
 use crate::gateway::GatewayRegistry;
 use crate::journal::RequesterIdentity;
 use crate::limits::{LIVE_TAIL_READERS, STREAMED_RESPONSES};
+use crate::projections::Roster;
 use crate::vault::Vault;
 use crate::webhooks::Webhooks;
 use crate::{clock, journal};
@@ -50,6 +51,8 @@ struct ApiStateInner {
 pub struct ServiceHandles {
     /// Executes commands on accounts.
     pub accounts: Accounts,
+    /// Status of the accounts.
+    pub roster: Roster,
     /// The settings of accounts.
     pub rules: config::AccountSettings,
     /// Seals secrets.
@@ -104,7 +107,8 @@ impl ApiState {
         &self.inner.stop
     }
 
-    pub(super) fn audit(&self) -> &Audit {
+    /// Views and proofs of the journal.
+    pub fn audit(&self) -> &Audit {
         &self.inner.audit
     }
 

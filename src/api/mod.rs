@@ -11,6 +11,9 @@
 //! | `parameters` | parses and validates parameters, which arrive as text |
 //! | `api_state` | the state that all calls share, and the limits on costly calls |
 //! | `item_error` | why the command for one account of a batch was not executed |
+//! | `account_batches` | batchInsert, batchOnline, batchRecycle: one outcome for each account |
+//! | `registrations` | submitPhone, submitVerifyCode |
+//! | `contract_call_error` | why one of these calls was not carried out |
 //! | `accounts` | accounts, their state, their history |
 //! | `account_orders` | an operator's orders to bring accounts online or recycle them |
 //! | `account_secrets` | erasure of an account's secrets |
@@ -25,12 +28,15 @@
 //! | `webhook_requests` | requests about the webhooks |
 //! | `webhooks` | webhooks: receivers, secrets, deliveries, dead letters |
 
+mod account_batches;
 pub mod account_orders;
 pub mod account_secrets;
 pub mod accounts;
 pub mod api_keys;
 mod api_state;
 mod call;
+mod contract_call_error;
+
 pub mod events;
 pub mod gateways;
 mod item_error;
@@ -41,18 +47,26 @@ pub mod operation;
 pub mod overview;
 mod parameters;
 mod problem;
+mod registrations;
 mod streams;
 // The code that utoipa derives for optional fields has unnecessary qualifications.
 #[allow(unused_qualifications)]
 pub mod webhook_requests;
 pub mod webhooks;
 
+pub use account_batches::{
+    AccountCommands, AccountImport, ContentSealing, ImportKind, import_accounts, recycle_accounts, seal_imports,
+};
 pub use api_state::{ApiState, ServiceHandles};
 pub use call::{Call, run_to_completion};
+pub use contract_call_error::{BatchError, ContractCallError};
 pub use item_error::{
     INTERNAL_ERROR_MESSAGE, ItemError, actors_error_code, actors_error_message, item_outcomes, rejection_code,
 };
 pub use operation::{Access, AccountScope, AccountSelection, Effect, Operation, TimeLimit};
 pub use parameters::{Parameters, parse_account, parse_reason, parse_time_parameter};
 pub use problem::{Problem, printable_path};
+pub use registrations::{
+    PhoneRegistration, find_submitted_phone, has_submitted_code, submit_phone, submit_verify_code,
+};
 pub use streams::{ByteSource, PageReader, StreamPermit};

@@ -8,16 +8,8 @@ use utoipa::openapi::schema::Object;
 
 use super::json_objects::{JsonObjectKey, object_schema, read_once};
 use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool, ValueSchema, refuse};
+use crate::api::ImportKind;
 use crate::domain::{AccountType, ContentField, ContentTexts};
-
-/// The two endpoints that import accounts with their content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ImportKind {
-    /// batchInsert: `accountId` is required.
-    Insert,
-    /// batchOnline: `override` is required.
-    Online,
-}
 
 /// The fields of an account: `None` if the key is missing or null.
 #[derive(Default)]

@@ -6,11 +6,11 @@ use utoipa::openapi::Required;
 use warp::http::Method;
 
 use super::Api;
-use super::account_fields::{AccountFields, ImportKind};
+use super::account_fields::AccountFields;
 use super::contract_docs::{LIST, account_list_schema, envelope_response, with_patterns};
 use super::contract_envelope::{EndpointResponse, EnvelopeKind};
 use super::contract_error::Error;
-use super::contract_handlers::{self, ContractCall, ContractOperation};
+use super::contract_handlers::{ContractOperation, execute_request};
 use super::contract_request::ContractRequest;
 use super::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use super::json_objects::{CodeFields, PhoneFields};
@@ -18,7 +18,7 @@ use super::operation_doc::{response_with_id, text_header};
 use super::parameter_schemas::{account_digits, text};
 use super::revocation::abort_when_key_ends;
 use super::{idempotency_key, query_whatsapp_status};
-use crate::api::operation;
+use crate::api::{ImportKind, operation};
 
 pub(super) static ENDPOINTS: [Endpoint; 6] = [
     Endpoint {
@@ -165,11 +165,9 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
 
 /// Executes a call that changes something, once if it has an `Idempotency-Key`.
 async fn execute(api: Api, request: ContractRequest, operation: ContractOperation) -> Result<EndpointResponse, Error> {
-    let ContractRequest { name, kind, head, idempotency_key, body, requester } = request;
-    let call = ContractCall { name, kind, operation, head, body, requester };
-    match idempotency_key {
-        Some(key) => idempotency_key::handle_with_key(&api, key, call).await,
-        None => contract_handlers::execute_call(&api, call).await.map(EndpointResponse::Outcome),
+    match request.idempotency_key.clone() {
+        Some(key) => idempotency_key::handle_with_key(&api, key, operation, request).await,
+        None => execute_request(&api, operation, request).await.map(EndpointResponse::Outcome),
     }
 }
 

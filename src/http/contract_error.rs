@@ -7,10 +7,9 @@ use tokio::task::JoinError;
 
 use super::validation_error::ValidationError;
 use crate::access::AuthError;
-use crate::api::{INTERNAL_ERROR_MESSAGE, ItemError, actors_error_code, actors_error_message, rejection_code};
-use crate::domain::{AccountNumber, CommandRejection};
+use crate::api::{ContractCallError, INTERNAL_ERROR_MESSAGE};
+use crate::idempotency;
 use crate::limits::BODY_TIMEOUT;
-use crate::{actors, idempotency, vault};
 
 /// Why a request was not executed.
 #[derive(Debug, thiserror::Error)]
@@ -45,17 +44,9 @@ pub enum Error {
     /// The body or the query is malformed.
     #[error(transparent)]
     Malformed(#[from] ValidationError),
-    /// The rules reject the command for the request's only account.
-    #[error("{account} {rejection}")]
-    Rejected {
-        /// The account.
-        account: AccountNumber,
-        /// The reason.
-        rejection: CommandRejection,
-    },
-    /// The caller is not authenticated, or lacks the permission.
+    /// The call was not carried out.
     #[error(transparent)]
-    Auth(#[from] AuthError),
+    Call(#[from] ContractCallError),
     /// The service is starting or stopping.
     #[error("the service is starting or stopping; retry shortly")]
     NotReady,
@@ -68,44 +59,20 @@ pub enum Error {
         /// The deadline.
         limit: Duration,
     },
-    /// The commands failed.
-    #[error(transparent)]
-    Accounts(#[from] actors::Error),
-    /// Secrets could not be sealed.
-    #[error(transparent)]
-    Vault(#[from] vault::Error),
     /// The `Idempotency-Key` cannot be used.
     #[error(transparent)]
     Idempotency(#[from] idempotency::Error),
-    /// The task of the request panicked.
-    #[error("the request's task failed: {0}")]
-    TaskFailed(#[from] JoinError),
 }
 
-/// Why a request's commands were rejected as a whole, before the first one started.
-#[derive(Debug, Clone)]
-pub(super) enum BatchError {
-    /// The accounts did not accept them.
-    Accounts(actors::Error),
-    /// The caller's API key has ended meanwhile.
-    Auth(AuthError),
-}
-
-impl From<BatchError> for Error {
-    fn from(why: BatchError) -> Error {
-        match why {
-            BatchError::Accounts(error) => error.into(),
-            BatchError::Auth(denied) => denied.into(),
-        }
+impl From<AuthError> for Error {
+    fn from(denied: AuthError) -> Error {
+        Error::Call(denied.into())
     }
 }
 
-impl From<BatchError> for ItemError {
-    fn from(why: BatchError) -> ItemError {
-        match why {
-            BatchError::Accounts(error) => ItemError::Failed(error),
-            BatchError::Auth(denied) => ItemError::Auth(denied),
-        }
+impl From<JoinError> for Error {
+    fn from(panicked: JoinError) -> Error {
+        Error::Call(panicked.into())
     }
 }
 
@@ -114,25 +81,21 @@ impl Error {
     pub(super) fn code(&self) -> u16 {
         match self {
             Error::SlowBody | Error::IncompleteBody | Error::Malformed(_) => 400,
-            Error::Auth(denied) => denied.code(),
+            Error::Call(error) => error.code(),
             Error::NoSuchPath => 404,
             Error::MethodNotAllowed { .. } => 405,
             Error::TooLarge { .. } => 413,
             Error::UnsupportedMediaType => 415,
-            Error::Rejected { rejection, .. } => rejection_code(*rejection),
             Error::MemoryBudgetExceeded | Error::NotReady | Error::Timeout { .. } => 503,
-            Error::Accounts(error) => actors_error_code(error),
             Error::Idempotency(error) => idempotency_code(error),
-            Error::Vault(_) | Error::TaskFailed(_) => 500,
         }
     }
 
     /// The message for the caller. It hides the details of internal errors.
     pub(super) fn message(&self) -> Cow<'static, str> {
         let inside = match self {
-            Error::Accounts(error) => actors_error_message(error),
+            Error::Call(error) => error.public_message(),
             Error::Idempotency(error) => (idempotency_code(error) == 500).then_some(INTERNAL_ERROR_MESSAGE),
-            Error::Vault(_) | Error::TaskFailed(_) => Some(INTERNAL_ERROR_MESSAGE),
             Error::NoSuchPath
             | Error::MethodNotAllowed { .. }
             | Error::TooLarge { .. }
@@ -141,8 +104,6 @@ impl Error {
             | Error::SlowBody
             | Error::IncompleteBody
             | Error::Malformed(_)
-            | Error::Rejected { .. }
-            | Error::Auth(_)
             | Error::NotReady
             | Error::Timeout { .. } => None,
         };
@@ -151,7 +112,7 @@ impl Error {
 
     /// Seconds until a retry may succeed; `None` if a retry cannot help.
     pub(super) fn retry_after(&self) -> Option<u64> {
-        if let Error::Auth(denied) = self {
+        if let Error::Call(ContractCallError::Auth(denied)) = self {
             denied.retry_after()
         } else if let Error::Idempotency(idempotency::Error::NoCapacity { seconds }) = self {
             Some(*seconds)

@@ -3,33 +3,13 @@
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 
-use super::account_fields::{ACCOUNT, AccountFields, ImportKind, REPLACE};
+use super::account_fields::{ACCOUNT, AccountFields, REPLACE};
 use super::json_objects::{AccountListSeed, CodeFields, PhoneFields, UnknownFields};
 use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool};
 use super::validation_error::{ValidationError, parse_json};
-use crate::domain::{AccountNumber, AccountType, CallingCode, ContentTexts, MalformedAccountNumber, VerifyType};
+use crate::api::{AccountImport, ImportKind, PhoneRegistration};
+use crate::domain::{AccountNumber, AccountType, CallingCode, MalformedAccountNumber};
 use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, CONTENT_BYTES, VERIFY_CODE_BYTES};
-use crate::vault::PlaintextContent;
-
-/// One account of batchInsert or batchOnline. No `Debug`: it holds secrets.
-pub(super) struct ImportItem<'a> {
-    pub(super) account: AccountNumber,
-    /// `override`; false for batchInsert.
-    pub(super) replace: bool,
-    account_type: AccountType,
-    texts: ContentTexts<JsonText<'a>>,
-}
-
-/// A validated submitPhone request.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct SubmitPhoneRequest {
-    pub(super) account: AccountNumber,
-    pub(super) verify_type: VerifyType,
-    pub(super) account_type: AccountType,
-    pub(super) calling_code: CallingCode,
-    /// ISO 3166-1 alpha-2, upper case.
-    pub(super) country: String,
-}
 
 /// A validated submitVerifyCode request. No `Debug`: it holds a secret.
 pub(super) struct SubmitVerifyCodeRequest<'a> {
@@ -45,14 +25,14 @@ pub(super) fn parse_imports(
     body: &[u8],
     import: ImportKind,
     max: usize,
-) -> Result<Vec<ImportItem<'_>>, ValidationError> {
+) -> Result<Vec<AccountImport<JsonText<'_>>>, ValidationError> {
     let list = parse_json(body, || AccountListSeed::<AccountFields<'_>>::new(max, UnknownFields::Ignore))?;
     let list =
         list.ok_or_else(|| ValidationError::at_field("whatsAppList", "is missing; send the list of accounts"))?;
-    let entries: Vec<ImportItem<'_>> = list
+    let entries: Vec<AccountImport<JsonText<'_>>> = list
         .into_iter()
         .enumerate()
-        .map(|(index, fields)| ImportItem::from_fields(fields, import, index))
+        .map(|(index, fields)| AccountImport::from_fields(fields, import, index))
         .collect::<Result<_, _>>()?;
     reject_duplicates(entries.iter().map(|entry| entry.account), ACCOUNT)?;
     Ok(entries)
@@ -68,7 +48,7 @@ pub(super) fn parse_recycle(body: &[u8], max: usize) -> Result<Option<Vec<Accoun
     Ok(Some(accounts))
 }
 
-pub(super) fn parse_submit_phone(body: &[u8]) -> Result<SubmitPhoneRequest, ValidationError> {
+pub(super) fn parse_submit_phone(body: &[u8]) -> Result<PhoneRegistration, ValidationError> {
     let fields = parse_json(body, || PhantomData::<PhoneFields<'_>>)?;
     let phone = required(fields.phone, "phone")?;
     let EnumCode(verify_type) = required(fields.verify_type, "verifyType")?;
@@ -87,7 +67,7 @@ pub(super) fn parse_submit_phone(body: &[u8]) -> Result<SubmitPhoneRequest, Vali
         let words = format_args!("must be a country with the calling code +{calling_code}: {countries}");
         return Err(ValidationError::at_field("countryCode", words));
     }
-    Ok(SubmitPhoneRequest { account, verify_type, account_type, calling_code, country: country.to_ascii_uppercase() })
+    Ok(PhoneRegistration { account, verify_type, account_type, calling_code, country: country.to_ascii_uppercase() })
 }
 
 pub(super) fn parse_submit_verify_code(body: &[u8]) -> Result<SubmitVerifyCodeRequest<'_>, ValidationError> {
@@ -120,18 +100,12 @@ pub(super) fn parse_details_query(query: &Query) -> Result<bool, ValidationError
     }
 }
 
-impl<'a> ImportItem<'a> {
-    /// The account's content, for the vault.
-    pub(super) fn content(&self) -> PlaintextContent<'_> {
-        let texts = ContentTexts::from_fn(|field| self.texts.get(field).map(|text| &**text));
-        PlaintextContent { account_type: self.account_type, texts }
-    }
-
+impl<'a> AccountImport<JsonText<'a>> {
     fn from_fields(
         fields: AccountFields<'a>,
         import: ImportKind,
         index: usize,
-    ) -> Result<ImportItem<'a>, ValidationError> {
+    ) -> Result<AccountImport<JsonText<'a>>, ValidationError> {
         let at = |field| FieldPath { index, field };
         let fault = |field, wrong| Err(ValidationError::at_field(&at(field).to_string(), wrong));
         let AccountNumberText(account) = required(fields.account, at(ACCOUNT))?;
@@ -145,7 +119,7 @@ impl<'a> ImportItem<'a> {
             return fault(field.name(), MISSING_TEXT);
         }
         let account_type = fields.account_type.map_or(AccountType::Personal, |EnumCode(account_type)| account_type);
-        let entry = ImportItem { account, replace, account_type, texts: fields.texts };
+        let entry = AccountImport { account, replace, account_type, texts: fields.texts };
         match entry.texts.iter().map(|text| text.len()).sum::<usize>() {
             bytes if bytes > CONTENT_BYTES => Err(ValidationError::at_field(
                 &at("").to_string(),

@@ -7,17 +7,18 @@ mod fuzzed_api;
 use serde_json::{Value, json};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::account_fields::ImportKind;
 use super::contract_requests::{
-    ImportItem, parse_imports, parse_recycle, parse_submit_phone, parse_submit_verify_code as read_code,
+    parse_imports, parse_recycle, parse_submit_phone, parse_submit_verify_code as read_code,
 };
+use super::json_values::JsonText;
 use super::request_id::{RequestIdGenerator, X_REQUEST_ID};
 use super::{authentication, query_whatsapp_status, request_body};
+use crate::api::{AccountImport, ImportKind};
 use crate::domain::{AccountNumber, ContentField};
 use crate::limits::{BATCH_ACCOUNTS, FIELD_PATH_BYTES};
 use crate::vault::PlaintextContent;
 #[cfg(test)] // Fuzz targets reach it through `request`.
-pub(crate) use fuzzed_api::dependencies;
+pub(crate) use fuzzed_api::start_api;
 pub(crate) use fuzzed_api::{request, requests};
 
 /// Part of every secret in the seeds. No error message may contain it.
@@ -51,7 +52,7 @@ pub(crate) fn check_import(bytes: &[u8]) -> Option<String> {
 }
 
 /// An accepted body has the same content for a plain JSON parser, and is accepted again after serialization.
-fn assert_round_trip(bytes: &[u8], entries: &[ImportItem<'_>], import: ImportKind) {
+fn assert_round_trip(bytes: &[u8], entries: &[AccountImport<JsonText<'_>>], import: ImportKind) {
     let back: Vec<Value> =
         entries.iter().map(|entry| to_json(entry.account, entry.replace, &entry.content())).collect();
     let back = json!({"whatsAppList": back}).to_string();

@@ -63,18 +63,19 @@ const fn endpoint(
 
 /// Each module updates its gauges, then all metrics are rendered as text.
 async fn render_metrics(api: Api) -> Result<EndpointResponse, Error> {
-    // On an error the last values stay: the other metrics matter most when something is wrong.
-    if let Err(error) = api.webhooks().update_metrics().await {
-        tracing::warn!(%error, "the webhooks' state cannot be read");
+    if let Ok(webhooks) = api.state().webhooks() {
+        // On an error the last values stay: the other metrics matter most when something is wrong.
+        let updated = webhooks.update_metrics().await;
+        updated.unwrap_or_else(|error| tracing::warn!(%error, "the webhooks' state cannot be read"));
     }
     let text = spawn_blocking(move || {
-        let (journal, metrics) = (api.journal(), api.metrics());
+        let (service, journal, metrics) = (api.service(), api.journal(), api.metrics());
         metrics.ready.set(u64::from(api.is_ready()));
         journal.update_metrics();
-        api.accounts().update_metrics();
-        api.roster().update_metrics(metrics, journal.head());
-        api.vault().update_metrics();
-        api.gateways().update_metrics(metrics);
+        service.accounts.update_metrics();
+        service.roster.update_metrics(metrics, journal.head());
+        service.vault.update_metrics();
+        service.gateways.update_metrics(metrics);
         metrics.to_prometheus_text()
     });
     let mut response = Response::new(text.await?.into());

@@ -3,8 +3,6 @@
 //! Module `idempotency` stores the responses. This file decides what must be equal in a repeated request, which responses are
 //! stored, and how a request resumes that started but got no response.
 
-use std::sync::Arc;
-
 use tokio::task::spawn_blocking;
 use tracing::Instrument;
 use warp::http::{HeaderMap, HeaderName, HeaderValue};
@@ -12,14 +10,12 @@ use warp::http::{HeaderMap, HeaderName, HeaderValue};
 use super::Api;
 use super::contract_envelope::{CallOutcome, EndpointResponse, render_outcome};
 use super::contract_error::Error;
-use super::contract_handlers::{self, ContractCall, ContractOperation};
-use super::contract_requests;
+use super::contract_handlers::{ContractOperation, execute_request};
+use super::contract_request::ContractRequest;
+use super::contract_requests::{parse_details_query, parse_submit_phone, parse_submit_verify_code};
 use super::validation_error::ValidationError;
-use crate::actors;
-use crate::api::ItemError;
-use crate::domain::{AccountNumber, Event};
+use crate::api::{ContractCallError, ItemError, find_submitted_phone, has_submitted_code};
 use crate::idempotency::{InFlightRecord, KeyLookup, KeyScope, RequestIntent};
-use crate::journal::{JournalRecord, StreamId};
 use crate::limits::{IDEMPOTENCY_KEY_BYTES, INLINE_BODY_BYTES};
 use crate::vault::RequestFingerprint;
 
@@ -54,16 +50,22 @@ pub(super) fn from_headers(headers: &HeaderMap) -> Result<Option<HeaderValue>, V
 pub(super) async fn handle_with_key(
     api: &Api,
     key: HeaderValue,
-    call: ContractCall,
+    operation: ContractOperation,
+    request: ContractRequest,
 ) -> Result<EndpointResponse, Error> {
     let api = api.clone();
-    tokio::spawn(async move { execute_once(&api, &key, call).await }.in_current_span()).await?
+    tokio::spawn(async move { execute_once(&api, &key, operation, request).await }.in_current_span()).await?
 }
 
-async fn execute_once(api: &Api, key: &HeaderValue, call: ContractCall) -> Result<EndpointResponse, Error> {
-    let caller = call.requester.clone();
-    let scope = KeyScope::of(caller.initial_context().key_id(), call.name, key.as_bytes());
-    let (call, print) = fingerprint_call(api, call).await?;
+async fn execute_once(
+    api: &Api,
+    key: &HeaderValue,
+    operation: ContractOperation,
+    request: ContractRequest,
+) -> Result<EndpointResponse, Error> {
+    let (kind, caller) = (request.kind, request.requester.clone());
+    let scope = KeyScope::of(caller.initial_context().key_id(), request.name, key.as_bytes());
+    let (request, print) = fingerprint_request(api, operation, request).await?;
     let intent = RequestIntent { request: caller.request(), position: api.journal().head() };
     let in_flight = match api.idempotency().begin(scope, print, intent).await? {
         KeyLookup::Completed(response) => {
@@ -73,7 +75,7 @@ async fn execute_once(api: &Api, key: &HeaderValue, call: ContractCall) -> Resul
         }
         KeyLookup::InFlight(in_flight) => in_flight,
     };
-    let (kind, result) = (call.kind, execute_or_recover(api, call, &in_flight).await);
+    let result = execute_or_recover(api, operation, request, &in_flight).await;
     match key_outcome(&result) {
         KeyOutcome::Released if !in_flight.is_resumed => {
             in_flight.cancel()?;
@@ -91,25 +93,25 @@ async fn execute_once(api: &Api, key: &HeaderValue, call: ContractCall) -> Resul
 
 /// Executes a call under the request id of its first attempt. A resumed call that is not idempotent is first looked up in
 /// the account's history.
-async fn execute_or_recover(api: &Api, call: ContractCall, in_flight: &InFlightRecord) -> Result<CallOutcome, Error> {
+async fn execute_or_recover(
+    api: &Api,
+    operation: ContractOperation,
+    request: ContractRequest,
+    in_flight: &InFlightRecord,
+) -> Result<CallOutcome, Error> {
     let intent = in_flight.intent();
     if in_flight.is_resumed {
-        tracing::info!(request = %call.requester.request(), begun_as = %intent.request, "continues a request that got \
+        tracing::info!(request = %request.requester.request(), begun_as = %intent.request, "continues a request that got \
             no response");
-        let done = match call.operation {
+        let journal = api.journal();
+        let done = match operation {
             ContractOperation::SubmitPhone => {
-                let account = contract_requests::parse_submit_phone(&call.body)?.account;
-                let registered = |event: &Event| {
-                    let Event::RegistrationRequested { task, .. } = event else { return None };
-                    Some(CallOutcome::Task(*task))
-                };
-                find_earlier_result(api, account, intent, registered).await?
+                let account = parse_submit_phone(&request.body)?.account;
+                find_submitted_phone(journal, account, intent).await?.map(CallOutcome::Task)
             }
             ContractOperation::SubmitVerifyCode => {
-                let account = contract_requests::parse_submit_verify_code(&call.body)?.account;
-                let submitted =
-                    |event: &Event| matches!(event, Event::CodeSubmitted { .. }).then_some(CallOutcome::Success);
-                find_earlier_result(api, account, intent, submitted).await?
+                let account = parse_submit_verify_code(&request.body)?.account;
+                has_submitted_code(journal, account, intent).await?.then_some(CallOutcome::Success)
             }
             ContractOperation::Import(_) | ContractOperation::Recycle => None,
         };
@@ -117,24 +119,8 @@ async fn execute_or_recover(api: &Api, call: ContractCall, in_flight: &InFlightR
             return Ok(answer);
         }
     }
-    let caller = call.requester.with_request_id(intent.request);
-    contract_handlers::execute_call(api, ContractCall { requester: caller, ..call }).await
-}
-
-/// The outcome of an earlier attempt, derived from the events that it recorded for the account.
-async fn find_earlier_result(
-    api: &Api,
-    account: AccountNumber,
-    intent: RequestIntent,
-    answer: impl Fn(&Event) -> Option<CallOutcome>,
-) -> Result<Option<CallOutcome>, Error> {
-    let journal = api.journal().clone();
-    let RequestIntent { request, position } = intent;
-    let since = spawn_blocking(move || journal.history_after(StreamId::Account(account), position, usize::MAX)).await?;
-    let since = since.map_err(|error| actors::Error::from(Arc::new(error)))?;
-    let mut made =
-        since.iter().filter(|record| record.origin.request == request).filter_map(JournalRecord::account_event);
-    Ok(made.find_map(|(_, event)| answer(event)))
+    let requester = request.requester.with_request_id(intent.request);
+    execute_request(api, operation, ContractRequest { requester, ..request }).await
 }
 
 /// What happens to the key of a request with this result.
@@ -153,18 +139,21 @@ pub(super) fn key_outcome(result: &Result<CallOutcome, Error>) -> KeyOutcome {
 }
 
 /// The fingerprint of everything that must be equal in a repeated request. A large body is hashed on a blocking thread.
-async fn fingerprint_call(api: &Api, call: ContractCall) -> Result<(ContractCall, RequestFingerprint), Error> {
-    let details = match call.operation {
-        ContractOperation::Import(_) | ContractOperation::Recycle => {
-            contract_requests::parse_details_query(&call.head.query)?
-        }
+async fn fingerprint_request(
+    api: &Api,
+    operation: ContractOperation,
+    request: ContractRequest,
+) -> Result<(ContractRequest, RequestFingerprint), Error> {
+    let details = match operation {
+        ContractOperation::Import(_) | ContractOperation::Recycle => parse_details_query(&request.head.query)?,
         // These endpoints ignore the query.
         ContractOperation::SubmitPhone | ContractOperation::SubmitVerifyCode => false,
     };
-    let vault = api.vault().clone();
-    let hash = move |call: ContractCall| {
-        let print = vault.fingerprint_request(&[&[u8::from(details)], &call.body])?;
-        Ok((call, print))
+    let vault = api.service().vault.clone();
+    let hash = move |request: ContractRequest| {
+        let print =
+            vault.fingerprint_request(&[&[u8::from(details)], &request.body]).map_err(ContractCallError::Vault)?;
+        Ok((request, print))
     };
-    if call.body.len() <= INLINE_BODY_BYTES { hash(call) } else { spawn_blocking(move || hash(call)).await? }
+    if request.body.len() <= INLINE_BODY_BYTES { hash(request) } else { spawn_blocking(move || hash(request)).await? }
 }

@@ -11,7 +11,7 @@
 //! | `contract_dialect` | how they authenticate, and how errors become envelopes |
 //! | `contract_request` | a request of the contract's API for its handler |
 //! | `contract_requests` | parses and validates bodies and queries. Pure |
-//! | `contract_handlers` | turns requests into commands, and returns their outcomes |
+//! | `contract_handlers` | parses requests, makes their calls, and returns the outcomes |
 //! | `query_whatsapp_status` | queryWhatsAppStatus: entity tags, gzip |
 //! | `idempotency_key` | `Idempotency-Key`: a repeated request is executed once |
 //! | `contract_envelope` | turns outcomes and errors into responses |
@@ -120,19 +120,13 @@ pub use v1::{
 };
 pub use v1_dialect::v1_routes;
 
-use crate::access::{ApiKeys, Authenticator};
-use crate::actors::Accounts;
+use crate::access::Authenticator;
 use crate::api::{ApiState, ServiceHandles};
-use crate::audit::Audit;
 use crate::config;
-use crate::domain::GatewayKind;
-use crate::gateway::{Bridge, CloudApi, GatewayRegistry};
+use crate::gateway::{Bridge, CloudApi};
 use crate::idempotency::IdempotencyRecords;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::projections::Roster;
-use crate::vault::Vault;
-use crate::webhooks::Webhooks;
 use bridge_dialect::BridgeDialect;
 use bridge_request::BridgeState;
 use connection_limit::ConnectionLimit;
@@ -147,110 +141,50 @@ pub struct Api {
     inner: Arc<ApiInner>,
 }
 
-/// The modules that the API uses.
-pub struct ApiDependencies {
-    /// Executes commands on accounts.
-    pub accounts: Accounts,
-    /// Status of the accounts.
-    pub roster: Roster,
-    /// Seals secrets.
-    pub vault: Vault,
-    /// Stored responses by `Idempotency-Key`.
-    pub idempotency: IdempotencyRecords,
-    /// Views and proofs of the journal.
-    pub audit: Audit,
-    /// Delivery of webhooks.
-    pub webhooks: Webhooks,
-    /// The API keys.
-    pub keys: ApiKeys,
-    /// The gateways.
-    pub gateways: GatewayRegistry,
-    /// The gateway of accounts that no rule names.
-    pub default_gateway: GatewayKind,
-    /// All settings in effect, as displayed.
-    pub settings: Arc<[config::SettingRow]>,
-}
-
 struct ApiInner {
-    dependencies: ApiDependencies,
+    state: ApiState,
+    service: ServiceHandles,
+    idempotency: IdempotencyRecords,
     settings: config::HttpSettings,
-    rules: config::AccountSettings,
     is_ready: Arc<AtomicBool>,
     memory_budget: MemoryBudget,
-    authenticator: Authenticator,
 }
 
 impl Api {
     /// Creates the API. `/readyz` reports `is_ready`.
     pub fn new(
-        dependencies: ApiDependencies,
+        state: ApiState,
+        service: ServiceHandles,
+        idempotency: IdempotencyRecords,
         settings: config::HttpSettings,
-        rules: config::AccountSettings,
         is_ready: Arc<AtomicBool>,
     ) -> Api {
-        let (memory_budget, authenticator) =
-            (MemoryBudget::new(), Authenticator::new(dependencies.keys.clone(), settings.requests_per_second));
-        Api { inner: Arc::new(ApiInner { dependencies, settings, rules, is_ready, memory_budget, authenticator }) }
+        let memory_budget = MemoryBudget::new();
+        Api { inner: Arc::new(ApiInner { state, service, idempotency, settings, is_ready, memory_budget }) }
     }
 
-    /// The state of `/api/v1`. `stop` ends responses that would stream for ever.
-    pub fn v1_state(&self, stop: CancellationToken) -> ApiState {
-        let ApiDependencies { audit, webhooks, accounts, vault, gateways, default_gateway, settings, .. } =
-            &self.inner.dependencies;
-        let running = ServiceHandles {
-            accounts: accounts.clone(),
-            rules: self.rules().clone(),
-            vault: vault.clone(),
-            gateways: gateways.clone(),
-            default_gateway: *default_gateway,
-            settings: settings.clone(),
-        };
-        let request_timeout = self.settings().request_timeout;
-        ApiState::new(
-            audit.clone(),
-            Some(webhooks.clone()),
-            Some(running),
-            self.authenticator().clone(),
-            request_timeout,
-            stop,
-        )
+    fn state(&self) -> &ApiState {
+        &self.inner.state
     }
 
-    /// Authenticates requests.
-    pub fn authenticator(&self) -> &Authenticator {
-        &self.inner.authenticator
+    fn service(&self) -> &ServiceHandles {
+        &self.inner.service
     }
 
-    fn accounts(&self) -> &Accounts {
-        &self.inner.dependencies.accounts
-    }
-
-    fn roster(&self) -> &Roster {
-        &self.inner.dependencies.roster
-    }
-
-    fn vault(&self) -> &Vault {
-        &self.inner.dependencies.vault
-    }
-
-    fn gateways(&self) -> &GatewayRegistry {
-        &self.inner.dependencies.gateways
+    fn authenticator(&self) -> &Authenticator {
+        self.state().authenticator()
     }
 
     fn idempotency(&self) -> &IdempotencyRecords {
-        &self.inner.dependencies.idempotency
+        &self.inner.idempotency
     }
 
     fn cloud_api(&self) -> Option<&CloudApi> {
-        self.gateways().find()
+        self.service().gateways.find()
     }
 
     fn journal(&self) -> &Journal {
-        self.inner.dependencies.audit.journal()
-    }
-
-    fn webhooks(&self) -> &Webhooks {
-        &self.inner.dependencies.webhooks
+        self.state().audit().journal()
     }
 
     fn metrics(&self) -> &Metrics {
@@ -259,10 +193,6 @@ impl Api {
 
     fn settings(&self) -> &config::HttpSettings {
         &self.inner.settings
-    }
-
-    fn rules(&self) -> &config::AccountSettings {
-        &self.inner.rules
     }
 
     fn is_ready(&self) -> bool {
@@ -280,7 +210,6 @@ impl Api {
 pub async fn serve(
     listener: TcpListener,
     api: Api,
-    state: ApiState,
     pages: BoxedFilter<(Response,)>,
     tls: Option<TlsReloader>,
     stop: CancellationToken,
@@ -289,7 +218,7 @@ pub async fn serve(
     let metrics = api.metrics().clone();
     let connection_limit = ConnectionLimit::new(max_connections, max_connections_per_address).with_metrics(&metrics);
     let bridge = BridgeDialect(BridgeState {
-        bridge: api.gateways().find::<Bridge>().cloned(),
+        bridge: api.service().gateways.find::<Bridge>().cloned(),
         authenticator: api.authenticator().clone(),
         memory_budget: api.memory_budget().clone(),
         is_tls: tls.is_some(),
@@ -298,7 +227,7 @@ pub async fn serve(
     let tls = tls.map(|tls| tls.watch(stop.clone()));
     let bridge = warp::path("gateway").and(warp::path("v1")).and(serve_dialect(bridge));
     let meta = warp::path!("gateway" / "cloud-api" / "webhook").and(serve_dialect(MetaDialect(api.clone())));
-    let routes = v1_routes(state).or(openapi::routes()).unify().or(bridge).unify().or(meta).unify();
+    let routes = v1_routes(api.state().clone()).or(openapi::routes()).unify().or(bridge).unify().or(meta).unify();
     let routes = routes.or(pages).unify().or(serve_dialect(ContractDialect(api))).unify();
     let service = with_metrics(TowerToHyperService::new(warp::service(routes)), metrics);
     server::run(listener, service, connection_limit, tls, stop).await;

@@ -28,13 +28,14 @@ pub(super) async fn handle(
     headers: &HeaderMap,
     auth: &AuthContext,
 ) -> Result<Response, Error> {
+    let roster = &api.service().roster;
     let list = match parse_account_query(query)? {
         Some(account) => {
             auth.require_account(account)?;
-            api.roster().list_one(account)
+            roster.list_one(account)
         }
-        None if auth.account_prefixes().is_empty() => api.roster().list(),
-        None => api.roster().list_matching(&auth.account_prefixes().join("."), |account| auth.may_access(account)),
+        None if auth.account_prefixes().is_empty() => roster.list(),
+        None => roster.list_matching(&auth.account_prefixes().join("."), |account| auth.may_access(account)),
     };
     let coding = if accepts_gzip(headers) { ContentCoding::Gzip } else { ContentCoding::Identity };
     let etag = coding.etag(&list.etag());

@@ -11,7 +11,6 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use warp::http::{HeaderMap, HeaderValue, header};
 
-use super::account_fields::ImportKind;
 use super::contract_envelope::EnvelopeKind;
 use super::contract_error::Error;
 use super::contract_requests::{
@@ -19,6 +18,7 @@ use super::contract_requests::{
     parse_submit_verify_code,
 };
 use super::request_body;
+use crate::api::ImportKind;
 use crate::domain::{ContentField, ContentTexts, VerifyType};
 use crate::limits::{CONTENT_BYTES, TEXT_BYTES, VERIFY_CODE_BYTES};
 

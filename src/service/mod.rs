@@ -24,8 +24,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::ApiKeys;
+use crate::access::{ApiKeys, Authenticator};
 use crate::actors;
+use crate::api::{ApiState, ServiceHandles};
 use crate::audit::{self, Audit, TransparencyLog};
 use crate::clock;
 use crate::config::{EffectiveSettings, Settings};
@@ -33,7 +34,7 @@ use crate::console::Console;
 use crate::domain::Channel;
 use crate::gateway::GatewaySetupError;
 pub use crate::http::render_openapi as description;
-use crate::http::{self, Api, ApiDependencies, TlsError, TlsReloader};
+use crate::http::{self, Api, TlsError, TlsReloader};
 use crate::journal::{self, Journal};
 use crate::limits::{BLOCKING_THREADS_TIMEOUT, SHUTDOWN_TIMEOUT, STOP_TIMEOUT};
 use crate::metrics::AttemptOutcome;
@@ -204,14 +205,14 @@ async fn serve(
 
     let (is_ready, tasks) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
     let [requests, background] = [(); 2].map(|()| CancellationToken::new());
-    let api = build_api(effective, &storage, &leader, &keys, &is_ready);
-    let api_state = api.v1_state(requests.clone());
-    let console = Console::new(api_state.clone(), tls.is_some());
+    let (state, handles) = build_api(effective, &storage, &leader, &keys, &requests);
+    let console = Console::new(state.clone(), tls.is_some());
+    let api = Api::new(state, handles, leader.idempotency.clone(), settings.http.clone(), is_ready.clone());
     tasks.spawn(run_checkpoint_saving(storage.clone(), settings.store.checkpoint_every, background.clone()));
     tasks.spawn(run_checkpoint_signing(storage.clone(), background.clone()));
     tasks.spawn(clock::watch(background.clone()));
     tasks.spawn(console.clone().sample_throughput(throughput_counters(journal.clone()), background.clone()));
-    let serving = tokio::spawn(http::serve(listener, api, api_state, console.routes(), tls, requests.clone()));
+    let serving = tokio::spawn(http::serve(listener, api, console.routes(), tls, requests.clone()));
     tracing::info!(%address, accounts = journal.account_count(), events = journal.head(), "ready");
     if keys.allows_anonymous() {
         tracing::warn!(
@@ -251,29 +252,34 @@ async fn serve(
     Ok(checkpoint_saving::save_on_shutdown(storage, until).await?)
 }
 
-/// Builds the API over the storage and the leader.
+/// Builds the API over the storage and the leader. `requests` ends its endless streams.
 fn build_api(
     effective: &EffectiveSettings,
     storage: &OpenStorage,
     leader: &Leader,
     keys: &ApiKeys,
-    is_ready: &Arc<AtomicBool>,
-) -> Api {
+    requests: &CancellationToken,
+) -> (ApiState, ServiceHandles) {
     let EffectiveSettings { settings, rows, .. } = effective;
     let OpenStorage { store, vault, roster, journal, log } = storage.clone();
-    let dependencies = ApiDependencies {
+    let service = ServiceHandles {
         accounts: leader.accounts.clone(),
         roster: roster.clone(),
+        rules: settings.accounts.clone(),
         vault,
-        idempotency: leader.idempotency.clone(),
-        audit: Audit::new(store, journal, roster, Some(log)),
-        webhooks: leader.webhooks.clone(),
-        keys: keys.clone(),
         gateways: leader.gateways.clone(),
         default_gateway: settings.gateway.routing.default,
         settings: rows.clone().into(),
     };
-    Api::new(dependencies, settings.http.clone(), settings.accounts.clone(), is_ready.clone())
+    let state = ApiState::new(
+        Audit::new(store, journal, roster, Some(log)),
+        Some(leader.webhooks.clone()),
+        Some(service.clone()),
+        Authenticator::new(keys.clone(), settings.http.requests_per_second),
+        settings.http.request_timeout,
+        requests.clone(),
+    );
+    (state, service)
 }
 
 /// Counts all events, and all webhooks that receivers accepted, for the console's throughput chart.

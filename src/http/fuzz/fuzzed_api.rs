@@ -17,8 +17,9 @@ use warp::Filter;
 use warp::http::{Request, Response, StatusCode, header};
 
 use super::{SECRET, parse_headers};
-use crate::access::ApiKeys;
+use crate::access::{ApiKeys, Authenticator};
 use crate::actors::{GatewayPort, report_channel};
+use crate::api::{ApiState, ServiceHandles};
 use crate::audit::{Audit, TransparencyLog};
 use crate::clock;
 use crate::domain::{Account, AccountNumber, PendingEffect};
@@ -26,7 +27,7 @@ use crate::gateway;
 use crate::http::contract_dialect::ContractDialect;
 use crate::http::middleware::serve_dialect;
 use crate::http::server::PeerAddress;
-use crate::http::{Api, ApiDependencies, endpoints, v1_routes};
+use crate::http::{Api, endpoints, v1_routes};
 use crate::idempotency::IdempotencyRecords;
 use crate::testkit::fixture::StorageFixture;
 
@@ -37,23 +38,30 @@ impl GatewayPort for Silent {
     fn dispatch(&self, _: AccountNumber, _: &Account, _: &PendingEffect, _: Duration) {}
 }
 
-/// The dependencies of the API, with a gateway that never answers. Call it within a runtime.
-pub(crate) fn dependencies(fixture: &StorageFixture, stop: &CancellationToken) -> ApiDependencies {
+/// An API whose gateway never answers. Call it within a runtime.
+pub(crate) fn start_api(fixture: &StorageFixture, is_ready: Arc<AtomicBool>, stop: &CancellationToken) -> Api {
     let StorageFixture { settings, store, journal, roster, vault, .. } = fixture;
     let log = TransparencyLog::open(store, journal, vault.load_or_create_log_key().unwrap()).unwrap();
-    let gateways = gateway::open(settings, &fixture.gateway_dependencies(report_channel().0)).unwrap();
-    ApiDependencies {
+    let service = ServiceHandles {
         accounts: fixture.start_accounts(Arc::new(Silent), report_channel().1).0,
         roster: roster.clone(),
+        rules: settings.accounts.clone(),
         vault: vault.clone(),
-        idempotency: IdempotencyRecords::open(store, journal.clone(), clock::now),
-        audit: Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log)),
-        webhooks: fixture.start_webhooks(stop),
-        keys: ApiKeys::open(journal, Some(vault.clone())).unwrap(),
-        gateways,
+        gateways: gateway::open(settings, &fixture.gateway_dependencies(report_channel().0)).unwrap(),
         default_gateway: settings.gateway.routing.default,
         settings: Arc::new([]),
-    }
+    };
+    let keys = ApiKeys::open(journal, Some(vault.clone())).unwrap();
+    let state = ApiState::new(
+        Audit::new(store.clone(), journal.clone(), roster.clone(), Some(log)),
+        Some(fixture.start_webhooks(stop)),
+        Some(service.clone()),
+        Authenticator::new(keys, settings.http.requests_per_second),
+        settings.http.request_timeout,
+        stop.clone(),
+    );
+    let idempotency = IdempotencyRecords::open(store, journal.clone(), clock::now);
+    Api::new(state, service, idempotency, settings.http.clone(), is_ready)
 }
 
 /// A service without its socket.
@@ -76,11 +84,9 @@ impl FuzzedApi {
         let runtime = Runtime::new().unwrap();
         let stop = CancellationToken::new();
         let (keys, routes) = runtime.block_on(async {
-            let dependencies = dependencies(&data, &stop);
-            let keys = dependencies.keys.clone();
-            let (settings, rules) = (data.settings.http.clone(), data.settings.accounts.clone());
-            let api = Api::new(dependencies, settings, rules, Arc::new(AtomicBool::new(true)));
-            (keys, v1_routes(api.v1_state(stop.clone())).or(serve_dialect(ContractDialect(api))).unify())
+            let api = start_api(&data, Arc::new(AtomicBool::new(true)), &stop);
+            let keys = api.authenticator().keys().clone();
+            (keys, v1_routes(api.state().clone()).or(serve_dialect(ContractDialect(api))).unify())
         });
         let service = TowerToHyperService::new(warp::service(routes));
         let ended = stop.drop_guard();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{ContractEndpoint, snapshot};
 use crate::access::AuthError;
-use crate::api::ItemError;
+use crate::api::{ContractCallError, ItemError};
 use crate::domain::{AccountNumber, CommandRejection};
 use crate::http::contract_envelope::{CallOutcome, EnvelopeKind, batch_body, error_body, http_status, render_outcome};
 use crate::http::contract_error::Error;
@@ -42,7 +42,10 @@ fn answers_have_one_form() {
         let (code, body) = batch_body(EnvelopeKind::Batch, &accounts[..2], &outcomes, true);
         writeln!(table, "one failed inside\n  {code} {body}\n").unwrap();
     }
-    let refused = Error::Rejected { account: accounts[0], rejection: CommandRejection::NoRegistrationWaiting };
+    let refused = Error::Call(ContractCallError::Rejected {
+        account: accounts[0],
+        rejection: CommandRejection::NoRegistrationWaiting,
+    });
     let errors = [
         (ContractEndpoint::Unknown, Error::NoSuchPath),
         (ContractEndpoint::QueryWhatsAppStatus, Error::MethodNotAllowed { allow: "GET" }),
@@ -57,11 +60,20 @@ fn answers_have_one_form() {
         (ContractEndpoint::BatchOnline, Error::Idempotency(idempotency::Error::TooManyInFlight)),
         (ContractEndpoint::BatchRecycle, Error::Idempotency(idempotency::Error::NoCapacity { seconds: 41 })),
         (ContractEndpoint::BatchOnline, Error::Idempotency(idempotency::Error::Unreadable)),
-        (ContractEndpoint::BatchOnline, Error::Accounts(actors::Error::Overloaded { limit: 65_536 })),
-        (ContractEndpoint::BatchOnline, Error::Accounts(actors::Error::Stopping)),
-        (ContractEndpoint::SubmitPhone, Error::Accounts(actors::Error::TaskIdsExhausted)),
-        (ContractEndpoint::BatchOnline, Error::Accounts(actors::Error::ActorFailed { account: accounts[0] })),
-        (ContractEndpoint::BatchOnline, Error::Accounts(Arc::new(crate::journal::Error::Closed).into())),
+        (
+            ContractEndpoint::BatchOnline,
+            Error::Call(ContractCallError::Accounts(actors::Error::Overloaded { limit: 65_536 })),
+        ),
+        (ContractEndpoint::BatchOnline, Error::Call(ContractCallError::Accounts(actors::Error::Stopping))),
+        (ContractEndpoint::SubmitPhone, Error::Call(ContractCallError::Accounts(actors::Error::TaskIdsExhausted))),
+        (
+            ContractEndpoint::BatchOnline,
+            Error::Call(ContractCallError::Accounts(actors::Error::ActorFailed { account: accounts[0] })),
+        ),
+        (
+            ContractEndpoint::BatchOnline,
+            Error::Call(ContractCallError::Accounts(Arc::new(crate::journal::Error::Closed).into())),
+        ),
     ];
     for (endpoint, error) in &errors {
         let (code, body) = error_body(endpoint.kind(), error);
@@ -85,12 +97,12 @@ fn outcome_of_a_key() {
         (batch(Ok(())), KeyOutcome::Final),
         (batch(Err(ItemError::Rejected(rejection))), KeyOutcome::Final),
         (batch(Err(failed())), KeyOutcome::Unfinished),
-        (Err(Error::Rejected { account, rejection }), KeyOutcome::Final),
-        (Err(Error::Rejected { account, rejection: CommandRejection::Banned }), KeyOutcome::Final),
-        (Err(Error::Accounts(actors::Error::ActorFailed { account })), KeyOutcome::Unfinished),
-        (Err(Error::Accounts(actors::Error::Overloaded { limit: 1 })), KeyOutcome::Released),
-        (Err(Error::Accounts(actors::Error::Stopping)), KeyOutcome::Released),
-        (Err(Error::Auth(AuthError::OtherAccount { account })), KeyOutcome::Released),
+        (Err(ContractCallError::Rejected { account, rejection }.into()), KeyOutcome::Final),
+        (Err(ContractCallError::Rejected { account, rejection: CommandRejection::Banned }.into()), KeyOutcome::Final),
+        (Err(Error::Call(ContractCallError::Accounts(actors::Error::ActorFailed { account }))), KeyOutcome::Unfinished),
+        (Err(Error::Call(ContractCallError::Accounts(actors::Error::Overloaded { limit: 1 }))), KeyOutcome::Released),
+        (Err(Error::Call(ContractCallError::Accounts(actors::Error::Stopping))), KeyOutcome::Released),
+        (Err(Error::Call(ContractCallError::Auth(AuthError::OtherAccount { account }))), KeyOutcome::Released),
         (Err(Error::Malformed(parse_recycle(b"", 1).unwrap_err())), KeyOutcome::Released),
     ] {
         assert_eq!(key_outcome(&result), expected, "{:?}", render_outcome(EnvelopeKind::Batch, &result));

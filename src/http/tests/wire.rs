@@ -16,8 +16,8 @@ use super::account;
 use crate::actors::Accounts;
 use crate::config::HttpSettings;
 use crate::domain::Command;
-use crate::http::fuzz::dependencies;
-use crate::http::{Api, serve};
+use crate::http::fuzz::start_api;
+use crate::http::serve;
 use crate::limits::{COMMANDS_IN_FLIGHT, INLINE_BODY_BYTES};
 use crate::testkit::fixture::StorageFixture;
 
@@ -37,15 +37,12 @@ impl HttpServerFixture {
         let is_ready = Arc::new(AtomicBool::new(true));
         let (address, accounts) = runtime.block_on(async {
             let stop = CancellationToken::new();
-            let dependencies = dependencies(&fixture, &stop);
-            let accounts = dependencies.accounts.clone();
-            let (settings, rules) = (fixture.settings.http.clone(), fixture.settings.accounts.clone());
-            let api = Api::new(dependencies, settings, rules, is_ready.clone());
+            let api = start_api(&fixture, is_ready.clone(), &stop);
+            let accounts = api.service().accounts.clone();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let no_pages = warp::path!("none").map(|| Response::new("".into())).boxed();
-            let state = api.v1_state(stop.clone());
-            tokio::spawn(serve(listener, api, state, no_pages, None, stop));
+            tokio::spawn(serve(listener, api, no_pages, None, stop));
             (address, accounts)
         });
         HttpServerFixture { address, is_ready, accounts, _runtime: runtime, fixture }

@@ -1,0 +1,82 @@
+//! Why one of the documented calls was not carried out, with the contract's code and message.
+
+use tokio::task::JoinError;
+
+use super::ItemError;
+use super::item_error::{INTERNAL_ERROR_MESSAGE, actors_error_code, actors_error_message, rejection_code};
+use crate::access::AuthError;
+use crate::domain::{AccountNumber, CommandRejection};
+use crate::{actors, vault};
+
+/// Why one of the documented calls was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ContractCallError {
+    /// The rules reject the command for the request's only account.
+    #[error("{account} {rejection}")]
+    Rejected {
+        /// The account.
+        account: AccountNumber,
+        /// The reason.
+        rejection: CommandRejection,
+    },
+    /// The caller is not authenticated, or lacks the permission.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The commands failed.
+    #[error(transparent)]
+    Accounts(#[from] actors::Error),
+    /// Secrets could not be sealed.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+    /// The task of the request panicked.
+    #[error("the request's task failed: {0}")]
+    TaskFailed(#[from] JoinError),
+}
+
+/// Why a request's commands were rejected as a whole, before the first one started.
+#[derive(Debug, Clone)]
+pub enum BatchError {
+    /// The accounts did not accept them.
+    Accounts(actors::Error),
+    /// The caller's API key has ended meanwhile.
+    Auth(AuthError),
+}
+
+impl From<BatchError> for ContractCallError {
+    fn from(why: BatchError) -> ContractCallError {
+        match why {
+            BatchError::Accounts(error) => error.into(),
+            BatchError::Auth(denied) => denied.into(),
+        }
+    }
+}
+
+impl From<BatchError> for ItemError {
+    fn from(why: BatchError) -> ItemError {
+        match why {
+            BatchError::Accounts(error) => ItemError::Failed(error),
+            BatchError::Auth(denied) => ItemError::Auth(denied),
+        }
+    }
+}
+
+impl ContractCallError {
+    /// The contract's code.
+    pub fn code(&self) -> u16 {
+        match self {
+            ContractCallError::Rejected { rejection, .. } => rejection_code(*rejection),
+            ContractCallError::Auth(denied) => denied.code(),
+            ContractCallError::Accounts(error) => actors_error_code(error),
+            ContractCallError::Vault(_) | ContractCallError::TaskFailed(_) => 500,
+        }
+    }
+
+    /// The message for callers. `None` if callers may see the error's own text.
+    pub fn public_message(&self) -> Option<&'static str> {
+        match self {
+            ContractCallError::Rejected { .. } | ContractCallError::Auth(_) => None,
+            ContractCallError::Accounts(error) => actors_error_message(error),
+            ContractCallError::Vault(_) | ContractCallError::TaskFailed(_) => Some(INTERNAL_ERROR_MESSAGE),
+        }
+    }
+}
