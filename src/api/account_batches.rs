@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::panic::resume_unwind;
 use std::thread;
 
-use super::{BatchError, ContractCallError, ItemError, ServiceHandles, item_outcomes};
+use super::{BatchRefusal, ContractCallError, ItemError, ServiceHandles, item_outcomes};
 use crate::access::{AuthContext, Requester};
 use crate::domain::{AccountNumber, AccountType, Command, CommandRejection, ContentTexts};
 use crate::limits::SEALED_PER_CORE;
@@ -164,18 +164,18 @@ async fn execute_commands(
     service: &ServiceHandles,
     commands: AccountCommands,
     requester: &Requester,
-) -> Result<ItemOutcomes, BatchError> {
-    let authorized = requester.authorize().map_err(BatchError::Auth)?;
+) -> Result<ItemOutcomes, BatchRefusal> {
+    let authorized = requester.authorize().map_err(BatchRefusal::Auth)?;
     let bound = commands.iter().try_for_each(|(account, _)| authorized.context().require_account(*account));
-    bound.map_err(BatchError::Auth)?;
+    bound.map_err(BatchRefusal::Auth)?;
     let origin = authorized.origin();
-    let executed = service.accounts.execute_all(commands, origin).await.map_err(BatchError::Accounts)?;
+    let executed = service.accounts.execute_all(commands, origin).await.map_err(BatchRefusal::Accounts)?;
     Ok(item_outcomes(executed, origin))
 }
 
 /// The outcomes of a later part of a request. Earlier accounts are done already, so a batch error becomes one error per
 /// account.
-fn outcomes_or_error(accounts: usize, executed: Result<ItemOutcomes, BatchError>) -> ItemOutcomes {
+fn outcomes_or_error(accounts: usize, executed: Result<ItemOutcomes, BatchRefusal>) -> ItemOutcomes {
     executed.unwrap_or_else(|why| vec![Err(why.into()); accounts])
 }
 
