@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::panic::resume_unwind;
 use std::thread;
 
-use super::{BatchRefusal, ContractCallError, ItemError, ServiceHandles, item_outcomes};
+use super::{BatchError, ContractCallError, ItemError, ServiceHandles, item_outcomes};
 use crate::access::{AuthContext, Requester};
 use crate::domain::{AccountNumber, AccountType, Command, CommandRejection, ContentTexts};
 use crate::limits::SEALED_PER_CORE;
@@ -47,14 +47,14 @@ pub type AccountCommands = Vec<(AccountNumber, Command)>;
 pub type ItemOutcomes = Vec<Result<(), ItemError>>;
 
 /// The accounts of a batch, and their outcomes in the same order.
-pub type BatchOutcome = (Vec<AccountNumber>, ItemOutcomes);
+pub type AccountOutcomes = (Vec<AccountNumber>, ItemOutcomes);
 
 /// batchInsert and batchOnline. `build_commands` parses the accounts and seals them by [`seal_imports`].
 pub async fn import_accounts<E, F>(
     service: &ServiceHandles,
     requester: &Requester,
     build_commands: impl Fn(ContentSealing, AuthContext) -> F,
-) -> Result<BatchOutcome, E>
+) -> Result<AccountOutcomes, E>
 where
     E: From<ContractCallError>,
     F: Future<Output = Result<AccountCommands, E>>,
@@ -84,7 +84,7 @@ pub async fn recycle_accounts(
     requester: &Requester,
     accounts: Option<Vec<AccountNumber>>,
     batch: usize,
-) -> Result<BatchOutcome, ContractCallError> {
+) -> Result<AccountOutcomes, ContractCallError> {
     let authorized = requester.authorize()?;
     let comes_back = service.rules.auto_reconnect;
     let accounts = accounts.unwrap_or_else(|| {
@@ -164,18 +164,18 @@ async fn execute_commands(
     service: &ServiceHandles,
     commands: AccountCommands,
     requester: &Requester,
-) -> Result<ItemOutcomes, BatchRefusal> {
-    let authorized = requester.authorize().map_err(BatchRefusal::Auth)?;
+) -> Result<ItemOutcomes, BatchError> {
+    let authorized = requester.authorize().map_err(BatchError::Auth)?;
     let bound = commands.iter().try_for_each(|(account, _)| authorized.context().require_account(*account));
-    bound.map_err(BatchRefusal::Auth)?;
+    bound.map_err(BatchError::Auth)?;
     let origin = authorized.origin();
-    let executed = service.accounts.execute_all(commands, origin).await.map_err(BatchRefusal::Accounts)?;
+    let executed = service.accounts.execute_all(commands, origin).await.map_err(BatchError::Accounts)?;
     Ok(item_outcomes(executed, origin))
 }
 
 /// The outcomes of a later part of a request. Earlier accounts are done already, so a batch error becomes one error per
 /// account.
-fn outcomes_or_error(accounts: usize, executed: Result<ItemOutcomes, BatchRefusal>) -> ItemOutcomes {
+fn outcomes_or_error(accounts: usize, executed: Result<ItemOutcomes, BatchError>) -> ItemOutcomes {
     executed.unwrap_or_else(|why| vec![Err(why.into()); accounts])
 }
 

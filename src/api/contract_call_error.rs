@@ -35,27 +35,27 @@ pub enum ContractCallError {
 
 /// Why a request's commands were rejected as a whole, before the first one started.
 #[derive(Debug, Clone)]
-pub enum BatchRefusal {
+pub enum BatchError {
     /// The accounts did not accept them.
     Accounts(actors::Error),
     /// The caller's API key has ended meanwhile.
     Auth(AuthError),
 }
 
-impl From<BatchRefusal> for ContractCallError {
-    fn from(why: BatchRefusal) -> ContractCallError {
+impl From<BatchError> for ContractCallError {
+    fn from(why: BatchError) -> ContractCallError {
         match why {
-            BatchRefusal::Accounts(error) => error.into(),
-            BatchRefusal::Auth(denied) => denied.into(),
+            BatchError::Accounts(error) => error.into(),
+            BatchError::Auth(denied) => denied.into(),
         }
     }
 }
 
-impl From<BatchRefusal> for ItemError {
-    fn from(why: BatchRefusal) -> ItemError {
+impl From<BatchError> for ItemError {
+    fn from(why: BatchError) -> ItemError {
         match why {
-            BatchRefusal::Accounts(error) => ItemError::Failed(error),
-            BatchRefusal::Auth(denied) => ItemError::Auth(denied),
+            BatchError::Accounts(error) => ItemError::Failed(error),
+            BatchError::Auth(denied) => ItemError::Auth(denied),
         }
     }
 }

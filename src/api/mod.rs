@@ -59,7 +59,7 @@ pub use account_batches::{
 };
 pub use api_state::{ApiState, ServiceHandles};
 pub use call::{Call, run_to_completion};
-pub use contract_call_error::{BatchRefusal, ContractCallError};
+pub use contract_call_error::{BatchError, ContractCallError};
 pub use item_error::{
     INTERNAL_ERROR_MESSAGE, ItemError, actors_error_code, actors_error_message, item_outcomes, rejection_code,
 };
