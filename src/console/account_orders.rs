@@ -6,6 +6,7 @@ use super::components::{account_link, format_count};
 use super::forms::{action_button, permission_note, reason_field};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::ConsoleRequest;
+use super::table::Table;
 use crate::api::account_orders::{self, AccountOrderRequest};
 use crate::api::{Problem, operation};
 use crate::domain::{AccountOrder, Permission};
@@ -39,23 +40,17 @@ pub(super) async fn submit_order(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation)?;
     let wanted = AccountOrderRequest { accounts, reason: request.reason() };
     let ordered = account_orders::order_accounts(request.api(), &call, order, wanted).await?;
+    let table = Table::new("Outcomes", &ordered.results).text("account", |it| account_link(&it.whats_app)).text(
+        "outcome",
+        |it| match &it.refused {
+            None => html! { "accepted" },
+            Some(why) => html! { strong.bad { "refused: " (why) } },
+        },
+    );
     let content = html! {
         h1 { (format_count(ordered.accepted as u64)) " of " (format_count(ordered.results.len() as u64)) " accounts " (what) }
         p { a href="/accounts" { "All accounts" } }
-        table {
-            thead { tr { th scope="col" { "account" } th scope="col" { "outcome" } } }
-            tbody {
-                @for outcome in &ordered.results {
-                    tr {
-                        td { (account_link(&outcome.whats_app)) }
-                        @match &outcome.refused {
-                            None => td { "accepted" },
-                            Some(why) => td.bad { "refused: " (why) },
-                        }
-                    }
-                }
-            }
-        }
+        (table)
     };
     Ok(PageResponse::page("Result", "/accounts", content))
 }

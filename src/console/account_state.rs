@@ -8,6 +8,7 @@ use super::components::{
     empty_note, error_note, live_part, online_status_badge, status_badge, time_element, value_text,
 };
 use super::page_request::ConsoleRequest;
+use super::table::Table;
 use crate::api::accounts::{self, AccountDiff};
 use crate::api::{AccountSelection, Parameters, Problem, operation};
 use crate::audit::{AccountStateView, AccountWithCauses, AsOf};
@@ -32,7 +33,7 @@ pub(super) fn current_state(now: &AccountStateView<'_>) -> Markup {
             @if !now.reason.is_empty() { ", reason " code { (now.reason) } }
         }
     };
-    live_part("now", &format!("/accounts/{}?part=now", now.whats_app), &state)
+    live_part("now", &format!("/accounts/{}?part=now", now.whats_app), state)
 }
 
 /// The account at an earlier version or time.
@@ -138,18 +139,10 @@ pub(super) async fn diff_section(
                 Some(Err(error)) => (error_note(error)),
                 Some(Ok(AccountDiff { changes, .. })) if changes.is_empty() => (empty_note("They are equal.")),
                 Some(Ok(AccountDiff { changes, .. })) => {
-                    table {
-                        thead { tr { th scope="col" { "field" } th scope="col" { "from" } th scope="col" { "to" } } }
-                        tbody {
-                            @for change in changes {
-                                tr {
-                                    th scope="row" { (change.field) }
-                                    td { del { (field_value(&change.field, &change.from)) } }
-                                    td { ins { (field_value(&change.field, &change.to)) } }
-                                }
-                            }
-                        }
-                    }
+                    (Table::new("Differences", changes)
+                        .row_head("field", |it| &it.field)
+                        .text("from", |it| html! { del { (field_value(&it.field, &it.from)) } })
+                        .text("to", |it| html! { ins { (field_value(&it.field, &it.to)) } }))
                 }
             }
         }

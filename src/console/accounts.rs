@@ -1,13 +1,13 @@
 //! `/accounts`: the account list, filtered by state and number; orders to accounts; export.
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 
 use super::account_orders;
-use super::components::Column::{Number, SelectAll, Text};
-use super::components::{account_link, empty_note, online_status_badge, page_links, select_box, status_badge, table};
+use super::components::{account_link, empty_note, online_status_badge, page_links, status_badge};
 use super::forms::select;
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, with_query};
+use super::table::Table;
 use crate::api::accounts::{self, AccountQuery};
 use crate::api::{AccountSelection, Parameters, Problem, operation};
 use crate::audit::AccountRow;
@@ -123,24 +123,13 @@ fn filter_form(filter: &AccountListQuery<'_>) -> Markup {
     }
 }
 
-fn account_table(rows: &[AccountRow]) -> Markup {
-    let rows = html! {
-        @for row in rows {
-            tr {
-                td { (select_box("account", &row.whats_app)) }
-                td { (account_link(&row.whats_app)) }
-                td { (status_badge(row.status)) }
-                td { (online_status_badge(row.online_status)) }
-                td.number { (row.version) }
-            }
-        }
-    };
-    html! {
-        (table("Accounts", &[
-            SelectAll("Select all accounts on this page"), Text("account"), Text("status"), Text("online status"),
-            Number("version"),
-        ], &rows))
-    }
+fn account_table(rows: &[AccountRow]) -> impl Render {
+    Table::new("Accounts", rows)
+        .select_boxes("Select all accounts on this page", "account", |it| &it.whats_app)
+        .text("account", |it| account_link(&it.whats_app))
+        .text("status", |it| status_badge(it.status))
+        .text("online status", |it| online_status_badge(it.online_status))
+        .number("version", |it| it.version)
 }
 
 /// Exports the list as a file.

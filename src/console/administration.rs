@@ -1,13 +1,13 @@
 //! `/keys`, `/settings` and `/acts`: API keys, settings in effect, and the audit log.
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 
-use super::components::Column::{Number, Text};
-use super::components::{empty_note, error_note, page_links, table, time_element, value_text};
+use super::components::{empty_note, error_note, page_links, time_element, value_text};
 use super::events::event_line;
 use super::forms::{action_button, permission_note};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, with_query};
+use super::table::Table;
 use crate::access::KeyView;
 use crate::api::api_keys::{self, ApiKeyList, CreateApiKeyRequest};
 use crate::api::{Problem, events, operation, overview};
@@ -38,33 +38,30 @@ async fn list_keys(request: &ConsoleRequest) -> Result<ApiKeyList, Problem> {
     api_keys::list_keys(request.api(), &call).await
 }
 
-fn key_table(request: &ConsoleRequest, keys: &[KeyView]) -> Markup {
-    let rows = html! {
-        @for key in keys {
-            @let is_valid = key.state == "valid";
-            tr {
-                td.number { (key.id) }
-                td { (key.name) @if let Some(tenant) = &key.tenant { " (tenant " code { (tenant) } ")" } }
-                td { (key.role) }
-                td { @if key.accounts.is_empty() { "all" } @else { code { (key.accounts.join(", ")) } } }
-                td { span.badge.(if is_valid { "good" } else { "calm" }) { (key.state) } }
-                td { (time_element(&key.created)) }
-                td { @match key.revoked.as_ref().or(key.expires.as_ref()) { Some(at) => (time_element(at)), None => "never" } }
-                td { @if is_valid {
-                    form method="post" action="/keys" {
-                        input type="hidden" name="key" value=(key.id);
-                        (action_button(request, Permission::Administer, "Revoke", Some(("do", "revoke"))))
-                    }
-                } }
-            }
-        }
-    };
-    html! {
-        (table("API keys", &[
-            Number("key"), Text("name"), Text("role"), Text("accounts"), Text("state"), Text("since"), Text("until"),
-            Text(""),
-        ], &rows))
-    }
+fn key_table(request: &ConsoleRequest, keys: &[KeyView]) -> impl Render {
+    let is_valid = |key: &KeyView| key.state == "valid";
+    Table::new("API keys", keys)
+        .number("key", |it| it.id)
+        .text("name", |it| html! { (it.name) @if let Some(tenant) = &it.tenant { " (tenant " code { (tenant) } ")" } })
+        .text("role", |it| it.role)
+        .text(
+            "accounts",
+            |it| html! { @if it.accounts.is_empty() { "all" } @else { code { (it.accounts.join(", ")) } } },
+        )
+        .text("state", |it| html! { span.badge.(if is_valid(it) { "good" } else { "calm" }) { (it.state) } })
+        .text("since", |it| time_element(&it.created))
+        .text("until", |it| match it.revoked.as_deref().or(it.expires.as_deref()) {
+            Some(at) => time_element(at),
+            None => html! { "never" },
+        })
+        .text("", |it| {
+            html! { @if is_valid(it) {
+                form method="post" action="/keys" {
+                    input type="hidden" name="key" value=(it.id);
+                    (action_button(request, Permission::Administer, "Revoke", Some(("do", "revoke"))))
+                }
+            } }
+        })
 }
 
 fn create_key_form(request: &ConsoleRequest) -> Markup {
@@ -136,19 +133,14 @@ async fn create_key(request: &ConsoleRequest) -> PageResult {
 pub(super) async fn settings_page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::LIST_SETTINGS)?;
     let settings = overview::list_settings(request.api(), &call).await?.settings;
-    let rows = html! {
-        @for setting in &settings {
-            tr {
-                th scope="row" { code { (setting.name) } }
-                td { code { (value_text(&setting.value)) } }
-                td { @if setting.source == "default" { span.note { "default" } } @else { (setting.source) } }
-            }
-        }
-    };
+    let table = Table::new("Settings", &settings)
+        .row_head("setting", |it| html! { code { (it.name) } })
+        .text("value", |it| html! { code { (value_text(&it.value)) } })
+        .text("from", |it| html! { @if it.source == "default" { span.note { "default" } } @else { (it.source) } });
     let content = html! {
         h1 { "Settings" }
         p { "The settings in effect, each with its source. The service reads them when it starts." }
-        (table("Settings", &[Text("setting"), Text("value"), Text("from")], &rows))
+        (table)
     };
     Ok(PageResponse::page("Settings", "/settings", content))
 }

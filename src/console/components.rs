@@ -1,6 +1,6 @@
 //! HTML components that pages share.
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use serde_json::Value;
 
 use crate::api::Problem;
@@ -38,6 +38,11 @@ pub(super) fn online_status_class(online: OnlineStatus) -> &'static str {
         OnlineStatus::OnlineComing | OnlineStatus::OfflineComing => "coming",
         OnlineStatus::Offline => "calm",
     }
+}
+
+/// A value, highlighted if it shows that something is wrong.
+pub(super) fn bad_if(is_bad: bool, value: impl Render) -> Markup {
+    html! { @if is_bad { strong.bad { (value) } } @else { (value) } }
 }
 
 /// A link to an account's page.
@@ -95,39 +100,10 @@ pub(super) fn error_note(problem: &Problem) -> Markup {
 }
 
 /// A part of a page that `console.js` refreshes: it takes the element with this id from `url`.
-pub(super) fn live_part(id: &str, url: &str, content: &Markup) -> Markup {
+pub(super) fn live_part(id: &str, url: &str, content: impl Render) -> Markup {
     html! {
         div id=(id) hx-get=(url) hx-select={ "#" (id) } hx-swap="outerHTML" hx-trigger="refresh" data-live { (content) }
     }
-}
-
-/// The head of a column of a table.
-pub(super) enum Column<'c> {
-    Text(&'c str),
-    Number(&'c str),
-    /// A box that selects all rows, with its label.
-    SelectAll(&'c str),
-}
-
-/// A table with its label. It scrolls sideways on a narrow screen.
-pub(super) fn table(label: &str, columns: &[Column<'_>], rows: &Markup) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label=(label) {
-            table {
-                thead { tr { @for column in columns { @match column {
-                    Column::Text(name) => th scope="col" { (name) },
-                    Column::Number(name) => th.number scope="col" { (name) },
-                    Column::SelectAll(label) => th scope="col" { input type="checkbox" data-all aria-label=(label) hidden; },
-                } } } }
-                tbody { (rows) }
-            }
-        }
-    }
-}
-
-/// The box that selects one row, for the field `name` of the form.
-pub(super) fn select_box(name: &str, value: &str) -> Markup {
-    html! { input type="checkbox" name=(name) value=(value) aria-label={ "Select " (value) }; }
 }
 
 /// Links to the pages of a list: name and URL. A link without a URL is disabled.

@@ -1,12 +1,12 @@
 //! Webhook deliveries: lists, and each delivery with every attempt.
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 
-use super::components::Column::{Number, Text};
-use super::components::{account_link, empty_note, error_note, live_part, page_links, table, time_element};
+use super::components::{account_link, bad_if, empty_note, error_note, live_part, page_links, time_element};
 use super::forms::{action_button, permission_note, select};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, parse_channel, parse_segment, with_query};
+use super::table::Table;
 use crate::api::webhooks::{self, DeliveryPage};
 use crate::api::{AccountSelection, Parameters, Problem, operation};
 use crate::domain::{AccountNumber, Channel, Permission};
@@ -63,26 +63,20 @@ async fn list_deliveries(
     webhooks::list_deliveries(request.api(), &call, channel, filter, cursor, limit).await
 }
 
-fn delivery_table(page_url: &str, deliveries: &[DeliveryView]) -> Markup {
-    let rows = html! {
-        @for delivery in deliveries {
-            tr {
-                td.number { a href=(format!("{page_url}/deliveries/{}", delivery.position)) { (delivery.position) } }
-                td { (account_link(&delivery.whats_app)) }
-                td.number { (delivery.version) }
-                td { (time_element(&delivery.time)) }
-                td { (state_badge(delivery.state)) }
-                td.number { (delivery.attempts.len()) }
-                td { @if let Some(last) = delivery.attempts.last() { (attempt_outcome(last)) } }
-            }
-        }
-    };
-    html! {
-        (table("Deliveries", &[
-            Number("position"), Text("account"), Number("version"), Text("event"), Text("state"), Number("attempts"),
-            Text("last failure"),
-        ], &rows))
-    }
+fn delivery_table(page_url: &str, deliveries: &[DeliveryView]) -> impl Render {
+    Table::new("Deliveries", deliveries)
+        .number("position", |it| delivery_link(page_url, &it.position))
+        .text("account", |it| account_link(&it.whats_app))
+        .number("version", |it| it.version)
+        .text("event", |it| time_element(&it.time))
+        .text("state", |it| state_badge(it.state))
+        .number("attempts", |it| it.attempts.len())
+        .text("last failure", |it| it.attempts.last().map(attempt_outcome).unwrap_or_default())
+}
+
+/// A link to the page of a delivery. `page_url` is the page of its channel.
+pub(super) fn delivery_link(page_url: &str, position: &str) -> Markup {
+    html! { a href=(format!("{page_url}/deliveries/{position}")) { (position) } }
 }
 
 /// The deliveries of one account, on the account's page.
@@ -141,7 +135,7 @@ pub(super) async fn page(request: &ConsoleRequest, name: &str, position: &str) -
     let body = delivery.body.as_ref().and_then(|body| serde_json::to_value(body).ok()).map(|body| body.to_string());
     let content = html! {
         h1 { "Delivery " (position) " of " a href=(format!("/webhooks/{name}")) { (name) } }
-        (live_part("live", &page_url, &html! {
+        (live_part("live", &page_url, html! {
             dl.facts {
                 div { dt { "State" } dd {
                     (state_badge(delivery.state))
@@ -170,25 +164,14 @@ pub(super) async fn page(request: &ConsoleRequest, name: &str, position: &str) -
     Ok(PageResponse::page(format!("Delivery {position}"), "/webhooks", content))
 }
 
-fn attempt_table(attempts: &[AttemptView]) -> Markup {
-    let rows = html! {
-        @for attempt in attempts {
-            tr {
-                td.number { (attempt.attempt) }
-                td { (time_element(&attempt.time)) }
-                td.number { (format!("{:.1} ms", attempt.duration_ms)) }
-                td.bad[attempt.outcome != "ok"] { (attempt_outcome(attempt)) }
-                td { code { (attempt.response) } }
-                td { @if let Some(next) = &attempt.next { (time_element(next)) } }
-            }
-        }
-    };
-    html! {
-        (table("Attempts", &[
-            Number("attempt"), Text("when"), Number("took"), Text("outcome"), Text("start of the response"),
-            Text("next"),
-        ], &rows))
-    }
+fn attempt_table(attempts: &[AttemptView]) -> impl Render {
+    Table::new("Attempts", attempts)
+        .number("attempt", |it| it.attempt)
+        .text("when", |it| time_element(&it.time))
+        .number("took", |it| format!("{:.1} ms", it.duration_ms))
+        .text("outcome", |it| bad_if(it.outcome != "ok", attempt_outcome(it)))
+        .text("start of the response", |it| html! { code { (it.response) } })
+        .text("next", |it| it.next.as_deref().map(time_element).unwrap_or_default())
 }
 
 /// Redelivers one delivery.

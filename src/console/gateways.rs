@@ -21,7 +21,7 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     let compared = || gateways.iter().filter(|gateway| gateway.reconciliation.is_some());
     let content = html! {
         h1 { "Gateways" }
-        (live_part("live", "/gateways", &html! { @for gateway in &gateways { (gateway_section(gateway)) } }))
+        (live_part("live", "/gateways", html! { @for gateway in &gateways { (gateway_section(gateway)) } }))
         @for gateway in compared() { (reconcile_form(request, gateway.name)) }
         @if compared().next().is_some() { (permission_note(request, Permission::Operate)) }
         p.note {

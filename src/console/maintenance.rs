@@ -20,7 +20,7 @@ pub(super) async fn projections_page(request: &ConsoleRequest) -> PageResult {
     let found = maintenance::show_projections(request.api(), &call).await?;
     let content = html! {
         h1 { "Projections" }
-        (live_part("live", "/projections", &html! {
+        (live_part("live", "/projections", html! {
             p {
                 "The journal has " (format_position(&found.head.position)) " events"
                 @if let Some(at) = &found.head.moved_at { ", the last one at " (time_element(at)) } "."

@@ -9,7 +9,8 @@
 //! | `sign_in` | sign-in and sign-out |
 //! | `layout` | the layout of every page, and the response that carries it |
 //! | `response_headers` | security headers |
-//! | `components` | HTML components: badges, times, tables, links |
+//! | `components` | HTML components: badges, times, links |
+//! | `table` | tables: the head of each column, and what it shows |
 //! | `forms` | parts of forms: buttons and fields |
 //! | `account_orders` | operator orders to accounts, with a reason, and their results |
 //! | `assets` | style sheet and scripts, embedded in the binary |
@@ -54,6 +55,7 @@ mod proof;
 mod response_headers;
 mod routes;
 mod sign_in;
+mod table;
 mod throughput;
 mod timeline;
 mod webhooks;

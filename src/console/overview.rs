@@ -8,7 +8,7 @@ use super::components::{
 };
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, with_query};
-use super::webhooks::{events_without_receiver, webhook_table};
+use super::webhooks::{channel_table, events_without_receiver};
 use crate::api::operation;
 use crate::api::overview::{self, CheckpointView, Overview, StateCountView};
 use crate::domain::{OnlineStatus, Status};
@@ -30,7 +30,7 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     let overview = overview::show_overview(request.api(), &call).await?;
     let content = html! {
         h1 { "Overview" }
-        (live_part("live", "/", &html! {
+        (live_part("live", "/", html! {
             (attention_section(&attention_items(&overview, request)))
             section aria-labelledby="accounts" {
                 h2 #accounts { "Accounts" }
@@ -43,7 +43,7 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
                     (chart("Events", &events))
                     (chart("Webhooks", &webhooks))
                 }
-                (webhook_table(&overview.webhooks))
+                (channel_table(&overview.webhooks))
             }
             section aria-labelledby="journal" {
                 h2 #journal { "Journal" }

@@ -1,16 +1,14 @@
 //! `/webhooks`: status of the channels, dead letters, and actions of operators.
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use serde::Serialize;
 
-use super::components::Column::{Number, SelectAll, Text};
-use super::components::{
-    account_link, empty_note, format_count, live_part, select_box, table, time_element, value_text,
-};
-use super::deliveries::{self, DELIVERIES_PER_PAGE, state_select};
+use super::components::{account_link, bad_if, empty_note, format_count, live_part, time_element, value_text};
+use super::deliveries::{self, DELIVERIES_PER_PAGE, delivery_link, state_select};
 use super::forms::{action_button, permission_note, reason_field};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, parse_channel};
+use super::table::Table;
 use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, PauseRequest, Position, RedeliverRequest};
 use crate::api::webhooks::{self, ChannelList};
 use crate::api::{Parameters, Problem, operation};
@@ -23,33 +21,22 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     let ChannelList { channels } = webhooks::show_webhooks(request.api(), &call).await?;
     let content = html! {
         h1 { "Webhooks" }
-        section aria-label="State of the webhooks" { (live_part("live", "/webhooks", &webhook_table(&channels))) }
+        section aria-label="State of the webhooks" { (live_part("live", "/webhooks", channel_table(&channels))) }
     };
     Ok(PageResponse::page("Webhooks", "/webhooks", content))
 }
 
 /// The channels with their state.
-pub(super) fn webhook_table(channels: &[ChannelView]) -> Markup {
-    let rows = html! {
-        @for channel in channels {
-            tr {
-                td { a href=(format!("/webhooks/{}", channel.channel)) { (channel.configuration_id) } }
-                td { (channel.state) }
-                td.number { (lag_text(channel)) }
-                td.number { (format_count(channel.in_flight as u64)) }
-                td.number { (format_count(channel.waiting)) }
-                td.number.bad[channel.blocked > 0] { (format_count(channel.blocked)) }
-                td.number.bad[channel.dead_letters > 0] { (format_count(channel.dead_letters)) }
-                td.bad[channel.breaker.state != "closed"] { (channel.breaker.state) }
-            }
-        }
-    };
-    html! {
-        (table("Webhooks", &[
-            Text("webhook"), Text("state"), Number("lag"), Number("in flight"), Number("waiting"), Number("blocked"),
-            Number("dead"), Text("breaker"),
-        ], &rows))
-    }
+pub(super) fn channel_table(channels: &[ChannelView]) -> impl Render {
+    Table::new("Webhooks", channels)
+        .text("webhook", |it| html! { a href=(format!("/webhooks/{}", it.channel)) { (it.configuration_id) } })
+        .text("state", |it| it.state)
+        .number("lag", lag_text)
+        .number("in flight", |it| format_count(it.in_flight as u64))
+        .number("waiting", |it| format_count(it.waiting))
+        .number("blocked", |it| bad_if(it.blocked > 0, format_count(it.blocked)))
+        .number("dead", |it| bad_if(it.dead_letters > 0, format_count(it.dead_letters)))
+        .text("breaker", |it| bad_if(it.breaker.state != "closed", it.breaker.state))
 }
 
 /// The number of deliveries or accounts in each state.
@@ -81,7 +68,7 @@ pub(super) async fn channel_page(request: &ConsoleRequest, name: &str) -> PageRe
     let page_url = format!("/webhooks/{name}");
     let content = html! {
         h1 { (view.configuration_id) }
-        section aria-label="State" { (live_part("live", &page_url, &channel_fields(&view))) }
+        section aria-label="State" { (live_part("live", &page_url, channel_fields(&view))) }
         section aria-labelledby="act" {
             h2 #act { "Actions" }
             (permission_note(request, Permission::Operate))
@@ -221,25 +208,14 @@ async fn dead_letters_section(request: &ConsoleRequest, page_url: &str, channel:
     })
 }
 
-fn dead_letter_table(page_url: &str, letters: &[DeadLetterView]) -> Markup {
-    let rows = html! {
-        @for letter in letters {
-            tr {
-                td { (select_box("position", &letter.position)) }
-                td.number { a href=(format!("{page_url}/deliveries/{}", letter.position)) { (letter.position) } }
-                td { (account_link(&letter.whats_app)) }
-                td { (time_element(&letter.time)) }
-                td.number { (letter.attempts) }
-                td { (letter.failure) }
-            }
-        }
-    };
-    html! {
-        (table("Dead letters", &[
-            SelectAll("Select all on this page"), Number("position"), Text("account"), Text("since"),
-            Number("attempts"), Text("last failure"),
-        ], &rows))
-    }
+fn dead_letter_table(page_url: &str, letters: &[DeadLetterView]) -> impl Render {
+    Table::new("Dead letters", letters)
+        .select_boxes("Select all on this page", "position", |it| &it.position)
+        .number("position", |it| delivery_link(page_url, &it.position))
+        .text("account", |it| account_link(&it.whats_app))
+        .text("since", |it| time_element(&it.time))
+        .number("attempts", |it| it.attempts)
+        .text("last failure", |it| &it.failure)
 }
 
 /// Carries out the action of a channel's form.
