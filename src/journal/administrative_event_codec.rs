@@ -2,7 +2,7 @@
 
 use bincode::{BorrowDecode, Encode};
 
-use super::event_codec::{PayloadError, decode_payload, encode_payload};
+use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
     AccountOrder, AdministrativeEvent, AdministrativeEventType, AuditLogEntry, Channel, CredentialVerifier,
     GatewayKind, Grant, Role, SigningScheme, Timestamp,

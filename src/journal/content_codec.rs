@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bincode::{BorrowDecode, Encode};
 
-use super::event_codec::{PayloadError, decode_account_type, decode_payload, encode_payload};
-use crate::domain::{Content, ContentField, ContentTexts, Fingerprint, SealedBytes};
+use super::payload::{PayloadError, decode_payload, encode_payload};
+use crate::domain::{AccountType, Content, ContentField, ContentTexts, Fingerprint, SealedBytes};
 
 /// Version 1. Frozen.
 #[derive(Encode, BorrowDecode)]
@@ -72,4 +72,9 @@ pub(super) fn encode_content(content: &Content, out: &mut Vec<u8>) {
 /// Decodes the content in a payload.
 pub(super) fn decode_content(payload: &[u8]) -> Result<Arc<Content>, PayloadError> {
     decode_payload::<ContentV1<'_>>(payload)?.into_content().map(Arc::new)
+}
+
+/// The account type with this code.
+pub(super) fn decode_account_type(code: u8) -> Result<AccountType, PayloadError> {
+    AccountType::try_from(i64::from(code)).map_err(|_| PayloadError::Damaged)
 }

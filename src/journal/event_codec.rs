@@ -1,35 +1,19 @@
-//! The payloads of account events, in versions that never change. Only this file, `administrative_event_codec`,
-//! `content_codec` and `snapshot` use bincode.
+//! The payloads of account events, in versions that never change.
 //!
 //! A struct here is frozen once a release has written it. A new field needs a new version beside it, and `decode` turns
 //! every version into the current event. `snapshots/` holds the bytes of each version. The numbers of types and
 //! versions are in `domain::event_type`.
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 
 use super::administrative_event_codec;
-use super::content_codec::{decode_content, encode_content};
-use super::record::JournalEvent;
+use super::content_codec::{decode_account_type, decode_content, encode_content};
+use super::journal_event::JournalEvent;
+use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
-    AccountEventType, AccountType, CallingCode, Event, EventType, GatewayKind, ProviderCall, Reason, SealedBytes,
-    TaskId, Timestamp, VerifyType,
+    AccountEventType, CallingCode, Event, EventType, GatewayKind, ProviderCall, Reason, SealedBytes, TaskId, Timestamp,
+    VerifyType,
 };
-use crate::limits::BLOCK_BYTES;
-
-/// The limit keeps a corrupted length from allocating all memory. It is above the payload limit, because bincode
-/// counts each integer at its full width, however few bytes it takes.
-const CODEC: Configuration<LittleEndian, Varint, Limit<BLOCK_BYTES>> =
-    bincode::config::standard().with_limit::<BLOCK_BYTES>();
-
-/// Why a payload is not a valid event.
-#[derive(Debug)]
-pub(super) enum PayloadError {
-    /// This program does not know the type or its version.
-    Unknown,
-    /// The bytes do not match the type.
-    Damaged,
-}
 
 // --- Version 1 of each payload. Frozen. ---
 
@@ -229,26 +213,6 @@ fn decode_event(event_type: AccountEventType, at: Timestamp, payload: &[u8]) -> 
     })
 }
 
-/// Writes a payload.
-pub(super) fn encode_payload(payload: &impl Encode, out: &mut Vec<u8>) {
-    // Writing into a vector can only fail at the limit, and the appender checks sizes.
-    if let Err(error) = bincode::encode_into_std_write(payload, out, bincode::config::standard()) {
-        tracing::error!(%error, "a payload could not be encoded");
-    }
-}
-
-/// Decodes a payload that must fill `payload` completely.
-pub(super) fn decode_payload<'a, T: BorrowDecode<'a, ()>>(payload: &'a [u8]) -> Result<T, PayloadError> {
-    match bincode::borrow_decode_from_slice(payload, CODEC) {
-        Ok((value, read)) if read == payload.len() => Ok(value),
-        Ok(_) | Err(_) => Err(PayloadError::Damaged),
-    }
-}
-
 fn decode_empty(payload: &[u8], event: Event) -> Result<Event, PayloadError> {
     if payload.is_empty() { Ok(event) } else { Err(PayloadError::Damaged) }
-}
-
-pub(super) fn decode_account_type(code: u8) -> Result<AccountType, PayloadError> {
-    AccountType::try_from(i64::from(code)).map_err(|_| PayloadError::Damaged)
 }

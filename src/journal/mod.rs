@@ -3,9 +3,11 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `record` | one event as bytes: a fixed header that every later version can read, and a payload |
+//! | `journal_event` | what a record holds: an event of an account, an administrative one, or an unknown one |
 //! | `event_codec` | payloads of account events: registered types, frozen versions, upcasts. Uses bincode |
 //! | `administrative_event_codec` | payloads of administrative events. Uses bincode |
 //! | `content_codec` | the payload of an account's imported content, with its versions. Uses bincode |
+//! | `payload` | payloads as bytes, through bincode |
 //! | `block` | records that are committed together: written whole or not at all |
 //! | `merkle_tree` | the tree hash over all records (RFC 6962); each block stores its root |
 //! | `merkle_proof` | creation and verification of proofs over that tree |
@@ -24,8 +26,10 @@ mod append_batch;
 mod block;
 mod content_codec;
 mod event_codec;
+mod journal_event;
 mod merkle_proof;
 mod merkle_tree;
+mod payload;
 mod read;
 mod record;
 mod restore;
@@ -44,11 +48,10 @@ use std::thread;
 use tokio::sync::watch;
 
 pub use append_batch::AppendSlot;
+pub use journal_event::{JournalEvent, UnknownEvent};
 pub use merkle_proof::{MerkleProof, root_from_inclusion_proof, verify_consistency};
 pub use merkle_tree::Root;
-pub use record::{
-    JournalEvent, JournalRecord, Origin, Principal, RequestId, RequesterIdentity, StreamId, UnknownEvent,
-};
+pub use record::{JournalRecord, Origin, Principal, RequestId, RequesterIdentity, StreamId};
 pub use restore::{JournalRestorer, count_records};
 pub use scan::RecordHeader;
 pub use stream_heads::StreamHead;

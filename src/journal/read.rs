@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::block::Block;
-use super::record::{self, JournalEvent, JournalRecord, MalformedRecord, StreamId};
+use super::journal_event::JournalEvent;
+use super::record::{self, JournalRecord, MalformedRecord, StreamId};
 use super::stream_heads::StreamHead;
 use super::{Error, Journal};
 use crate::domain::{Account, AccountNumber, Event};

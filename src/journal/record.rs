@@ -19,8 +19,10 @@
 
 use std::fmt;
 
-use super::event_codec::{self, PayloadError};
-use crate::domain::{AccountNumber, AuditLogEntry, Event, EventType, GatewayKind, Timestamp};
+use super::event_codec;
+use super::journal_event::{JournalEvent, UnknownEvent};
+use super::payload::PayloadError;
+use crate::domain::{AccountNumber, Event, GatewayKind, Timestamp};
 
 /// Size of the header in bytes.
 pub(super) const HEADER_BYTES: usize = 76;
@@ -52,28 +54,6 @@ pub enum StreamId {
     Administration,
     /// Events of one account.
     Account(AccountNumber),
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JournalEvent {
-    /// An event of an account.
-    Account(Event),
-    /// An administrative event.
-    Administration(AuditLogEntry),
-    /// An event that a newer program wrote. It can be shown as it is stored, but not applied.
-    Unknown(UnknownEvent),
-}
-
-/// A payload that this program cannot read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownEvent {
-    /// The registered number of its type.
-    pub event_type: u16,
-    /// The version of its payload.
-    pub schema: u16,
-    /// The payload as stored.
-    pub payload: Box<[u8]>,
 }
 
 /// Who caused an event, and in which request.
@@ -184,7 +164,7 @@ impl JournalRecord {
         let (header, payload) = split_header(bytes).map_err(MalformedRecord::Header)?;
         let RawHeader { event_type, schema, sequence } = header;
         let event = match event_codec::decode(event_type, schema, sequence.at, payload) {
-            Ok(event) if event.is_allowed_in(sequence.stream) => event,
+            Ok(event) if sequence.stream.allows(&event) => event,
             Ok(_) => return Err(MalformedRecord::Header("a record is in the wrong stream for its type")),
             Err(PayloadError::Unknown) => {
                 JournalEvent::Unknown(UnknownEvent { event_type, schema, payload: payload.into() })
@@ -251,7 +231,7 @@ pub(super) fn split_header(bytes: &[u8]) -> Result<(RawHeader, &[u8]), &'static 
     Ok((RawHeader { event_type: half(2), schema: half(4), sequence }, payload))
 }
 
-// === impl StreamId, JournalEvent ===
+// === impl StreamId ===
 
 impl StreamId {
     /// The number stored for this stream: the account number, or 0.
@@ -277,22 +257,12 @@ impl StreamId {
             StreamId::Account(account) => Some(account),
         }
     }
-}
 
-impl JournalEvent {
-    /// Its type. `None` for unknown events.
-    pub fn event_type(&self) -> Option<EventType> {
-        match self {
-            JournalEvent::Account(event) => Some(EventType::Account(event.event_type())),
-            JournalEvent::Administration(entry) => Some(EventType::Administration(entry.event.event_type())),
-            JournalEvent::Unknown(_) => None,
-        }
-    }
-
-    fn is_allowed_in(&self, stream: StreamId) -> bool {
-        match self {
-            JournalEvent::Account(_) => stream != StreamId::Administration,
-            JournalEvent::Administration(_) => stream == StreamId::Administration,
+    /// Whether `event` belongs in this stream. An unknown event may belong in any.
+    fn allows(self, event: &JournalEvent) -> bool {
+        match event {
+            JournalEvent::Account(_) => self != StreamId::Administration,
+            JournalEvent::Administration(_) => self == StreamId::Administration,
             JournalEvent::Unknown(_) => true,
         }
     }

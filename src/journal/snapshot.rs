@@ -8,7 +8,7 @@ use std::time::Duration;
 use bincode::{BorrowDecode, Encode};
 
 use super::content_codec::{decode_content, encode_content};
-use super::event_codec::{self, PayloadError};
+use super::payload::{PayloadError, decode_payload, encode_payload};
 use super::{Error, Journal};
 use crate::domain::{
     Account, AccountNumber, AccountType, CallingCode, CodeAttempt, GatewayKind, OnlineStatus, Reason, Registration,
@@ -112,7 +112,7 @@ pub(super) fn encode(state: &Account) -> Vec<u8> {
         register_calls: state.register_calls.iter().map(|at| at.0).collect(),
     };
     let mut bytes = Vec::new();
-    event_codec::encode_payload(&stored, &mut bytes);
+    encode_payload(&stored, &mut bytes);
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
     bytes
 }
@@ -122,7 +122,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Account, PayloadError> {
     if crc32fast::hash(bytes) != u32::from_le_bytes(*checksum) {
         return Err(PayloadError::Damaged);
     }
-    let stored: StoredSnapshot<'_> = event_codec::decode_payload(bytes)?;
+    let stored: StoredSnapshot<'_> = decode_payload(bytes)?;
     if stored.format != FORMAT {
         return Err(PayloadError::Unknown);
     }

@@ -11,8 +11,9 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use super::block::{self, BlockBuilder};
+use super::journal_event::JournalEvent;
 use super::merkle_tree::{MerkleTree, TreeHash};
-use super::record::{JournalEvent, JournalRecord, Origin, SequenceInfo, StreamId, UnsequencedRecord};
+use super::record::{JournalRecord, Origin, SequenceInfo, StreamId, UnsequencedRecord};
 use super::stream_heads::StreamHead;
 use super::{AppendRequest, CommitCallback, Error, JournalShared};
 use crate::domain::{AuditLogEntry, Timestamp};

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::fs;
 
 use super::super::block::BlockBuilder;
-use super::super::event_codec::{self, PayloadError};
+use super::super::event_codec;
+use super::super::payload::PayloadError;
 use super::super::record::{SequenceInfo, UnsequencedRecord};
 use super::*;
 
