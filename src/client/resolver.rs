@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::net::lookup_host;
+use url::{Host, Url};
 
 use super::address_guard::{AddressGuard, ForbiddenAddress};
 
@@ -47,5 +48,35 @@ impl Resolver {
             Some(guard) => guard.filter_allowed(name, found),
             None => Ok(found),
         })
+    }
+}
+
+impl AddressGuard {
+    /// As [`check_url`](AddressGuard::check_url), but resolves a name. A name without an address passes: it may get one
+    /// later.
+    pub async fn check_resolved(&self, url: &Url) -> Result<(), ForbiddenAddress> {
+        self.check_url(url)?;
+        match url.host() {
+            Some(Host::Domain(name)) => match Resolver::system(Some(self.clone())).resolve(name).await {
+                Ok(Err(forbidden)) => Err(forbidden),
+                Ok(Ok(_)) | Err(ResolveError(_)) => Ok(()),
+            },
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_are_checked_where_they_are_resolved() {
+        let url = "http://localhost:1/".parse().unwrap();
+        assert_eq!(AddressGuard::allow_private().check_resolved(&url).await, Ok(()));
+        let words = AddressGuard::new([]).check_resolved(&url).await.unwrap_err().to_string();
+        assert!(words.starts_with("localhost, which resolves to ") && words.contains("a loopback address"), "{words}");
+        let refused = Resolver::system(Some(AddressGuard::new([]))).resolve("localhost").await.unwrap();
+        assert_eq!(refused.unwrap_err().to_string(), words, "the same words when it is sent");
     }
 }
