@@ -1,6 +1,5 @@
 //! How many accounts have each status.
 
-use super::roster_rows::RosterRow;
 use crate::domain::{OnlineStatus, Status};
 use crate::metrics::AccountState;
 
@@ -13,13 +12,13 @@ pub struct AccountCounts {
 
 impl AccountCounts {
     /// Counts one more account.
-    pub(super) fn add(&mut self, row: &RosterRow) {
-        *self.of(row) += 1;
+    pub(super) fn add(&mut self, status: Status, online_status: OnlineStatus) {
+        *self.of(status, online_status) += 1;
     }
 
     /// Counts one account less.
-    pub(super) fn remove(&mut self, row: &RosterRow) {
-        *self.of(row) -= 1;
+    pub(super) fn remove(&mut self, status: Status, online_status: OnlineStatus) {
+        *self.of(status, online_status) -= 1;
     }
 
     /// The counts without `others`, which is a subset.
@@ -29,9 +28,8 @@ impl AccountCounts {
         self
     }
 
-    fn of(&mut self, row: &RosterRow) -> &mut u64 {
-        let (status, online_status) = (row.status.code(), row.online_status.code());
-        &mut self.by_state[usize::from(status - 1)][usize::from(online_status - 1)]
+    fn of(&mut self, status: Status, online_status: OnlineStatus) -> &mut u64 {
+        &mut self.by_state[usize::from(status.code() - 1)][usize::from(online_status.code() - 1)]
     }
 
     /// Each status with each online status, and its number of accounts.

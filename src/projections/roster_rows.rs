@@ -89,8 +89,8 @@ impl RosterRows {
         let Some(chunk) = self.chunks.get_mut(place.chunk as usize) else { return false };
         let Some(before) = chunk.row_at(offset).filter(|before| *before != row) else { return false };
         Arc::make_mut(chunk).patch(offset, row);
-        self.counts.remove(&before);
-        self.counts.add(&row);
+        self.counts.remove(before.status, before.online_status);
+        self.counts.add(row.status, row.online_status);
         true
     }
 
@@ -122,7 +122,7 @@ impl RosterRows {
             let offset = Arc::make_mut(chunk).push(row, listed > 0);
             let place = RowLocation { chunk: (listed / ROSTER_CHUNK_ROWS) as u32, offset: offset as u16 };
             self.locations.insert(row.account, place);
-            self.counts.add(&row);
+            self.counts.add(row.status, row.online_status);
         }
     }
 }

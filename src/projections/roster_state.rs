@@ -89,10 +89,10 @@ impl RosterState {
             return;
         }
         if let Some((gateway, row)) = before {
-            self.gateway_counts[usize::from(gateway.code())].remove(&row);
+            self.gateway_counts[usize::from(gateway.code())].remove(row.status, row.online_status);
         }
         if let Some((gateway, row)) = after {
-            self.gateway_counts[usize::from(gateway.code())].add(&row);
+            self.gateway_counts[usize::from(gateway.code())].add(row.status, row.online_status);
         }
     }
 
