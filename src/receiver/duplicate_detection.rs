@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
-use super::received_webhook::ReceivedHeaders;
+use super::received_headers::ReceivedHeaders;
 use crate::limits::RECEIVER_REMEMBERED;
 
 /// Position of a webhook relative to those accepted before.

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::handler::WebhookHandler;
-use super::received_webhook::ReceivedHeaders;
+use super::received_headers::ReceivedHeaders;
 use super::{FaultInjector, SignatureVerifier};
 use crate::client::json_text;
 use crate::domain::Timestamp;

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::duplicate_detection::{DuplicateDetector, SequenceStatus};
 use super::fault_injection::FaultInjector;
-use super::received_webhook::{ReceivedHeaders, ReceivedWebhook, ReceiverResponse};
+use super::received_headers::ReceivedHeaders;
+use super::received_webhook::{ReceivedWebhook, ReceiverResponse};
 use super::signature_verification::SignatureVerifier;
 use crate::client::{json_text, lossy_text};
 use crate::domain::Timestamp;

@@ -3,6 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `received_webhook` | a webhook and its response, as text and as JSON. Pure |
+//! | `received_headers` | the headers of a webhook that interest receivers. Pure |
 //! | `webhook_summary` | what a webhook reports, in words. Pure |
 //! | `signature_verification` | verification of signatures. Pure |
 //! | `fault_injection` | injected error responses, chosen by a seed. Pure |
@@ -14,6 +15,7 @@
 mod duplicate_detection;
 mod fault_injection;
 mod handler;
+mod received_headers;
 mod received_webhook;
 mod routes;
 mod signature_verification;

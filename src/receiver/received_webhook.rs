@@ -5,22 +5,10 @@
 use serde_json::{Map, Value, json};
 
 use super::duplicate_detection::SequenceStatus;
+use super::received_headers::ReceivedHeaders;
 use super::webhook_summary::WebhookSummary;
 use crate::audit::write_time;
 use crate::domain::{Channel, Timestamp};
-
-/// The headers of Muster that interest receivers.
-const HEADERS: [&str; 9] = [
-    "webhook-id",
-    "webhook-timestamp",
-    "webhook-signature",
-    "tenant_id",
-    "timestamp",
-    "access_token",
-    "x-muster-attempt",
-    "x-muster-account-version",
-    "traceparent",
-];
 
 /// A received webhook.
 pub struct ReceivedWebhook {
@@ -35,9 +23,6 @@ pub struct ReceivedWebhook {
     pub(super) sequence: SequenceStatus,
     pub(super) response: ReceiverResponse,
 }
-
-/// The headers listed in [`HEADERS`].
-pub(super) struct ReceivedHeaders(Vec<(&'static str, String)>);
 
 /// The response to a webhook.
 #[derive(Clone)]
@@ -100,7 +85,7 @@ impl ReceivedWebhook {
             SequenceStatus::New | SequenceStatus::Duplicate => None,
         };
         let headers: Map<String, Value> =
-            self.headers.0.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+            self.headers.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
         json!({
             "time": write_time(self.received_at),
             "path": self.path,
@@ -120,17 +105,6 @@ impl ReceivedWebhook {
     /// The channel, by the end of the path. The base URL does not matter.
     fn channel(&self) -> Option<Channel> {
         Channel::ALL.into_iter().find(|channel| self.path.ends_with(channel.default_path()))
-    }
-}
-
-impl ReceivedHeaders {
-    /// Reads the headers of interest. `header` returns the value of a header.
-    pub(super) fn read(header: impl Fn(&str) -> Option<String>) -> ReceivedHeaders {
-        ReceivedHeaders(HEADERS.into_iter().filter_map(|name| Some((name, header(name)?))).collect())
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }
 }
 

@@ -12,7 +12,8 @@ use warp::path::FullPath;
 use warp::{Filter, Rejection, Reply};
 
 use super::handler::WebhookHandler;
-use super::received_webhook::{ReceivedHeaders, ReceivedWebhook, ReceiverResponse};
+use super::received_headers::ReceivedHeaders;
+use super::received_webhook::{ReceivedWebhook, ReceiverResponse};
 use crate::clock;
 use crate::limits::{BODY_TIMEOUT, RECEIVER_BODY_BYTES};
 

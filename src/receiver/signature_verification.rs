@@ -1,6 +1,6 @@
 //! Verification of signatures. Pure.
 
-use super::received_webhook::ReceivedHeaders;
+use super::received_headers::ReceivedHeaders;
 use crate::domain::Timestamp;
 use crate::webhooks::signature::{AppSecret, SecretError, SignatureError, WebhookSecret};
 

@@ -7,7 +7,8 @@ use crate::limits::WEBHOOK_SECRET_BYTES;
 use crate::webhooks::signature::{AppSecret, WebhookSecret};
 
 use super::handler::WebhookHandler;
-use super::received_webhook::{ReceivedHeaders, ReceiverResponse};
+use super::received_headers::ReceivedHeaders;
+use super::received_webhook::ReceiverResponse;
 use super::{FaultInjector, SignatureVerifier};
 
 const NOW: Timestamp = Timestamp(1_764_046_168_934_966);
