@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::delivery::Delivery;
-use super::receiver_client::AttemptResponse;
+use super::response_check::AttemptResponse;
 use crate::domain::{AccountNumber, Timestamp};
 use crate::limits::ATTEMPTS_PER_DELIVERY;
 

@@ -3,7 +3,7 @@
 use tracing::Span;
 
 use super::delivery::{Delivery, PayloadBuilder};
-use super::receiver_client::AttemptResponse;
+use super::response_check::AttemptResponse;
 use crate::journal::RequestId;
 use crate::traces::{SPAN_TARGET, TraceContext, TraceOrigin, recall, start_span};
 

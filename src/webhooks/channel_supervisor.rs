@@ -1,56 +1,41 @@
 //! The task of one channel: handles commands, and runs a [`ChannelWorker`] once the channel has a cursor.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::Error;
 use super::channel_command::{ChannelCommand, ChannelStatus, reply};
+use super::channel_context::ChannelContext;
 use super::channel_worker::{ChannelWorker, WorkerExit};
-use super::delivery::PayloadBuilder;
 use super::delivery_store::DeliveryStore;
 use super::journal_reader::AbortOnDrop;
-use super::lane::{DeliveryPolicy, LaneChange};
-use super::receiver_client::Receiver;
+use super::lane::LaneChange;
 use super::retention::Retention;
 use super::retry_schedule::{Moment, RetryWait};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
-use crate::journal::Journal;
 use crate::limits::{ATTEMPTS_PRUNE_BATCH, ATTEMPTS_PRUNE_INTERVAL};
 
-/// One channel and its dependencies.
+/// Supervises one channel.
 pub(super) struct ChannelSupervisor {
-    pub(super) payloads: PayloadBuilder,
-    pub(super) journal: Journal,
-    pub(super) store: DeliveryStore,
-    pub(super) policy: DeliveryPolicy,
-    pub(super) max_in_flight: usize,
+    pub(super) channel: ChannelContext,
     pub(super) keep_attempts: Duration,
-    pub(super) now: Clock,
     /// The clock that decides how old stored attempts are.
     pub(super) trusted: Clock,
-    pub(super) receiver: Option<Arc<dyn Receiver>>,
-    pub(super) is_paused: bool,
-    pub(super) commands: mpsc::Receiver<ChannelCommand>,
-    /// The worker sends the URL of a receiver here when the receiver answers HTTP 410.
-    pub(super) gone_urls: mpsc::Sender<Url>,
 }
 
 impl ChannelSupervisor {
     /// Runs until `stop`. Then waits for the attempts in flight, at most for
     /// [`DRAIN_TIMEOUT`](crate::limits::DRAIN_TIMEOUT).
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        let retention = self.store.retention(self.keep_attempts)?;
-        self.store.put_retention(retention)?;
+        let retention = self.channel.store.retention(self.keep_attempts)?;
+        self.channel.store.put_retention(retention)?;
         if let Some(left) = retention.shorter_after() {
             tracing::warn!(
-                channel = self.name(),
+                channel = self.channel.name(),
                 kept_seconds = retention.in_force().as_secs(),
                 set_seconds = self.keep_attempts.as_secs(),
                 counts_after_seconds = left.as_secs(),
@@ -58,21 +43,21 @@ impl ChannelSupervisor {
                  older attempts are deleted. To keep them, set the previous value"
             );
         }
-        let forgetting = prune_attempts(self.store.clone(), retention, self.trusted);
+        let forgetting = prune_attempts(self.channel.store.clone(), retention, self.trusted);
         let _forgetting = AbortOnDrop(tokio::spawn(forgetting));
         loop {
             // A channel with a cursor runs a worker even without a receiver, so that its pending deliveries stay
             // visible.
-            if self.receiver.is_some() || self.store.cursor()?.is_some() {
-                match ChannelWorker::open(&mut self)?.run(&stop).await? {
+            if self.channel.receiver.is_some() || self.channel.store.cursor()?.is_some() {
+                match ChannelWorker::open(&mut self.channel)?.run(&stop).await? {
                     WorkerExit::Stopped => return Ok(()),
                     WorkerExit::Closed(done) => {
-                        self.store.close()?;
+                        self.channel.store.close()?;
                         reply(done, ());
                     }
                 }
             }
-            match stop.run_until_cancelled(self.commands.recv()).await {
+            match stop.run_until_cancelled(self.channel.commands.recv()).await {
                 Some(Some(command)) => self.handle_command(command)?,
                 Some(None) | None => return Ok(()),
             }
@@ -83,19 +68,19 @@ impl ChannelSupervisor {
     fn handle_command(&mut self, command: ChannelCommand) -> Result<(), Error> {
         match command {
             ChannelCommand::Configure { receiver, is_paused, done } => {
-                (self.receiver, self.is_paused) = (receiver, is_paused);
+                (self.channel.receiver, self.channel.is_paused) = (receiver, is_paused);
                 reply(done, ());
             }
             ChannelCommand::Redeliver { which, done } => {
                 for (account, position) in which {
-                    self.store.put_redelivery(account, position, 0, RetryWait::NONE)?;
+                    self.channel.store.put_redelivery(account, position, 0, RetryWait::NONE)?;
                 }
                 reply(done, ());
             }
             ChannelCommand::Discard { which, done } => {
                 for (account, position) in which {
-                    let wall = (self.now)();
-                    self.store.apply_change(
+                    let wall = (self.channel.now)();
+                    self.channel.store.apply_change(
                         &LaneChange::RemoveRedelivery { account, position },
                         Moment { wall, steady: wall },
                     )?;
@@ -103,20 +88,15 @@ impl ChannelSupervisor {
                 reply(done, ());
             }
             ChannelCommand::Close { done } => {
-                self.store.close()?;
+                self.channel.store.close()?;
                 reply(done, ());
             }
             ChannelCommand::GetStatus { done } => {
-                let wall = (self.now)();
+                let wall = (self.channel.now)();
                 reply(done, ChannelStatus::without_cursor(Moment { wall, steady: wall }));
             }
         }
         Ok(())
-    }
-
-    /// The channel's short name.
-    pub(super) fn name(&self) -> &'static str {
-        self.payloads.channel.short_name()
     }
 }
 

@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use super::Error;
 use super::attempt_log::{AttemptLog, DeadLetter, DeliveryAttempt, DeliveryState};
 use super::channel_command::reply;
-use super::channel_supervisor::ChannelSupervisor;
+use super::channel_context::ChannelContext;
 use super::circuit_breaker::{AttemptPermit, CircuitBreaker};
 use super::delivery::Delivery;
 use super::delivery_scheduler::DeliveryScheduler;
 use super::journal_reader::{AbortOnDrop, DeliveryBatch, read_account_deliveries, read_batches, read_first_redelivery};
 use super::lane::{AttemptResult, DeliveryLaneKey, DeliveryOutcome, LaneChange, LaneKind, LaneRow, SchedulerStep};
-use super::receiver_client::{AttemptResponse, Receiver};
-use super::response_check::AttemptFailure;
+use super::receiver_client::Receiver;
+use super::response_check::{AttemptFailure, AttemptResponse};
 use super::retry_schedule::{Moment, longest_wait};
 use crate::config::DeadLetterPolicy;
 use crate::domain::Timestamp;
@@ -29,7 +29,7 @@ use crate::metrics::AttemptOutcome;
 
 /// The worker of one channel.
 pub(super) struct ChannelWorker<'d> {
-    pub(super) supervisor: &'d mut ChannelSupervisor,
+    pub(super) channel: &'d mut ChannelContext,
     pub(super) lanes: DeliveryScheduler,
     pub(super) breaker: CircuitBreaker,
     pub(super) attempts: JoinSet<FinishedAttempt>,
@@ -70,7 +70,7 @@ pub(super) enum WorkerExit {
 
 impl<'d> ChannelWorker<'d> {
     /// Opens a channel at its stored cursor. A channel without a cursor starts at the end of the journal.
-    pub(super) fn open(channel: &'d mut ChannelSupervisor) -> Result<ChannelWorker<'d>, Error> {
+    pub(super) fn open(channel: &'d mut ChannelContext) -> Result<ChannelWorker<'d>, Error> {
         let (store, journal) = (&channel.store, &channel.journal);
         // A cursor beyond the end means that the journal was restored from an earlier backup.
         let cursor = match store.cursor()?.filter(|cursor| *cursor <= journal.head()) {
@@ -132,7 +132,7 @@ impl<'d> ChannelWorker<'d> {
             idle_waiters: Vec::new(),
             opened,
             oldest_pending: None,
-            supervisor: channel,
+            channel,
         })
     }
 
@@ -140,7 +140,7 @@ impl<'d> ChannelWorker<'d> {
     pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<WorkerExit, Error> {
         let (sender, mut batches) = mpsc::channel(1);
         let reading =
-            read_batches(self.supervisor.journal.clone(), self.supervisor.payloads, self.lanes.read_position(), sender);
+            read_batches(self.channel.journal.clone(), self.channel.payloads, self.lanes.read_position(), sender);
         let reading = AbortOnDrop(tokio::spawn(stop.clone().run_until_cancelled_owned(reading)));
         let mut save = interval(CURSOR_SAVE_INTERVAL);
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -157,7 +157,7 @@ impl<'d> ChannelWorker<'d> {
             tokio::select! {
                 () = &mut stopped => break,
                 Some(ended) = self.attempts.join_next() => self.finish_attempt(ended)?,
-                Some(command) = self.supervisor.commands.recv() => if let Some(end) = self.handle_command(command)? {
+                Some(command) = self.channel.commands.recv() => if let Some(end) = self.handle_command(command)? {
                     return Ok(end);
                 },
                 batch = batches.recv(), if has_room => match batch {
@@ -183,13 +183,13 @@ impl<'d> ChannelWorker<'d> {
 
     pub(super) fn now(&self) -> Moment {
         let (wall, at) = self.opened;
-        Moment { wall: (self.supervisor.now)(), steady: wall.plus(at.elapsed()) }
+        Moment { wall: (self.channel.now)(), steady: wall.plus(at.elapsed()) }
     }
 
     /// The receiver, if the channel is not paused and one more attempt may be in flight.
     fn available_receiver(&self) -> Option<&Arc<dyn Receiver>> {
-        let is_open = !self.supervisor.is_paused && self.attempts.len() < self.supervisor.max_in_flight;
-        self.supervisor.receiver.as_ref().filter(|_| is_open)
+        let is_open = !self.channel.is_paused && self.attempts.len() < self.channel.max_in_flight;
+        self.channel.receiver.as_ref().filter(|_| is_open)
     }
 
     /// Starts attempts until nothing is due or the limit is reached.
@@ -207,7 +207,7 @@ impl<'d> ChannelWorker<'d> {
                 }
                 Some(SchedulerStep::Refill { account, after, most }) => {
                     let (journal, payloads, read) =
-                        (self.supervisor.journal.clone(), self.supervisor.payloads, self.lanes.read_position());
+                        (self.channel.journal.clone(), self.channel.payloads, self.lanes.read_position());
                     let reading =
                         spawn_blocking(move || read_account_deliveries(&journal, payloads, account, after, most, read));
                     let (deliveries, is_all) = reading.await??;
@@ -215,7 +215,7 @@ impl<'d> ChannelWorker<'d> {
                     self.write_changes(&changes)?;
                 }
                 Some(SchedulerStep::RefillRedelivery(account)) => {
-                    let ChannelSupervisor { journal, payloads, store, .. } = &*self.supervisor;
+                    let ChannelContext { journal, payloads, store, .. } = &*self.channel;
                     let (journal, payloads, store) = (journal.clone(), *payloads, store.clone());
                     let reading =
                         spawn_blocking(move || read_first_redelivery(&journal, payloads, &store, account, now));
@@ -237,7 +237,7 @@ impl<'d> ChannelWorker<'d> {
         for Delivery { position, .. } in deliveries.iter().take_while(|it| it.position <= self.logged_up_to) {
             // A dead delivery that blocks its lane has a row; the lane continues from the row.
             let is_completed = |log: &AttemptLog| log.is_over() || log.state == DeliveryState::Dead;
-            completed.extend(self.supervisor.store.attempt_log(*position)?.filter(is_completed).map(|_| *position));
+            completed.extend(self.channel.store.attempt_log(*position)?.filter(is_completed).map(|_| *position));
         }
         deliveries.retain(|delivery| !completed.contains(&delivery.position));
         Ok(())
@@ -253,13 +253,13 @@ impl<'d> ChannelWorker<'d> {
     ) -> Result<(), Error> {
         let is_first = is_first && key.kind == LaneKind::New;
         let is_fresh = is_first && delivery.position > self.logged_up_to;
-        let known = if is_fresh { None } else { self.supervisor.store.attempt_log(delivery.position)? };
+        let known = if is_fresh { None } else { self.channel.store.attempt_log(delivery.position)? };
         let begun = self.now().wall;
         let log = known.unwrap_or_else(|| AttemptLog::new(DeliveryState::Pending, begun));
         if is_probe {
             self.breaker.start_probe();
         }
-        let payloads = self.supervisor.payloads;
+        let payloads = self.channel.payloads;
         self.attempts.spawn(async move {
             let number = u32::try_from(log.attempt_count() + 1).unwrap_or(u32::MAX);
             let response = receiver.attempt(&payloads, &delivery, number).await;
@@ -271,17 +271,17 @@ impl<'d> ChannelWorker<'d> {
     /// Stores the result of an attempt and updates its lane.
     fn finish_attempt(&mut self, ended: Result<FinishedAttempt, JoinError>) -> Result<(), Error> {
         let FinishedAttempt { key, delivery, mut log, begun, is_first, is_probe, response, receiver } = ended?;
-        let (now, channel) = (self.now(), self.supervisor.name());
+        let (now, channel) = (self.now(), self.channel.name());
         let Delivery { account, position, .. } = delivery;
         let failure = response.verdict.as_ref().err().cloned();
-        let (metrics, of) = (self.supervisor.journal.metrics().clone(), self.supervisor.payloads.channel);
+        let (metrics, of) = (self.channel.journal.metrics().clone(), self.channel.payloads.channel);
         metrics
             .webhook_attempts
             .with((of, failure.as_ref().map_or(AttemptOutcome::Taken, AttemptFailure::outcome)))
             .inc();
         metrics.webhook_seconds.with(of).observe_duration(response.took);
         // A response of a replaced receiver must not pause the present one.
-        let is_present = self.supervisor.receiver.as_ref().is_some_and(|it| it.url() == receiver.url());
+        let is_present = self.channel.receiver.as_ref().is_some_and(|it| it.url() == receiver.url());
         let is_gone = is_present && failure.as_ref().is_some_and(AttemptFailure::is_gone);
         let result = match failure {
             None => AttemptResult::Succeeded,
@@ -312,23 +312,23 @@ impl<'d> ChannelWorker<'d> {
         }
         // The success log is written later. If a lane has a row, its log must be stored before the row.
         if is_new && state == DeliveryState::Delivered && changes.is_empty() {
-            self.supervisor.store.put_success(position, attempt);
+            self.channel.store.put_success(position, attempt);
         } else {
             if outcome == DeliveryOutcome::Dropped {
-                log.reason = self.supervisor.store.attempt_log(position)?.and_then(|log| log.reason);
+                log.reason = self.channel.store.attempt_log(position)?.and_then(|log| log.reason);
             }
             log.add(attempt, state, now.wall);
-            self.supervisor.store.put_attempt_log(position, &log)?;
+            self.channel.store.put_attempt_log(position, &log)?;
         }
         match (outcome, failure) {
             (DeliveryOutcome::Dead, Some(failure)) => {
                 let letter = DeadLetter::new(&delivery, attempts, failure.to_string(), now.wall);
-                self.supervisor.store.put_dead_letter(position, &letter)?;
+                self.channel.store.put_dead_letter(position, &letter)?;
                 metrics.webhook_dead.with(of).inc();
                 tracing::error!(channel, %account, position, attempts, "a delivery failed for good: it is a dead letter");
             }
             // A redelivered delivery may have a dead letter.
-            (DeliveryOutcome::Delivered, _) if !is_new => self.supervisor.store.remove_dead_letter(position)?,
+            (DeliveryOutcome::Delivered, _) if !is_new => self.channel.store.remove_dead_letter(position)?,
             (
                 DeliveryOutcome::Delivered
                 | DeliveryOutcome::Waiting(_)
@@ -339,17 +339,17 @@ impl<'d> ChannelWorker<'d> {
         }
         self.write_changes(&changes)?;
         self.is_dirty = true;
-        if is_gone && !self.supervisor.is_paused {
-            self.supervisor.is_paused = true;
+        if is_gone && !self.channel.is_paused {
+            self.channel.is_paused = true;
             // A full channel already holds the same message.
-            let _full = self.supervisor.gone_urls.try_send(receiver.url().clone());
+            let _full = self.channel.gone_urls.try_send(receiver.url().clone());
         }
         Ok(())
     }
 
     pub(super) fn write_changes(&mut self, changes: &[LaneChange]) -> Result<(), Error> {
         self.is_dirty |= !changes.is_empty();
-        Ok(changes.iter().try_for_each(|change| self.supervisor.store.apply_change(change, self.now()))?)
+        Ok(changes.iter().try_for_each(|change| self.channel.store.apply_change(change, self.now()))?)
     }
 
     /// When the next attempt can start; `None` if nothing waits for a time.
@@ -365,7 +365,7 @@ impl<'d> ChannelWorker<'d> {
     async fn save_progress(&mut self) -> Result<(), Error> {
         let changes = self.lanes.store_slow_lanes(self.now().steady, WEBHOOK_SLOW_ATTEMPT);
         self.write_changes(&changes)?;
-        let (cursor, store) = (self.lanes.cursor(), self.supervisor.store.clone());
+        let (cursor, store) = (self.lanes.cursor(), self.channel.store.clone());
         if cursor != self.saved_cursor {
             spawn_blocking(move || store.set_cursor(cursor)).await??;
         } else if self.is_dirty {

@@ -16,7 +16,7 @@ impl ChannelWorker<'_> {
         match command {
             ChannelCommand::Configure { receiver, is_paused, done } => {
                 let is_held = is_paused || receiver.is_none();
-                (self.supervisor.receiver, self.supervisor.is_paused) = (receiver, is_paused);
+                (self.channel.receiver, self.channel.is_paused) = (receiver, is_paused);
                 // If the channel is paused or has no receiver, answer once no attempt is in flight. Otherwise answer
                 // now: the next attempt uses the new receiver.
                 if is_held { self.idle_waiters.push(done) } else { reply(done, ()) }
@@ -28,7 +28,7 @@ impl ChannelWorker<'_> {
                     match self.lanes.retry_now(account, position, now.steady) {
                         Some(changes) => self.write_changes(&changes)?,
                         None => {
-                            self.supervisor.store.put_redelivery(account, position, 0, RetryWait::NONE)?;
+                            self.channel.store.put_redelivery(account, position, 0, RetryWait::NONE)?;
                             self.lanes.queue_redelivery(account);
                         }
                     }
@@ -53,7 +53,7 @@ impl ChannelWorker<'_> {
     /// The current status of the channel.
     fn status(&mut self) -> ChannelStatus {
         let (now, cursor, counts) = (self.now(), self.lanes.cursor(), self.lanes.counts());
-        let unread = (cursor < self.supervisor.journal.head()).then_some(cursor + 1);
+        let unread = (cursor < self.channel.journal.head()).then_some(cursor + 1);
         let oldest = counts.oldest.or(unread);
         let is_same = |seen: &(u64, Timestamp)| oldest == Some(seen.0);
         self.oldest_pending =
@@ -66,7 +66,7 @@ impl ChannelWorker<'_> {
         };
         ChannelStatus {
             now,
-            has_receiver: self.supervisor.receiver.is_some(),
+            has_receiver: self.channel.receiver.is_some(),
             cursor: Some(cursor),
             counts,
             oldest_for: self.oldest_pending.map_or(Duration::ZERO, |(_, since)| now.steady.since(since)),

@@ -8,6 +8,7 @@
 //! | `delivery_queries` | operators search deliveries and dead letters |
 //! | `channel_metrics` | metrics of a channel |
 //! | `views` | a channel, an attempt and a dead letter as the API returns them |
+//! | `channel_context` | one channel with its store, its receiver and its queue of commands |
 //! | `channel_supervisor` | the task of one channel: runs the worker, handles commands while there is no cursor |
 //! | `channel_command` | the commands that a channel's task accepts |
 //! | `channel_worker` | the worker of a channel with a cursor: starts attempts and stores their results |
@@ -22,7 +23,7 @@
 //! | `receiver_client` | one attempt over HTTP, within one deadline |
 //! | `attempt_span` | the trace span of an attempt |
 //! | `signature` | the signatures with which receivers verify the sender. Pure |
-//! | `response_check` | decides whether a receiver's response is a success. Pure |
+//! | `response_check` | the result of an attempt: whether the receiver's response is a success, or which failure. Pure |
 //! | `attempt_log` | the attempts of one delivery, and the dead letter of one that failed for good |
 //! | `success_log` | deliveries that succeeded at the first attempt, many in one row. Pure |
 //! | `retention` | how long attempts are kept. Pure |
@@ -38,6 +39,7 @@
 mod attempt_log;
 mod attempt_span;
 mod channel_command;
+mod channel_context;
 mod channel_metrics;
 mod channel_supervisor;
 mod channel_worker;
@@ -95,6 +97,7 @@ use crate::store::{self, Store};
 use crate::vault::{self, Vault};
 use crate::{clock, config};
 use channel_command::ChannelCommand;
+use channel_context::ChannelContext;
 use channel_supervisor::ChannelSupervisor;
 use delivery::PayloadBuilder;
 use delivery_store::DeliveryStore;
@@ -181,7 +184,7 @@ impl Webhooks {
             let (commands, command_queue) = mpsc::channel(CHANNEL_COMMANDS);
             let (gone_urls, gone_receiver) = mpsc::channel(1);
             gone_receivers.push((channel, gone_receiver));
-            let supervisor = ChannelSupervisor {
+            let channel = ChannelContext {
                 payloads,
                 journal: journal.clone(),
                 store: delivery_store.clone(),
@@ -194,14 +197,14 @@ impl Webhooks {
                     max_redeliveries_in_flight: settings.max_in_flight.div_ceil(REDELIVERY_SHARE),
                 },
                 max_in_flight: settings.max_in_flight,
-                keep_attempts: settings.keep_attempts,
                 now: clock::now,
-                trusted: clock::trusted,
                 receiver,
                 is_paused: endpoint.paused.is_some(),
                 commands: command_queue,
                 gone_urls,
             };
+            let keep_attempts = settings.keep_attempts;
+            let supervisor = ChannelSupervisor { channel, keep_attempts, trusted: clock::trusted };
             let (stop, failure) = (stop.clone(), failure.clone());
             tasks.spawn(async move {
                 if let Err(error) = supervisor.run(stop).await {

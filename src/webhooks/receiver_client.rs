@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 use super::attempt_span::AttemptSpan;
 use super::delivery::{Delivery, PayloadBuilder};
-use super::response_check::{AttemptFailure, check_response};
+use super::response_check::{AttemptFailure, AttemptResponse, check_response};
 use super::signature::{AppSecret, WebhookSecret, unix_seconds};
 use crate::client::{self, AddressGuard, ClientOptions, FailureClass, RequestBuilder, Resolver, TlsSetupError};
 use crate::domain::Timestamp;
@@ -57,19 +57,6 @@ impl SigningSecrets {
         let now = clock::trusted();
         self.secrets.iter().filter(move |(_, until)| until.is_none_or(|until| now < until))
     }
-}
-
-/// The result of an attempt.
-#[derive(Clone, Debug)]
-pub(super) struct AttemptResponse {
-    pub(super) verdict: Result<(), AttemptFailure>,
-    /// The HTTP status, if there was a response.
-    pub(super) status: Option<u16>,
-    /// The beginning of the response body.
-    pub(super) body_excerpt: String,
-    /// The receiver's `Retry-After`, if it sent one.
-    pub(super) retry_after: Option<Duration>,
-    pub(super) took: Duration,
 }
 
 impl Receiver for ReceiverClient {
@@ -176,14 +163,6 @@ impl ReceiverClient {
             }
             client::Error { class, message: words, .. } => AttemptFailure::Network { class, words },
         }
-    }
-}
-
-impl Default for AttemptResponse {
-    /// A success without a status or body.
-    fn default() -> AttemptResponse {
-        let (status, response, retry_after) = (None, String::new(), None);
-        AttemptResponse { verdict: Ok(()), status, body_excerpt: response, retry_after, took: Duration::ZERO }
     }
 }
 

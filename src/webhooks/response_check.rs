@@ -1,4 +1,4 @@
-//! Decides whether a receiver's response is a success, and names the failure if not. Pure.
+//! The result of an attempt: decides whether a receiver's response is a success, and names the failure if not. Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,6 +9,19 @@ use serde_json::value::RawValue;
 use crate::client::{FailureClass, json_text};
 use crate::limits::WEBHOOK_RESPONSE_BYTES;
 use crate::metrics::AttemptOutcome;
+
+/// The result of an attempt.
+#[derive(Clone, Debug)]
+pub(super) struct AttemptResponse {
+    pub(super) verdict: Result<(), AttemptFailure>,
+    /// The HTTP status, if there was a response.
+    pub(super) status: Option<u16>,
+    /// The beginning of the response body.
+    pub(super) body_excerpt: String,
+    /// The receiver's `Retry-After`, if it sent one.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) took: Duration,
+}
 
 /// Why an attempt failed. A later attempt may succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +58,14 @@ pub(super) enum AttemptFailure {
 
 /// HTTP 410: the receiver no longer exists.
 const GONE: u16 = 410;
+
+impl Default for AttemptResponse {
+    /// A success without a status or body.
+    fn default() -> AttemptResponse {
+        let (status, response, retry_after) = (None, String::new(), None);
+        AttemptResponse { verdict: Ok(()), status, body_excerpt: response, retry_after, took: Duration::ZERO }
+    }
+}
 
 impl AttemptFailure {
     /// The name of the class of failure.

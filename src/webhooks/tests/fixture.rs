@@ -17,13 +17,14 @@ use url::Url;
 
 use super::super::Error;
 use super::super::channel_command::ChannelCommand;
+use super::super::channel_context::ChannelContext;
 use super::super::channel_supervisor::ChannelSupervisor;
 use super::super::delivery::{Delivery, PayloadBuilder};
 use super::super::delivery_store::DeliveryStore;
 use super::super::lane::DeliveryPolicy;
-pub(super) use super::super::receiver_client::AttemptResponse;
 use super::super::receiver_client::Receiver;
 use super::super::response_check::AttemptFailure;
+pub(super) use super::super::response_check::AttemptResponse;
 use super::super::retry_schedule::Moment;
 use crate::config::{DeadLetterPolicy, DeliveryMode};
 use crate::domain::{AccountNumber, Channel, Event};
@@ -156,20 +157,19 @@ impl ChannelFixture {
     /// Starts the channel with this receiver, or without one.
     pub(super) fn start_with(&self, receiver: Option<Arc<dyn Receiver>>) -> RunningChannel {
         let ((commands, command_queue), (gone_urls, gone)) = (mpsc::channel(4), mpsc::channel(1));
-        let supervisor = ChannelSupervisor {
+        let channel = ChannelContext {
             payloads: self.payloads,
             journal: self.data.journal.clone(),
             store: self.store.clone(),
             policy: self.policy.clone(),
             max_in_flight: 64,
-            keep_attempts: self.keep_attempts,
             now: clock::now,
-            trusted: clock::now,
             receiver,
             is_paused: false,
             commands: command_queue,
             gone_urls,
         };
+        let supervisor = ChannelSupervisor { channel, keep_attempts: self.keep_attempts, trusted: clock::now };
         let stop = CancellationToken::new();
         RunningChannel { commands, task: tokio::spawn(supervisor.run(stop.clone())), stop, _gone: gone }
     }

@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::delivery::{Delivery, PayloadBuilder};
-use super::super::receiver_client::{AttemptResponse, Receiver, ReceiverClient, SigningSecrets};
-use super::super::response_check::AttemptFailure;
+use super::super::receiver_client::{Receiver, ReceiverClient, SigningSecrets};
+use super::super::response_check::{AttemptFailure, AttemptResponse};
 use super::super::signature::{AppSecret, SignatureError, WebhookSecret};
 use crate::client::AddressGuard;
 use crate::config::Settings;
