@@ -7,7 +7,6 @@ use actix::{Actor, ActorContext, ActorFutureExt, AtomicResponse, Context, Handle
 use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
-use super::actor_registry::RequestGuard;
 use super::deadline_queue::{AccountDeadlines, Deadline, DeadlineKind, DeadlineQueue};
 use super::{CommandResult, CommandSuccess, Error, GatewayPort, spans};
 use crate::clock::Clock;
@@ -66,12 +65,24 @@ pub(super) enum AccountRequest {
 }
 
 /// A request with its reply channel. If the actor ends, the channel is dropped.
-pub(super) struct AccountMessage {
+pub(super) struct AccountMessage<T> {
     pub(super) request: AccountRequest,
     /// The journal slot that is reserved for its events, if there is one.
     pub(super) slot: Option<AppendSlot>,
     pub(super) reply: oneshot::Sender<Result<CommandResult, Error>>,
-    pub(super) guard: RequestGuard,
+    pub(super) tracker: T,
+}
+
+/// Follows a request for its sender. If it is dropped before it is completed, the actor has failed.
+pub(super) trait RequestTracker: 'static {
+    /// The actor begins with the request.
+    fn begin(&self);
+
+    /// The request is completed: the actor is ready for the next one.
+    fn complete(self, outcome: CommandOutcome);
+
+    /// The request failed: the actor stops.
+    fn fail(self, outcome: CommandOutcome);
 }
 
 /// Asks an idle actor to stop.
@@ -234,7 +245,7 @@ impl AccountActor {
     }
 }
 
-impl Message for AccountMessage {
+impl<T> Message for AccountMessage<T> {
     type Result = ();
 }
 
@@ -246,22 +257,22 @@ impl Actor for AccountActor {
     type Context = Context<AccountActor>;
 }
 
-impl Handler<AccountMessage> for AccountActor {
+impl<T: RequestTracker> Handler<AccountMessage<T>> for AccountActor {
     type Result = AtomicResponse<AccountActor, ()>;
 
     /// Atomic: the actor handles no other message until the events of this request are durable.
-    fn handle(&mut self, message: AccountMessage, context: &mut Context<AccountActor>) -> Self::Result {
-        let AccountMessage { request, slot, reply, guard } = message;
-        guard.record_wait();
+    fn handle(&mut self, message: AccountMessage<T>, context: &mut Context<AccountActor>) -> Self::Result {
+        let AccountMessage { request, slot, reply, tracker } = message;
+        tracker.begin();
         let command = request.span();
         let append = match self.decide_request(request) {
             Ok(Decision::Append(append)) => append,
             Ok(Decision::Reply(outcome)) => {
-                send_reply(outcome, guard, reply, context);
+                send_reply(outcome, tracker, reply, context);
                 return AtomicResponse::new(Box::pin(fut::ready(())));
             }
             Err(error) => {
-                send_reply(Err(Error::Journal(Arc::new(error))), guard, reply, context);
+                send_reply(Err(Error::Journal(Arc::new(error))), tracker, reply, context);
                 return AtomicResponse::new(Box::pin(fut::ready(())));
             }
         };
@@ -282,26 +293,26 @@ impl Handler<AccountMessage> for AccountActor {
                 }
                 Err(error) => Err(Error::Journal(Arc::new(error))),
             };
-            send_reply(outcome, guard, reply, context);
+            send_reply(outcome, tracker, reply, context);
         })))
     }
 }
 
 /// Replies to a request. After an error the actor stops, because its state may differ from the journal. Its successor
-/// reads the journal. The guard is released before the reply is sent, so that a caller with the reply reaches the
+/// reads the journal. The tracker is released before the reply is sent, so that a caller with the reply reaches the
 /// successor.
 fn send_reply(
     outcome: Result<CommandResult, Error>,
-    guard: RequestGuard,
+    tracker: impl RequestTracker,
     reply: oneshot::Sender<Result<CommandResult, Error>>,
     context: &mut Context<AccountActor>,
 ) {
     match &outcome {
-        Ok(Ok(_)) => guard.complete(CommandOutcome::Accepted),
-        Ok(Err(_)) => guard.complete(CommandOutcome::Refused),
+        Ok(Ok(_)) => tracker.complete(CommandOutcome::Accepted),
+        Ok(Err(_)) => tracker.complete(CommandOutcome::Refused),
         Err(error) => {
             context.stop();
-            guard.fail(if error.is_conflict() { CommandOutcome::Conflict } else { CommandOutcome::Failed });
+            tracker.fail(if error.is_conflict() { CommandOutcome::Conflict } else { CommandOutcome::Failed });
         }
     }
     // The send fails if the caller stopped waiting. That does not change the outcome.

@@ -9,7 +9,7 @@ use actix::{Actor, Addr, Arbiter, ArbiterHandle, System};
 use dashmap::DashMap;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::account_actor::{AccountActor, AccountMessage, AccountRequest, ActorDependencies, Retire};
+use super::account_actor::{AccountActor, AccountMessage, AccountRequest, ActorDependencies, RequestTracker, Retire};
 use super::{CommandResult, Error};
 use crate::config;
 use crate::domain::AccountNumber;
@@ -53,7 +53,7 @@ pub(super) type CommandPermit = Arc<OwnedSemaphorePermit>;
 /// Stays with a request until the actor completes it, even if the caller stops waiting. If the guard is dropped before
 /// it is completed, the actor has failed and is evicted. When it is dropped, the guard also records the command's
 /// outcome in the metrics.
-pub(super) struct RequestGuard {
+struct RequestGuard {
     registry: ActorRegistry,
     account: AccountNumber,
     active: Arc<ActiveActor>,
@@ -109,7 +109,7 @@ impl ActorRegistry {
     ) -> impl Future<Output = Option<Result<CommandResult, Error>>> + use<> {
         let active = self.inner.acquire(account);
         let (reply, replied) = oneshot::channel();
-        let guard = RequestGuard {
+        let tracker = RequestGuard {
             registry: self.clone(),
             account,
             active: active.clone(),
@@ -121,7 +121,7 @@ impl ActorRegistry {
         };
         // Not `send`: when the mailbox is full, `send` keeps the requests at the caller, and they lose their order.
         // Permits limit the number of requests in flight (see `Accounts`).
-        active.address.do_send(AccountMessage { request, slot, reply, guard });
+        active.address.do_send(AccountMessage { request, slot, reply, tracker });
         async move { replied.await.ok() }
     }
 
@@ -135,21 +135,19 @@ impl ActorRegistry {
     }
 }
 
-impl RequestGuard {
-    /// Records how long the request waited. The actor calls it when it begins with the request.
-    pub(super) fn record_wait(&self) {
+impl RequestTracker for RequestGuard {
+    /// Records how long the request waited.
+    fn begin(&self) {
         if self.kind.is_some() {
             self.registry.inner.metrics().command_wait.observe_duration(self.requested_at.elapsed());
         }
     }
 
-    /// Completes the request: the actor is ready for the next one.
-    pub(super) fn complete(mut self, outcome: CommandOutcome) {
+    fn complete(mut self, outcome: CommandOutcome) {
         (self.is_done, self.outcome) = (true, outcome);
     }
 
-    /// Fails the request: the actor stops.
-    pub(super) fn fail(mut self, outcome: CommandOutcome) {
+    fn fail(mut self, outcome: CommandOutcome) {
         self.outcome = outcome;
     }
 }
