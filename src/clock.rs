@@ -28,7 +28,7 @@ pub type Moments = fn() -> Moment;
 pub struct Moment {
     /// By the wall clock, which may be set: for what is stored, shown or sent.
     pub wall: Timestamp,
-    /// By elapsed time: the wall clock at a start, plus the time elapsed since. Timers use it.
+    /// By elapsed time: the wall clock at this process's first reading, plus the time elapsed since. Timers use it.
     pub steady: Timestamp,
 }
 
@@ -59,7 +59,7 @@ pub fn trusted() -> Timestamp {
     let mut clock = CLOCKS.trusted.lock().unwrap_or_else(PoisonError::into_inner);
     if after - before > STEP {
         // The process was suspended between the two readings, so they do not belong together.
-        return clock.go_on(after);
+        return clock.advance(after);
     }
     let (time, change) = clock.read(wall, after);
     drop(clock);
@@ -122,12 +122,12 @@ struct TrustedClock {
     latest: i64,
 }
 
-/// The finding of a reading.
+/// What a reading found out about the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    /// The wall clock leapt by this much more than the elapsed time.
+    /// The wall clock leapt by this time, compared with elapsed time.
     Leapt { by: i64 },
-    /// A leap has lasted, and the trusted time has followed it by this much.
+    /// A leap has lasted long enough, and the trusted time has moved by this time.
     Trusted { by: i64 },
 }
 
@@ -152,15 +152,15 @@ impl TrustedClock {
         } else if elapsed.saturating_sub(self.leapt) >= TRUSTED_AFTER {
             change = Some(Change::Trusted { by: difference });
             self.offset = wall_offset;
-            // The only place where it runs backwards; otherwise it would stand still for as long as the wall clock was
-            // ahead.
+            // Only here the trusted time may run backwards. Otherwise it would stand still for as long as the wall clock
+            // was ahead.
             self.latest = wall.0;
         }
-        (self.go_on(elapsed), change)
+        (self.advance(elapsed), change)
     }
 
     /// The time after `elapsed`, independent of the wall clock.
-    fn go_on(&mut self, elapsed: i64) -> Timestamp {
+    fn advance(&mut self, elapsed: i64) -> Timestamp {
         self.latest = self.latest.max(elapsed.saturating_add(self.offset));
         Timestamp(self.latest)
     }
@@ -171,8 +171,8 @@ fn is_leap(difference: i64) -> bool {
     difference.unsigned_abs() > STEP.unsigned_abs()
 }
 
-/// Rounded to whole seconds.
-fn rounded(microseconds: i64) -> i64 {
+/// Microseconds as seconds, rounded.
+fn to_seconds(microseconds: i64) -> i64 {
     (microseconds + 500_000 * microseconds.signum()) / 1_000_000
 }
 
@@ -182,7 +182,7 @@ impl Change {
             Change::Leapt { by } => {
                 LEAPS.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(
-                    seconds = rounded(by),
+                    seconds = to_seconds(by),
                     "the wall clock jumped by this many seconds; nothing expires early because of it. Find what set \
                      the clock of this machine (timedatectl, chronyc tracking). If it stays, API keys expire by the \
                      new time after {} min",
@@ -190,7 +190,7 @@ impl Change {
                 );
             }
             Change::Trusted { by } => tracing::warn!(
-                seconds = rounded(by),
+                seconds = to_seconds(by),
                 "the wall clock has kept this offset in seconds for {} min and is trusted again; API keys and \
                  idempotency keys now expire by it",
                 CLOCK_TRUSTED_AFTER.as_secs() / 60
@@ -263,7 +263,7 @@ mod tests {
             };
             assert_eq!(read(SECOND, 0), (SECOND, None));
             assert_eq!(read(2 * SECOND, leap), (2 * SECOND, Some(Change::Leapt { by: leap })));
-            assert_eq!(read(HOUR, leap), (HOUR, None), "told once");
+            assert_eq!(read(HOUR, leap), (HOUR, None), "a leap is reported once");
             assert_eq!(read(HOUR + SECOND, 0), (HOUR + SECOND, Some(Change::Leapt { by: -leap })));
             assert_eq!(read(9 * HOUR, 0), (9 * HOUR, None));
         }

@@ -1,7 +1,7 @@
 //! Every bound of the product, with its unit and the reason for its size.
 //!
-//! A bound that an operator may change is the *default* of a setting (see `config`), and its range follows it as
-//! `SETTABLE_…`: values outside it can only be typing errors. The others are fixed.
+//! If an operator may change a bound, its constant is the *default* of a setting (see `config`). The range of the setting
+//! follows as `SETTABLE_…`: values outside it can only be typing errors. All other bounds are fixed.
 //!
 //! | file | what it bounds |
 //! |---|---|
@@ -66,7 +66,7 @@ pub const TEXT_BYTES: usize = 16 * 1024;
 pub const CONTENT_BYTES: usize = 64 * 1024;
 /// Bytes in a reason or an instance code. A longer one is cut, because a gateway's text never prevents an event.
 pub const REASON_BYTES: usize = 1024;
-/// Characters in a verification code: real ones have 6, and the bound only excludes long texts.
+/// Bytes in a verification code: real ones have 6 digits, and the bound only excludes long texts.
 pub const VERIFY_CODE_BYTES: usize = 64;
 /// Rejected accounts that a 207 or 409 message names before it says "and N more".
 pub const NAMED_REJECTIONS: usize = 3;
@@ -106,10 +106,10 @@ pub const SETTABLE_COMMANDS: RangeInclusive<u64> = 1..=1_000_000;
 pub const SNAPSHOT_EVERY: u64 = 64;
 /// Events after which a retiring account's snapshot is saved: fewer are read as quickly as a snapshot.
 pub const SNAPSHOT_ON_RETIRE_EVENTS: u64 = 8;
-/// The divisor for the part of the active actors that is retired when their bound is reached. One eighth at once makes
-/// thousands of starts share the cost of the search.
+/// When the bound of active actors is reached, this part of them is retired: one eighth. So thousands of starts share the
+/// cost of one search.
 pub const RETIRE_DIVISOR: usize = 8;
-/// How long the registry does not look for actors to retire after it found all of them busy.
+/// How long the registry waits before it looks for actors to retire again, after it found all of them busy.
 pub const RETIRE_PAUSE: Duration = Duration::from_millis(50);
 /// How often the registry looks for idle actors.
 pub const RETIRE_SWEEP: Duration = Duration::from_secs(1);
@@ -127,23 +127,23 @@ pub const REDISPATCH_PER_SECOND: u32 = 2_000;
 /// Most bytes in one commit block. sled packs up to 17 values in a leaf, and moves leaves above a quarter of its
 /// segment into blob files, which it never syncs. 17 × 112 KiB stays below a quarter of [`STORE_SEGMENT_BYTES`].
 pub const BLOCK_BYTES: usize = 112 * 1024;
-/// Bytes above which a commit block is closed, though more would fit. sled gives each of the 256 parts of its cache an
+/// Bytes above which a commit block is closed, although more would fit. sled gives each of the 256 parts of its cache an
 /// equal share (256 KiB by default). It drops a larger leaf from the cache, and reads it from the disk again for each
 /// added block. 17 × 15 KiB stays below that share.
 pub const BLOCK_FILL_BYTES: usize = 15 * 1024;
 /// Appends of one request that go to the writer together, while the rest is still being decided.
 pub const APPEND_BATCH_CHUNK: usize = 128;
-/// Fewest bytes of blocks that are made durable together while more waits: enough for few disk syncs, and few enough
-/// for short waits.
+/// While more blocks wait, at least this many bytes are made durable together. Fewer would need more disk syncs, and more
+/// would mean longer waits.
 pub const COMMIT_MIN_BYTES: usize = 512 * 1024;
-/// Most records in one commit block: bounds the scan for one record.
+/// Most records in one commit block. It bounds the scan for one record.
 pub const BLOCK_RECORDS: usize = 1_024;
-/// Most bytes in one record's payload: above any content, and an event beside it still fits the block.
+/// Most bytes in one record's payload: above any content, and the whole record still fits a block.
 pub const PAYLOAD_BYTES: usize = 96 * 1024;
 /// Events after which the journal's heads and the roster are saved again, so that a start reads no more than this.
 /// Setting `store.checkpoint_every`.
 pub const CHECKPOINT_EVERY: u64 = 200_000;
-/// `store.checkpoint_every`: a thousand million events take an hour to read.
+/// `store.checkpoint_every`: the start reads this many events, and a thousand million take an hour.
 pub const SETTABLE_CHECKPOINT: RangeInclusive<u64> = 1..=1_000_000_000;
 /// Most records that one read from a position returns.
 pub const READ_RECORDS: usize = 1_024;
@@ -263,7 +263,7 @@ pub const IPV6_CLIENT_BITS: u32 = 64;
 /// Requests a second of one key or one address, and the burst. Several times what one back-end needs, and a third of
 /// the capacity of two cores. Setting `http.requests_per_second`.
 pub const REQUESTS_PER_SECOND: usize = 10_000;
-/// `http.requests_per_second`.
+/// `http.requests_per_second`: above it, it would limit nothing.
 pub const SETTABLE_REQUESTS: RangeInclusive<u64> = 1..=10_000_000;
 /// Keys and addresses with a request count; beyond it the inactive ones are forgotten.
 pub const RATE_SUBJECTS: usize = 100_000;
@@ -277,7 +277,7 @@ pub const API_KEY_PREFIXES: usize = 100;
 /// Characters in the secret with which a tenant signs tokens; those of the contract's family have 32. A shorter secret
 /// than the minimum can be found from one token.
 pub const TENANT_SECRET_BYTES: RangeInclusive<usize> = 16..=128;
-/// Most difference between a token's timestamp and now, either side: as the contract's family allows.
+/// Most difference between a token's timestamp and now, in either direction: as the contract's family allows.
 pub const TOKEN_WINDOW: Duration = Duration::from_secs(5 * 60);
 /// How often a stream checks whether its reader's key has expired. A revocation is notified at once, but the clock may
 /// be set.
@@ -297,7 +297,7 @@ pub const FAILED_KEYS_ADDRESSES: usize = 10_000;
 
 // --- Responses kept for repeated requests (idempotency) ---
 
-/// Most characters in an `Idempotency-Key`, as in other APIs that have it. Real ones (UUIDs) have 36.
+/// Most characters in an `Idempotency-Key`, as in other APIs. Real ones (UUIDs) have 36.
 pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long a response is kept under its key, as long as Stripe keeps it.
 pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);

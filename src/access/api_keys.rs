@@ -65,9 +65,9 @@ impl ApiKeys {
             change_lock: Arc::default(),
             changes: watch::Sender::default(),
         };
-        let mut acts = journal.history_back(StreamId::Administration).collect::<Result<Vec<_>, _>>()?;
-        acts.reverse();
-        acts.iter().for_each(|record| keys.apply(record));
+        let mut records = journal.history_back(StreamId::Administration).collect::<Result<Vec<_>, _>>()?;
+        records.reverse();
+        records.iter().for_each(|record| keys.apply(record));
         if let Some(Err(error)) = keys.vault.as_ref().map(|vault| keys.erase_unused_secrets(vault)) {
             tracing::error!(%error, "secrets of tenants with revoked keys are still in the store");
         }
@@ -88,7 +88,7 @@ impl ApiKeys {
         let key = self.keys.get(&id).ok_or(AuthError::UnknownKey)?;
         match &key.grant.verifier {
             CredentialVerifier::Hash(expected) if key_text::constant_time_eq(expected, &hash) => {
-                self.pass_of(&key, now)
+                self.context_for_key(&key, now)
             }
             // A tenant's key has no text.
             CredentialVerifier::Hash(_) | CredentialVerifier::Tenant(_) => Err(AuthError::UnknownKey),
@@ -97,10 +97,10 @@ impl ApiKeys {
 
     /// Authenticates a key by its number, after its text was checked before.
     pub(super) fn authenticate_id(&self, id: u64, now: Timestamp) -> Result<AuthContext, AuthError> {
-        self.pass_of(&*self.keys.get(&id).ok_or(AuthError::UnknownKey)?, now)
+        self.context_for_key(&*self.keys.get(&id).ok_or(AuthError::UnknownKey)?, now)
     }
 
-    fn pass_of(&self, key: &ApiKey, now: Timestamp) -> Result<AuthContext, AuthError> {
+    fn context_for_key(&self, key: &ApiKey, now: Timestamp) -> Result<AuthContext, AuthError> {
         match (key.revoked, self.expiry.has_expired(&key.grant, now)) {
             (Some(_), _) => Err(AuthError::Revoked),
             (None, true) => Err(AuthError::Expired),
@@ -201,12 +201,13 @@ impl ApiKeys {
             let words = format!("the tenant {tenant} already has the API key {}; revoke that one first", last.grant.id);
             return Err(KeyError::Conflict(words));
         }
-        let locked = "a tenant's secret is sealed with the master key, which was not found; say where it is (--config)";
-        let vault = self.vault.as_ref().ok_or_else(|| KeyError::Conflict(locked.to_owned()))?;
+        let no_master_key =
+            "a tenant's secret is sealed with the master key, which was not found; say where it is (--config)";
+        let vault = self.vault.as_ref().ok_or_else(|| KeyError::Conflict(no_master_key.to_owned()))?;
         Ok(vault.put_tenant_secret(id, secret)?)
     }
 
-    /// Erases secrets of keys that are gone. A crash, or a missing master key, can leave them.
+    /// Erases the secrets of keys that do not exist or are revoked. A crash, or a missing master key, can leave them.
     fn erase_unused_secrets(&self, vault: &Vault) -> Result<(), vault::Error> {
         let is_needed = |id: &u64| self.keys.get(id).is_some_and(|key| key.secret.is_some());
         vault
@@ -232,12 +233,12 @@ impl ApiKeys {
         if key.is_some() {
             return Err(KeyError::Conflict(format!("the API key {id} is already revoked")));
         }
-        // Before the event, whose commit makes this durable too.
+        // The removal comes before the event, whose commit makes both durable.
         self.vault.as_ref().map_or(Ok(()), |vault| vault.remove_tenant_secret(id))?;
         self.append_administrative_event(AdministrativeEvent::ApiKeyRevoked { id }, requester).await
     }
 
-    /// All keys, revoked and expired ones included, by number.
+    /// All keys in the order of their numbers, revoked and expired ones included.
     pub fn list(&self, now: Timestamp) -> Vec<KeyView> {
         let mut keys: Vec<ApiKey> = self.keys.iter().map(|key| key.clone()).collect();
         keys.sort_unstable_by_key(|key| key.grant.id);
@@ -270,16 +271,16 @@ impl ApiKeys {
         requester: RequesterIdentity,
     ) -> Result<(), KeyError> {
         let RequesterIdentity { origin, from } = requester;
-        let recorded = self
+        let records = self
             .journal
             .append_administrative_event(AuditLogEntry { event, source: from }, origin, clock::now())
             .await?;
-        recorded.iter().for_each(|record| self.apply(record));
+        records.iter().for_each(|record| self.apply(record));
         self.changes.send_replace(());
         Ok(())
     }
 
-    /// The tenant secret of a key, if one is stored. One that cannot be opened is logged, so that other keys still work.
+    /// The tenant secret of a key, if one is stored. An error is only logged, so that other keys still work.
     fn get_tenant_secret(&self, id: u64) -> Option<Arc<Zeroizing<String>>> {
         let secret = self.vault.as_ref()?.get_tenant_secret(id).unwrap_or_else(|error| {
             tracing::error!(%error, "a tenant's tokens are not accepted");
@@ -324,5 +325,5 @@ impl ApiKeys {
     }
 }
 
-/// The secret that tokens of unknown tenants are compared with, so that the time is the same.
+/// The secret that tokens of unknown tenants are checked with, so that the check takes the same time.
 const DUMMY_SECRET: &str = "00000000000000000000000000000000";

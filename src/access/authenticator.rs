@@ -65,10 +65,10 @@ impl Authenticator {
         &self.keys
     }
 
-    /// Counts a request against the limit of its address, for requests that prove themselves in another way.
+    /// Counts a request against the limit of its address. For requests without these credentials, such as signed webhooks.
     pub fn check_rate(&self, from: IpAddr) -> Result<(), AuthError> {
-        let taken = self.rate_limiter.acquire(RateSubject::Address(client_address(from)), Instant::now());
-        taken.map_err(|wait| AuthError::RateLimited { wait })
+        let acquired = self.rate_limiter.acquire(RateSubject::Address(client_address(from)), Instant::now());
+        acquired.map_err(|wait| AuthError::RateLimited { wait })
     }
 
     /// Authenticates a request from the address `from`. A wrong key or token is answered with a delay.

@@ -1,7 +1,7 @@
 //! The sessions of the console. After one sign-in with an API key the browser has a session cookie, so it need not store
 //! the key.
 //!
-//! Sessions are in memory only: a restart signs everybody out, and nothing on the disk gives access.
+//! Sessions are in memory only: a restart ends all sessions, and nothing on the disk gives access.
 
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ pub(super) struct ConsoleSessions {
 struct ConsoleSession {
     /// The number of the API key.
     key: u64,
-    begun: Instant,
-    used: Instant,
+    started: Instant,
+    last_used: Instant,
     /// Cancelled at sign-out, or when the session is evicted.
     ended: CancellationToken,
 }
@@ -62,30 +62,31 @@ impl ConsoleSessions {
         let generated = vault::generate_secret()?;
         self.open.insert(
             key_text::hash_secret(&generated),
-            ConsoleSession { key, begun: now, used: now, ended: CancellationToken::new() },
+            ConsoleSession { key, started: now, last_used: now, ended: CancellationToken::new() },
         );
         Ok(key_text::encode_secret(&generated))
     }
 
     /// Ends the least recently used of the sessions that match.
-    fn evict_oldest(&self, is_meant: impl Fn(&ConsoleSession) -> bool) {
-        let meant = self.open.iter().filter(|session| is_meant(session.value()));
-        let oldest = meant.min_by_key(|session| session.used).map(|session| *session.key());
+    fn evict_oldest(&self, matches: impl Fn(&ConsoleSession) -> bool) {
+        let matching = self.open.iter().filter(|session| matches(session.value()));
+        let oldest = matching.min_by_key(|session| session.last_used).map(|session| *session.key());
         if let Some(oldest) = oldest {
             self.remove(&oldest);
         }
     }
 
-    /// The key and the end of a session; `None` if there is no such session or it has ended. `is_use` extends it; requests
-    /// that a page makes by itself do not.
+    /// The key and the end of a session; `None` if there is no such session or it has ended. The session is extended if
+    /// `is_use` is set. It is not set for requests that a page makes by itself.
     pub(super) fn find(&self, text: &str, is_use: bool, now: Instant) -> Option<(u64, SessionExpiry)> {
         let hash = key_text::hash_encoded_secret(text)?;
         let mut session = self.open.get_mut(&hash)?;
         if session.is_active(now) {
             if is_use {
-                session.used = now;
+                session.last_used = now;
             }
-            let end = SessionExpiry { ended: session.ended.clone(), latest: session.begun + CONSOLE_SESSION_LIFETIME };
+            let end =
+                SessionExpiry { ended: session.ended.clone(), latest: session.started + CONSOLE_SESSION_LIFETIME };
             return Some((session.key, end));
         }
         drop(session);
@@ -109,7 +110,7 @@ impl ConsoleSessions {
 
 impl ConsoleSession {
     fn is_active(&self, now: Instant) -> bool {
-        now - self.begun < CONSOLE_SESSION_LIFETIME && now - self.used < CONSOLE_SESSION_IDLE
+        now - self.started < CONSOLE_SESSION_LIFETIME && now - self.last_used < CONSOLE_SESSION_IDLE
     }
 }
 
@@ -126,20 +127,20 @@ mod tests {
     }
 
     #[test]
-    fn a_session_ends_when_it_is_left_alone_or_old_or_signed_out() {
+    fn a_session_ends_when_it_is_idle_or_old_or_signed_out() {
         let (sessions, now) = (ConsoleSessions::default(), Instant::now());
         let second = Duration::from_secs(1);
         let text = sessions.sign_in(7, now).unwrap();
         assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_IDLE - second), Some(7));
         assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_IDLE + second), Some(7), "it was used meanwhile");
         assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_IDLE * 3), None);
-        assert_eq!(used(&sessions, &text, now), None, "what is over stays so");
+        assert_eq!(used(&sessions, &text, now), None, "an ended session does not come back");
 
         let text = sessions.sign_in(7, now).unwrap();
         assert!(sessions.find(&text, false, now + CONSOLE_SESSION_IDLE - second).is_some());
         assert!(
             sessions.find(&text, false, now + CONSOLE_SESSION_IDLE + second).is_none(),
-            "to be looked at is no use"
+            "an automatic refresh does not extend it"
         );
 
         let text = sessions.sign_in(7, now).unwrap();
@@ -148,13 +149,13 @@ mod tests {
             later += CONSOLE_SESSION_IDLE / 2;
             assert_eq!(used(&sessions, &text, later), Some(7));
         }
-        assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_LIFETIME), None, "however much it is used");
+        assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_LIFETIME), None, "use does not extend the lifetime");
 
         let text = sessions.sign_in(7, now).unwrap();
         let (_, end) = sessions.find(&text, true, now).unwrap();
         assert!(!end.ended.is_cancelled());
         sessions.sign_out(&text);
-        assert!(end.ended.is_cancelled(), "what goes on behind an answer ends too");
+        assert!(end.ended.is_cancelled(), "its streams end too");
         assert_eq!(used(&sessions, &text, now), None);
         for none in ["", "x", &"A".repeat(43), &"A".repeat(1_000)] {
             assert_eq!(used(&sessions, none, now), None);
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_session_used_longest_ago_makes_room() {
+    fn the_least_recently_used_session_is_evicted() {
         let (sessions, now) = (ConsoleSessions::default(), Instant::now());
         let at = |milli: usize| now + Duration::from_millis(milli as u64);
         let texts: Vec<_> = (0..CONSOLE_SESSIONS).map(|id| sessions.sign_in(id as u64, at(id)).unwrap()).collect();

@@ -42,7 +42,7 @@ pub enum KeyError {
     /// The key is revoked already, the tenant has one, or there are too many.
     #[error("{0}")]
     Conflict(String),
-    /// The requester is not authorized, or no longer.
+    /// The requester is not authorized, or not any more.
     #[error(transparent)]
     Denied(#[from] AuthError),
     /// There were no random bytes, or the vault failed.
@@ -82,8 +82,8 @@ impl KeyRequest {
         if !is_single_line(name, API_KEY_NAME_BYTES) {
             return field("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line"));
         }
-        let is_prefix = |first: &String| {
-            (1..=ACCOUNT_DIGITS_MAX).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_digit())
+        let is_prefix = |prefix: &String| {
+            (1..=ACCOUNT_DIGITS_MAX).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_digit())
         };
         if accounts.len() > API_KEY_PREFIXES || !accounts.iter().all(is_prefix) {
             return field(

@@ -6,18 +6,18 @@
 //! | `authenticator` | authenticates requests, and delays those who guess keys |
 //! | `key_text` | the text of an API key, which is returned once. Pure |
 //! | `tenant_token` | the token that a tenant makes for each request. Pure |
-//! | `rate_limit` | the requests per second of each key and each address. Pure |
+//! | `rate_limit` | limits the requests per second of each key and each address. Pure |
 //! | `api_keys` | the API keys: create, revoke, authenticate |
 //! | `key_request` | a request for a new key, its validation, and the errors of keys |
-//! | `expiry` | which keys have expired, permanently |
+//! | `expiry` | which keys have expired; an expired key stays expired |
 //! | `requester` | authorizes a requester again, right before the action |
 //! | `console_sessions` | the sessions of browsers |
 //! | `key_view` | API keys as the API returns them |
-//! | `fuzz` | the module's parsers on arbitrary bytes; for tests only |
+//! | `fuzz` | fuzz targets of the parsers; only tests compile it |
 //!
-//! Keys are administrative events in the journal, with a hash of their secret only. A tenant's key has no text: its tokens
-//! prove it, and the secret for them is in the vault. Until the first key is created every request is allowed, and the
-//! service listens on loopback only.
+//! A key is stored as administrative events in the journal, with only a hash of its secret. A tenant's key has no text:
+//! the tenant proves it with tokens, and the secret for the tokens is in the vault. Until the first key is created, every
+//! request is allowed, and the service listens on loopback only.
 
 mod api_keys;
 mod authenticator;
@@ -76,7 +76,7 @@ enum AuthIdentity {
 /// Why a request is not authenticated or not authorized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// No key exists yet, and the request comes from a foreign web page.
+    /// No key exists yet, and the request comes from a foreign web page or is for another host.
     #[error(
         "the request comes from another site's web page, or is for another host; use the console's own pages, or send \
          an API key. While there are no keys, programs can use localhost; `muster keys create` creates one"
@@ -180,7 +180,7 @@ impl AuthError {
         }
     }
 
-    /// The code in the body, as the contract defines it: the HTTP status, or for a token a code of its own.
+    /// The code in the body: the HTTP status, or the contract's own code for an error of a tenant token.
     pub fn code(self) -> u16 {
         match self {
             AuthError::StaleTimestamp => 502,
@@ -238,7 +238,7 @@ impl AuthError {
         }
     }
 
-    /// The value of `Retry-After` in seconds, for rejections that end.
+    /// The value of `Retry-After` in seconds; `None` if waiting does not help.
     pub fn retry_after(self) -> Option<u64> {
         if let AuthError::RateLimited { wait } = self { Some(wait.as_secs() + 1) } else { None }
     }

@@ -19,18 +19,18 @@ pub(super) enum RateSubject {
 
 /// The token buckets of all subjects.
 pub(super) struct RateLimiter {
-    /// The time that one request costs: a second divided by the limit.
-    share: Duration,
+    /// The time after which a bucket has space for one more request: a second divided by the limit.
+    request_interval: Duration,
     /// When each bucket is full again.
     full: DashMap<RateSubject, Instant>,
 }
 
-/// The size of a bucket: the requests of this time may come at once.
+/// The size of a bucket: as many requests as this time allows may come at once.
 const BURST: Duration = Duration::from_secs(1);
 
 impl RateLimiter {
     pub(super) fn new(per_second: usize) -> RateLimiter {
-        RateLimiter { share: BURST / u32::try_from(per_second).unwrap_or(u32::MAX), full: DashMap::new() }
+        RateLimiter { request_interval: BURST / u32::try_from(per_second).unwrap_or(u32::MAX), full: DashMap::new() }
     }
 
     /// Takes one request from a bucket. Fails with the time until the next one is available.
@@ -39,7 +39,7 @@ impl RateLimiter {
             self.full.retain(|_, full| *full > now);
         }
         let mut full = self.full.entry(subject).or_insert(now);
-        let next = (*full).max(now) + self.share;
+        let next = (*full).max(now) + self.request_interval;
         match next.checked_duration_since(now + BURST).filter(|over| !over.is_zero()) {
             Some(wait) => Err(wait),
             None => {

@@ -1,8 +1,8 @@
 //! Authorizes a requester again, right before the action.
 //!
 //! A request may wait long between its head and its action: for its body, for another request with the same
-//! `Idempotency-Key`, in a queue. Its key may be revoked or expire meanwhile. So only [`Requester::authorize`] creates the
-//! [`RequesterIdentity`] that the journal records; `tests/it/tidy` checks this.
+//! `Idempotency-Key`, or in a queue. Its key may be revoked or expire meanwhile. So the [`RequesterIdentity`] that the
+//! journal records for a request comes only from [`Requester::authorize`].
 
 use tokio::time::timeout;
 
@@ -115,8 +115,8 @@ impl ApiKeys {
             return Err(AuthError::SignedOut);
         }
         match self.authenticate_id(grant.id, clock::trusted()) {
-            Ok(now) if now.grant().is_some_and(|now| now.verifier == grant.verifier) => {
-                Ok(AuthContext { session: context.session.clone(), ..now })
+            Ok(current) if current.grant().is_some_and(|current| current.verifier == grant.verifier) => {
+                Ok(AuthContext { session: context.session.clone(), ..current })
             }
             Ok(_) => Err(AuthError::UnknownKey),
             Err(denied) => Err(error_for_credentials(denied, context, grant)),
@@ -138,7 +138,7 @@ impl ApiKeys {
             let changed = changes.changed();
             let _either = match context.grant().and_then(|grant| grant.expires_at) {
                 None => changed.await,
-                // The trusted clock may leap meanwhile; check now and then.
+                // The trusted clock may leap during the wait, so the key is checked regularly.
                 Some(end) => {
                     timeout(end.since(clock::trusted()).min(API_KEY_POLL_INTERVAL), changed).await.unwrap_or(Ok(()))
                 }
@@ -147,7 +147,7 @@ impl ApiKeys {
     }
 }
 
-/// The error, as the user of a session or a token gets it.
+/// Maps an error to the one that the user of a session or a token gets.
 fn error_for_credentials(denied: AuthError, context: &AuthContext, grant: &Grant) -> AuthError {
     if context.session.is_some() {
         return AuthError::SignedOut;

@@ -34,9 +34,9 @@ impl<'h> TenantToken<'h> {
         let token = self.token.ok_or(AuthError::MissingToken)?;
         let is_number = timestamp.bytes().all(|byte| byte.is_ascii_digit());
         let millis: Option<i64> = timestamp.parse().ok().filter(|_| is_number);
-        let made = Timestamp(millis.ok_or(AuthError::MalformedTimestamp)?.saturating_mul(1_000));
-        match made.since(now).max(now.since(made)) {
-            apart if apart <= TOKEN_WINDOW => Ok(FreshToken { tenant, timestamp, token }),
+        let created = Timestamp(millis.ok_or(AuthError::MalformedTimestamp)?.saturating_mul(1_000));
+        match created.since(now).max(now.since(created)) {
+            difference if difference <= TOKEN_WINDOW => Ok(FreshToken { tenant, timestamp, token }),
             _ => Err(AuthError::StaleTimestamp),
         }
     }

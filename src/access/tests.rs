@@ -47,10 +47,10 @@ impl KeysFixture {
         &self,
         role: Role,
         accounts: &[&str],
-        lasts: Option<Duration>,
+        lifetime: Option<Duration>,
     ) -> Result<Zeroizing<String>, KeyError> {
-        let accounts = accounts.iter().map(|first| (*first).to_owned()).collect();
-        let expires = lasts.map(|lasts| clock::now().plus(lasts));
+        let accounts = accounts.iter().map(|prefix| (*prefix).to_owned()).collect();
+        let expires = lifetime.map(|lifetime| clock::now().plus(lifetime));
         let request = KeyRequest { name: role.name().to_owned(), role, accounts, expires, tenant: None, secret: None };
         Ok(self.keys.create(request, self.owner()).await?.key.unwrap())
     }
@@ -60,15 +60,15 @@ impl KeysFixture {
         &self,
         tenant: &str,
         secret: Option<&str>,
-        lasts: Option<Duration>,
+        lifetime: Option<Duration>,
     ) -> Result<Option<Zeroizing<String>>, KeyError> {
-        let expires = lasts.map(|lasts| clock::now().plus(lasts));
+        let expires = lifetime.map(|lifetime| clock::now().plus(lifetime));
         let (tenant, secret) = (Some(tenant.to_owned()), secret.map(|secret| Zeroizing::new(secret.to_owned())));
         let accounts = vec!["8618".to_owned()];
         let request = KeyRequest { name: "back-end".to_owned(), role: Role::Caller, accounts, expires, tenant, secret };
-        let made = self.keys.create(request, self.owner()).await?;
-        assert!(made.key.is_none(), "it has no text");
-        Ok(made.secret)
+        let created = self.keys.create(request, self.owner()).await?;
+        assert!(created.key.is_none(), "it has no text");
+        Ok(created.secret)
     }
 
     /// Authorization of the owner of the data directory.
@@ -83,77 +83,77 @@ fn requester(keys: &ApiKeys, context: AuthContext, need: Permission) -> Requeste
 }
 
 /// The number of an accepted key, or the error.
-fn seen(keys: &ApiKeys, key: Option<&str>) -> Result<u64, AuthError> {
+fn key_id(keys: &ApiKeys, key: Option<&str>) -> Result<u64, AuthError> {
     keys.authenticate_key(key, clock::now()).map(|context| context.key_id())
 }
 
 #[tokio::test]
-async fn keys_come_and_go_and_outlast_restarts() {
+async fn keys_are_created_and_revoked_across_restarts() {
     let fixture = KeysFixture::new();
     assert!(
         fixture.keys.allows_anonymous()
             && fixture.keys.authenticate_key(None, clock::now()).unwrap().require(Permission::Administer).is_ok()
     );
-    for (role, accounts, lasts) in
+    for (role, accounts, lifetime) in
         [(Role::Caller, &[][..], None), (Role::Admin, &["86"], None), (Role::Admin, &[], Some(Duration::from_secs(60)))]
     {
-        let refused = fixture.create(role, accounts, lasts).await.unwrap_err();
-        assert!(refused.to_string().starts_with("role must be admin"), "{refused}");
+        let error = fixture.create(role, accounts, lifetime).await.unwrap_err();
+        assert!(error.to_string().starts_with("role must be admin"), "{error}");
     }
     let admin = fixture.create(Role::Admin, &[], None).await.unwrap();
     let caller = fixture.create(Role::Caller, &["8618", "44"], None).await.unwrap();
     let short = fixture.create(Role::Auditor, &[], Some(Duration::from_secs(60))).await.unwrap();
     let reopened = fixture.reopened();
     for keys in [&fixture.keys, &reopened] {
-        assert_eq!(seen(keys, Some(&admin)), Ok(1));
-        assert_eq!(seen(keys, Some(&caller)), Ok(2));
-        assert_eq!(seen(keys, None), Err(AuthError::MissingKey));
+        assert_eq!(key_id(keys, Some(&admin)), Ok(1));
+        assert_eq!(key_id(keys, Some(&caller)), Ok(2));
+        assert_eq!(key_id(keys, None), Err(AuthError::MissingKey));
         let (id_of_another, cut) = (caller.replace("muster_2", "muster_1"), &caller[..caller.len() - 1]);
         for wrong in
             ["", "muster_", "muster_1_", "muster_2_AAAA", "muster_9_x", &id_of_another, cut, &caller.to_uppercase()]
         {
-            assert_eq!(seen(keys, Some(wrong)), Err(AuthError::UnknownKey), "{wrong}");
+            assert_eq!(key_id(keys, Some(wrong)), Err(AuthError::UnknownKey), "{wrong}");
         }
         let later = clock::now().plus(Duration::from_secs(60));
         assert_eq!(keys.authenticate_key(Some(&short), later).err(), Some(AuthError::Expired));
     }
-    let shown = serde_json::to_string(&fixture.keys.list(clock::now())).unwrap();
+    let listed = serde_json::to_string(&fixture.keys.list(clock::now())).unwrap();
     let secret = caller.splitn(3, '_').nth(2).unwrap();
-    assert!(shown.contains("8618") && !shown.contains(secret), "{shown}");
+    assert!(listed.contains("8618") && !listed.contains(secret), "{listed}");
 
     fixture.keys.revoke(2, fixture.owner()).await.unwrap();
-    assert_eq!(seen(&fixture.keys, Some(&caller)), Err(AuthError::Revoked), "at once");
-    assert_eq!(seen(&fixture.reopened(), Some(&caller)), Err(AuthError::Revoked));
+    assert_eq!(key_id(&fixture.keys, Some(&caller)), Err(AuthError::Revoked), "at once");
+    assert_eq!(key_id(&fixture.reopened(), Some(&caller)), Err(AuthError::Revoked));
     assert!(matches!(fixture.keys.revoke(2, fixture.owner()).await, Err(KeyError::Conflict(_))));
     assert!(matches!(fixture.keys.revoke(7, fixture.owner()).await, Err(KeyError::NoSuchKey(7))));
     fixture.keys.revoke(1, fixture.owner()).await.unwrap();
-    assert!(!fixture.keys.allows_anonymous(), "what was locked once stays locked");
+    assert!(!fixture.keys.allows_anonymous(), "anonymous access does not come back");
 }
 
 /// A context ends when its key does, and an anonymous one when the first key is created.
 #[tokio::test]
 async fn a_context_ends_with_its_key() {
     let fixture = KeysFixture::new();
-    let ended = |context: AuthContext| {
+    let wait_for_end = |context: AuthContext| {
         let keys = fixture.keys.clone();
         tokio::spawn(async move { keys.wait_until_invalid(context).await })
     };
     let context = |key: &str| fixture.keys.authenticate_key(Some(key), clock::now()).unwrap();
-    let of_nobody = ended(fixture.keys.authenticate_key(None, clock::now()).unwrap());
+    let anonymous_end = wait_for_end(fixture.keys.authenticate_key(None, clock::now()).unwrap());
     let admin = fixture.create(Role::Admin, &[], None).await.unwrap();
-    of_nobody.await.unwrap();
-    let of_admin = ended(context(&admin));
+    anonymous_end.await.unwrap();
+    let admin_end = wait_for_end(context(&admin));
     let short = fixture.create(Role::Auditor, &[], Some(Duration::from_millis(500))).await.unwrap();
-    ended(context(&short)).await.unwrap();
+    wait_for_end(context(&short)).await.unwrap();
     let other = fixture.create(Role::Auditor, &[], None).await.unwrap();
-    let of_other = ended(context(&other));
+    let other_end = wait_for_end(context(&other));
     fixture.keys.revoke(3, fixture.owner()).await.unwrap();
-    of_other.await.unwrap();
-    assert!(!of_admin.is_finished());
+    other_end.await.unwrap();
+    assert!(!admin_end.is_finished());
 }
 
 #[tokio::test]
-async fn a_bound_key_sees_its_accounts_alone() {
+async fn a_bound_key_covers_only_its_accounts() {
     let fixture = KeysFixture::new();
     fixture.create(Role::Admin, &[], None).await.unwrap();
     let key = fixture.create(Role::Caller, &["8618", "44"], None).await.unwrap();
@@ -181,10 +181,10 @@ async fn only_clients_that_guess_keys_wait_longer_and_longer() {
     let key = fixture.create(Role::Admin, &[], None).await.unwrap();
     let auth = Authenticator::new(fixture.keys.clone(), 1_000);
     let (guesser, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-    let waited = async |shown: Option<&str>, from| {
-        let begun = tokio::time::Instant::now();
-        let is_in = auth.authenticate(shown.map_or(Credentials::Anonymous, Credentials::ApiKey), from).await.is_ok();
-        (is_in, begun.elapsed().as_millis() / FAILED_KEY_DELAY.as_millis())
+    let waited = async |key: Option<&str>, from| {
+        let started = tokio::time::Instant::now();
+        let is_ok = auth.authenticate(key.map_or(Credentials::Anonymous, Credentials::ApiKey), from).await.is_ok();
+        (is_ok, started.elapsed().as_millis() / FAILED_KEY_DELAY.as_millis())
     };
     for guess in 1..=50 {
         let most = FAILED_KEY_DELAY_MAX.as_millis() / FAILED_KEY_DELAY.as_millis();
@@ -194,7 +194,7 @@ async fn only_clients_that_guess_keys_wait_longer_and_longer() {
     assert_eq!(waited(None, guesser).await, (false, 0));
     assert_eq!(waited(Some("muster_1_guess"), other).await, (false, 1));
     tokio::time::sleep(FAILED_KEYS_MEMORY).await;
-    assert_eq!(waited(Some("muster_1_guess"), guesser).await, (false, 1), "it is forgotten");
+    assert_eq!(waited(Some("muster_1_guess"), guesser).await, (false, 1), "the failures are forgotten");
 }
 
 /// A flood with one key takes nothing from others, and exactly the limit is accepted.
@@ -206,13 +206,13 @@ async fn requests_are_counted_by_key_and_by_address() {
     let auth = Authenticator::new(fixture.keys.clone(), 10);
     let address = |last| IpAddr::from([192, 0, 2, last]);
     let flood = async |key: Option<&str>, from: u8, requests: u32| {
-        let mut let_in = 0;
+        let mut accepted = 0;
         for _ in 0..requests {
-            let shown = key.map_or(Credentials::Anonymous, Credentials::ApiKey);
-            let_in +=
-                u32::from(!matches!(auth.authenticate(shown, address(from)).await, Err(AuthError::RateLimited { .. })));
+            let key = key.map_or(Credentials::Anonymous, Credentials::ApiKey);
+            accepted +=
+                u32::from(!matches!(auth.authenticate(key, address(from)).await, Err(AuthError::RateLimited { .. })));
         }
-        let_in
+        accepted
     };
     assert_eq!(flood(Some(&one), 1, 100).await, 10);
     assert_eq!(flood(Some(&one), 2, 100).await, 0, "the same key from another address");
@@ -225,15 +225,15 @@ async fn requests_are_counted_by_key_and_by_address() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(flood(Some(&one), 5, 100).await, 10, "no more than fit at once");
     // An IPv6 network counts as one address.
-    let mut let_in = 0;
+    let mut accepted = 0;
     for last in 0..100_u64 {
         let from = Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(last)).into();
-        let_in += u32::from(!matches!(
+        accepted += u32::from(!matches!(
             auth.authenticate(Credentials::Anonymous, from).await,
             Err(AuthError::RateLimited { .. })
         ));
     }
-    assert_eq!(let_in, 10, "one network");
+    assert_eq!(accepted, 10, "one network");
 }
 
 /// The values of the contract's webhook example, which has no vector for requests. The token is computed by hand:
@@ -284,10 +284,10 @@ async fn a_token_is_accepted_or_gets_the_contracts_code() {
             (None, None, token, made, 523),
             (tenant, None, None, made, 518),
         ] {
-            let shown = keys.authenticate_token(TenantToken { tenant, timestamp, token }, now, now);
-            let answered = shown.as_ref().map_or_else(|denied| denied.code(), |_| 200);
+            let outcome = keys.authenticate_token(TenantToken { tenant, timestamp, token }, now, now);
+            let answered = outcome.as_ref().map_or_else(|denied| denied.code(), |_| 200);
             assert_eq!(answered, code, "{tenant:?} {timestamp:?} {token:?} at {now:?}");
-            if let Ok(context) = shown {
+            if let Ok(context) = outcome {
                 let needs = [Permission::Call, Permission::Read].map(|need| context.require(need).is_ok());
                 assert_eq!(
                     (context.key_id(), context.account_prefixes(), needs),
@@ -300,7 +300,7 @@ async fn a_token_is_accepted_or_gets_the_contracts_code() {
 
 /// A tenant's key ends as others do, and its secret is erased with it.
 #[tokio::test]
-async fn tenants_come_and_go() {
+async fn tenant_keys_are_created_and_revoked() {
     let fixture = KeysFixture::new();
     assert!(fixture.create_tenant(TENANT, None, None).await.unwrap_err().to_string().starts_with("role must be admin"));
     fixture.create(Role::Admin, &[], None).await.unwrap();
@@ -312,34 +312,34 @@ async fn tenants_come_and_go() {
         (TENANT, Some("1234567890 123456"), "secret must be 16 to 128"),
         (TENANT, Some(&long[..]), "secret must be 16 to 128"),
     ] {
-        let refused = fixture.create_tenant(tenant, secret, None).await.unwrap_err().to_string();
-        assert!(refused.starts_with(words), "{refused}");
+        let error = fixture.create_tenant(tenant, secret, None).await.unwrap_err().to_string();
+        assert!(error.starts_with(words), "{error}");
     }
     let token = |keys: &ApiKeys, secret: &str, now: Timestamp| {
         let at = (now.0 / 1_000).to_string();
         let token: String = Md5::digest(format!("{TENANT}{at}{secret}")).iter().map(|it| format!("{it:02x}")).collect();
-        let shown = TenantToken { tenant: Some(TENANT), timestamp: Some(&at), token: Some(&token) };
-        keys.authenticate_token(shown, now, now).map(|context| context.key_id())
+        let token = TenantToken { tenant: Some(TENANT), timestamp: Some(&at), token: Some(&token) };
+        keys.authenticate_token(token, now, now).map(|context| context.key_id())
     };
-    let (now, lasts) = (clock::now(), Duration::from_secs(600));
-    let secret = fixture.create_tenant(TENANT, None, Some(lasts)).await.unwrap().unwrap();
-    assert!(secret.len() == 32 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()), "as the family's are");
+    let (now, lifetime) = (clock::now(), Duration::from_secs(600));
+    let secret = fixture.create_tenant(TENANT, None, Some(lifetime)).await.unwrap().unwrap();
+    assert!(secret.len() == 32 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()), "as in the contract's family");
     assert_eq!(token(&fixture.keys, &secret, now), Ok(2));
     assert_eq!(
-        seen(&fixture.keys, Some("muster_2_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+        key_id(&fixture.keys, Some("muster_2_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
         Err(AuthError::UnknownKey)
     );
     let twice = fixture.create_tenant(TENANT, None, None).await.unwrap_err().to_string();
     assert_eq!(twice, "the tenant 500975 already has the API key 2; revoke that one first");
-    let shown = serde_json::to_string(&fixture.keys.list(now)).unwrap();
-    assert!(shown.contains(TENANT) && !shown.contains(secret.as_str()), "{shown}");
+    let listed = serde_json::to_string(&fixture.keys.list(now)).unwrap();
+    assert!(listed.contains(TENANT) && !listed.contains(secret.as_str()), "{listed}");
 
     fixture.keys.revoke(2, fixture.owner()).await.unwrap();
     assert_eq!(fixture.vault.tenant_key_ids().unwrap(), [0; 0], "it is erased");
     assert_eq!(token(&fixture.keys, &secret, now), Err(AuthError::WrongToken), "at once");
     assert_eq!(token(&fixture.reopened(), &secret, now), Err(AuthError::WrongToken));
     assert_eq!(token(&fixture.keys, &"0".repeat(32), now), Err(AuthError::WrongToken), "the dummy secret");
-    assert_eq!(fixture.create_tenant(TENANT, Some(&secret), None).await.unwrap(), None, "what is known is not told");
+    assert_eq!(fixture.create_tenant(TENANT, Some(&secret), None).await.unwrap(), None, "the caller knows it");
     assert_eq!(token(&fixture.keys, &secret, now), Ok(3));
     // Secrets that a crash leaves, and a start without the master key.
     fixture.vault.put_tenant_secret(2, "left by a revocation").unwrap();
@@ -360,10 +360,10 @@ async fn clients_that_guess_tokens_wait_too() {
     let auth = Authenticator::new(fixture.keys.clone(), 1_000);
     let now = (clock::now().0 / 1_000).to_string();
     let waited = async |tenant: &str, timestamp: &str| {
-        let (begun, token) = (tokio::time::Instant::now(), Some(TOKEN));
-        let shown = Credentials::TenantToken(TenantToken { tenant: Some(tenant), timestamp: Some(timestamp), token });
-        let code = auth.authenticate(shown, "192.0.2.1".parse().unwrap()).await.err().unwrap().code();
-        (code, begun.elapsed().as_millis() / FAILED_KEY_DELAY.as_millis())
+        let (started, token) = (tokio::time::Instant::now(), Some(TOKEN));
+        let token = Credentials::TenantToken(TenantToken { tenant: Some(tenant), timestamp: Some(timestamp), token });
+        let code = auth.authenticate(token, "192.0.2.1".parse().unwrap()).await.err().unwrap().code();
+        (code, started.elapsed().as_millis() / FAILED_KEY_DELAY.as_millis())
     };
     assert_eq!(waited(TENANT, &now).await, (522, 1));
     assert_eq!(waited("nobody", &now).await, (522, 2));
@@ -373,7 +373,7 @@ async fn clients_that_guess_tokens_wait_too() {
 }
 
 #[test]
-fn what_each_role_may() {
+fn permissions_of_each_role() {
     let may = |need: Permission| Role::ALL.map(|role| role.has_permission(need));
     // Caller, operator, auditor, admin.
     assert_eq!(may(Permission::Call), [true, false, false, true]);

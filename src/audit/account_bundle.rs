@@ -105,7 +105,7 @@ impl Audit {
     pub fn account_bundle(&self, account: AccountNumber) -> Result<Vec<u8>, Error> {
         let log = self.log()?;
         let stream = self.existing_stream(account)?;
-        // The root is taken first. Records that are read after it include all that it covers, perhaps more.
+        // The root is read first. The records that are read later include all that it covers, and perhaps more.
         let (size, root) = self.journal.root();
         let mut records = self.journal.history_after(stream, 0, usize::MAX)?;
         records.retain(|record| record.position <= size);
@@ -216,7 +216,7 @@ pub fn verify_bundle_with(
     })
 }
 
-/// The record of an event, if its bytes are in the log and match the event.
+/// Checks that an event's bytes are in the log and match its JSON. Returns its record.
 fn check_event(proved: &ProvedEvent, source: &str, checkpoint: &LogCheckpoint) -> Result<JournalRecord, String> {
     let ProvedEvent { record, proof, event } = proved;
     let stored = STANDARD.decode(record).map_err(|_| "its record is not base64")?;
@@ -233,7 +233,7 @@ fn check_event(proved: &ProvedEvent, source: &str, checkpoint: &LogCheckpoint) -
     Ok(record)
 }
 
-/// The text that is signed to say where an account's history ends.
+/// The signed text about the end of an account's history.
 fn head_text(log: &str, account: AccountNumber, version: u64, position: u64, size: u64) -> String {
     format!("{log} account head\n{account}\n{version}\n{position}\n{size}\n")
 }

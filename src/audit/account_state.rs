@@ -205,16 +205,16 @@ impl Serialize for AccountWithCauses {
 }
 
 impl<'a> RegistrationView<'a> {
-    fn from_registration(waiting: &'a Registration) -> RegistrationView<'a> {
+    fn from_registration(registration: &'a Registration) -> RegistrationView<'a> {
         RegistrationView {
-            task: waiting.task.get(),
-            verify_type: waiting.verify_type.code(),
-            account_type: waiting.account_type.code(),
-            area_code: format!("+{}", waiting.calling_code),
-            country_code: &waiting.country,
-            expires_at: format_rfc3339(waiting.expires_at),
-            code_sent: waiting.code_sent,
-            attempts: waiting.attempts,
+            task: registration.task.get(),
+            verify_type: registration.verify_type.code(),
+            account_type: registration.account_type.code(),
+            area_code: format!("+{}", registration.calling_code),
+            country_code: &registration.country,
+            expires_at: format_rfc3339(registration.expires_at),
+            code_sent: registration.code_sent,
+            attempts: registration.attempts,
         }
     }
 }

@@ -12,11 +12,12 @@
 //! | `t` | name of a table, `/`, key in the table | the value |
 //! | `e` | | JSON: digest of all bytes before this frame, the log's checkpoint, a signature over both |
 //!
-//! A backup is taken while the service runs, in three steps. First come cursors, idempotency records, expired API
-//! keys and the stream offsets of gateways; then the blocks up to the durable head of that moment; then the keys.
+//! A backup is taken while the service runs, in three steps. First come the tables of webhook deliveries, idempotency
+//! records, expired API keys and stream offsets of gateways. Then come the blocks up to the durable head of that moment,
+//! and at last the keys and the settings of receivers.
 //!
-//! This order keeps the copy consistent. No cursor or offset is beyond the blocks. No stored response lacks its
-//! events, no expired key its creation, and no secret its key.
+//! This order keeps the copy consistent. No cursor or offset is beyond the blocks. The blocks have the events of every
+//! stored response, and the creation of every expired API key. Every secret in the blocks has its key.
 //!
 //! The offsets are needed because a gateway forgets the reports that were acknowledged. A restored in-flight request is
 //! treated as one whose service was killed. No backup holds the master key.
@@ -93,14 +94,14 @@ impl Audit {
         Ok(vault::master_key_token(&self.store).map(drop)?)
     }
 
-    /// Writes a backup in pieces, until `write` breaks off. Returns the position of the last event in it.
+    /// Writes a backup in pieces. Returns the position of the last event in it, or `None` if `write` stops it.
     pub fn write_backup(
         &self,
         mut progress: impl FnMut(u64, u64),
         write: impl FnMut(Vec<u8>) -> ControlFlow<()>,
     ) -> Result<Option<u64>, Error> {
         let log = self.log()?;
-        let sealed = vault::master_key_token(&self.store)?;
+        let master_key = vault::master_key_token(&self.store)?;
         let signer = log.signer().clone();
         let mut out =
             BackupWriter { digest: Sha256::new(), buffer: Vec::new(), write, control_flow: ControlFlow::Continue(()) };
@@ -120,7 +121,7 @@ impl Audit {
             }
         }
         self.write_tables(&TABLES_AFTER_BLOCKS, &mut out)?;
-        if vault::master_key_token(&self.store)? != sealed {
+        if vault::master_key_token(&self.store)? != master_key {
             return Err(vault::Error::RotationUnderWay.into());
         }
         // Every durable size has a root.
@@ -166,26 +167,26 @@ pub fn restore(
         let what = format!("{what} {}", path.display());
         move |source| Error::Io { what, source }
     };
-    // Resolve links and relative components first, so that the rename hits the real directory.
+    // Resolve links and relative components first, so that the rename replaces the real directory.
     let to = &if to.exists() { fs::canonicalize(to).map_err(failed("find", to))? } else { to.to_owned() };
     if fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) || to.is_file() {
         return Err(crate::store::Error::NotEmpty { path: to.to_owned() }.into());
     }
-    let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let device = |path: &Path| fs::metadata(path).map(|it| it.dev());
-    if to.exists() && device(to).ok() != device(above).ok() {
+    if to.exists() && device(to).ok() != device(parent).ok() {
         let source = std::io::Error::other("it is a mount point; name a directory below it");
         return Err(failed("restore into", to)(source));
     }
     // A temporary directory with a unique name; it is deleted unless it is moved into place.
-    let beside =
-        TempDir::with_prefix_in(".muster-restoring-", above).map_err(failed("write a temporary file beside", to))?;
-    let made = beside.path().join("data");
-    let restored = restore_into_temporary(backup, &made, signer, at, progress)?;
-    // A rename replaces a missing or an empty directory; anything else is rejected.
-    fs::rename(&made, to).map_err(failed("move the restored directory to", to))?;
-    fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed("sync", above))?;
-    Ok(RestoreReport { data_dir: to.to_owned(), ..restored })
+    let temporary =
+        TempDir::with_prefix_in(".muster-restoring-", parent).map_err(failed("write a temporary file beside", to))?;
+    let restored_path = temporary.path().join("data");
+    let report = restore_into_temporary(backup, &restored_path, signer, at, progress)?;
+    // The rename succeeds only if `to` is missing or an empty directory.
+    fs::rename(&restored_path, to).map_err(failed("move the restored directory to", to))?;
+    fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync", parent))?;
+    Ok(RestoreReport { data_dir: to.to_owned(), ..report })
 }
 
 fn restore_into_temporary(
@@ -208,7 +209,7 @@ fn restore_into_temporary(
         return Err(IntegrityFault::new(format!("it is from the store {id}, but signed for {}", named.name)).into());
     }
     let mut journal = JournalRestorer::new(store.clone());
-    let end = loop {
+    let (checkpoint, note) = loop {
         let sha256 = encode_hex(&frames.digest.clone().finalize());
         let Some((kind, key, value)) = frames.next_frame()? else {
             return Err(IntegrityFault::new("it is truncated: the last frame is missing").into());
@@ -229,7 +230,6 @@ fn restore_into_temporary(
         return Err(IntegrityFault::new("it has data after its last frame").into());
     }
     let (size, root) = journal.finish()?;
-    let (checkpoint, note) = end;
     if (checkpoint.size, checkpoint.root) != (size, root) {
         return Err(IntegrityFault::new(format!(
             "it has {size} events with the root {}, but its checkpoint has {} with {}",
@@ -264,21 +264,21 @@ fn restore_row(store: &Store, key: &[u8], value: &[u8]) -> Result<(), Error> {
 }
 
 /// Verifies the last frame. Returns the checkpoint and its signed note.
-fn check_trailer(end: &[u8], sha256: &str, signer: &Signer) -> Result<(LogCheckpoint, String), IntegrityFault> {
-    let end: BackupTrailer = serde_json::from_slice(end)
+fn check_trailer(trailer: &[u8], sha256: &str, signer: &Signer) -> Result<(LogCheckpoint, String), IntegrityFault> {
+    let trailer: BackupTrailer = serde_json::from_slice(trailer)
         .map_err(|error| IntegrityFault::new(format!("its last frame is malformed: {error}")))?;
-    if end.sha256 != sha256 {
+    if trailer.sha256 != sha256 {
         return Err(IntegrityFault::new("its bytes are not the signed ones"));
     }
     let unsigned = |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not valid: {cause}"));
-    let signed = signer.verify_note(&end.signature).map_err(unsigned("signature"))?;
-    let checkpoint = signer.verify_note(&end.checkpoint).map_err(unsigned("checkpoint"))?;
+    let signed = signer.verify_note(&trailer.signature).map_err(unsigned("signature"))?;
+    let checkpoint = signer.verify_note(&trailer.checkpoint).map_err(unsigned("checkpoint"))?;
     let checkpoint =
         LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
-    if signed != signed_text(signer, &end.sha256, &end.checkpoint) || checkpoint.origin != signer.name {
+    if signed != signed_text(signer, &trailer.sha256, &trailer.checkpoint) || checkpoint.origin != signer.name {
         return Err(IntegrityFault::new("the signed text differs from its last frame"));
     }
-    Ok((checkpoint, end.checkpoint))
+    Ok((checkpoint, trailer.checkpoint))
 }
 
 fn signed_text(signer: &Signer, sha256: &str, checkpoint: &str) -> String {
@@ -351,22 +351,22 @@ impl<R: Read> BackupReader<R> {
     /// The next frame; `None` at the end.
     pub(super) fn next_frame(&mut self) -> Result<Option<BackupFrame>, Error> {
         self.count += 1;
-        let cut_off = || IntegrityFault::new(format!("it is truncated within frame {}", self.count));
+        let truncated = || IntegrityFault::new(format!("it is truncated within frame {}", self.count));
         let mut frame = Vec::new();
         read_up_to(&mut self.backup, FRAME_HEADER_BYTES, &mut frame)?;
         if frame.is_empty() {
             return Ok(None);
         }
         let length = |at: usize| Some(u32::from_le_bytes(*frame.get(at..)?.first_chunk()?) as usize);
-        let (key, value) = (length(1).ok_or_else(cut_off)?, length(5).ok_or_else(cut_off)?);
+        let (key, value) = (length(1).ok_or_else(truncated)?, length(5).ok_or_else(truncated)?);
         let damaged = || IntegrityFault::new(format!("frame {} is damaged", self.count));
         if key > MAX_KEY_BYTES || value > MAX_VALUE_BYTES {
             return Err(damaged().into());
         }
         read_up_to(&mut self.backup, key + value + 4, &mut frame)?;
-        let (body, checksum) = frame.split_last_chunk::<4>().ok_or_else(cut_off)?;
+        let (body, checksum) = frame.split_last_chunk::<4>().ok_or_else(truncated)?;
         if body.len() != FRAME_HEADER_BYTES + key + value {
-            return Err(cut_off().into());
+            return Err(truncated().into());
         }
         if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
             return Err(damaged().into());

@@ -7,9 +7,9 @@
 //! | `type` | as in `muster.account.came_online.v1` |
 //! | `subject` | the account number, or `administration` |
 //! | `time` | RFC 3339, UTC, to the microsecond |
-//! | `version` | the place in the subject's own history, from 1 (extension) |
-//! | `prev` | the position of the subject's event before, `0` for none (extension) |
-//! | `origin` | who caused it: `caller`, `gateway`, `operator` with its id, or `service` (extension) |
+//! | `version` | the number of the event in its subject's history, from 1 (extension) |
+//! | `prev` | the position of the subject's previous event; `0` if there is none (extension) |
+//! | `origin` | the requester: `caller`, `gateway`, `operator` or `service`, with its id if it has one (extension) |
 //! | `requestid` | the request, 32 hex digits; omitted if there was none (extension) |
 //! | `data` | what happened. Secrets are shown as fingerprints only |
 

@@ -57,7 +57,7 @@ mod tests {
     proptest! {
         /// A CSV reader gets the same number of cells, and no cell that a spreadsheet would run.
         #[test]
-        fn whatever_is_in_a_cell(cells in proptest::collection::vec(r#"[=+@\t\r\n ,"'a\-\x1b]{0,6}"#, 1..4)) {
+        fn any_cells_make_a_safe_row(cells in proptest::collection::vec(r#"[=+@\t\r\n ,"'a\-\x1b]{0,6}"#, 1..4)) {
             let row = format_csv_row(&cells);
             prop_assert!(!row.contains(char::is_control), "{row:?}");
             let (mut read, mut is_quoted, mut letters) = (vec![String::new()], false, row.chars().peekable());

@@ -22,8 +22,8 @@ impl EventFilter {
         *self == EventFilter::default()
     }
 
-    pub(super) fn matches_header(&self, glance: &RecordHeader) -> bool {
-        let RecordHeader { stream, at, event_type, .. } = *glance;
+    pub(super) fn matches_header(&self, header: &RecordHeader) -> bool {
+        let RecordHeader { stream, at, event_type, .. } = *header;
         self.account.is_none_or(|account| stream == StreamId::Account(account))
             && (self.types.is_empty() || event_type.is_some_and(|event_type| self.types.contains(&event_type)))
             && self.since.is_none_or(|since| at >= since)

@@ -1,8 +1,8 @@
 //! Exports of events into a file: CloudEvents, one per line, or CSV.
 //!
 //! The CloudEvents are followed by a manifest line, so that the file can be verified without the service. It holds
-//! the number of events, digests of all lines and of each thousand, the log's checkpoint, and a signature over all
-//! this.
+//! the number of events, a digest of all lines and one of each thousand lines, the log's checkpoint, and a signature
+//! over all this.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Read};
@@ -91,18 +91,18 @@ struct ExportLine {
 const FORMAT: &str = "export 1";
 
 impl Audit {
-    /// Writes the events that match the filter, in pieces, until `write` breaks off. Calls `progress` with the
-    /// position.
+    /// Writes the events that match the filter, in pieces, until `write` stops it. Calls `progress` with the current
+    /// and the last position.
     pub fn write_export(
         &self,
-        form: ExportFormat,
+        format: ExportFormat,
         filter: &EventFilter,
         mut progress: impl FnMut(u64, u64),
         mut write: impl FnMut(Vec<u8>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let (size, root) = self.journal.root();
         let mut digests = LineDigests::new();
-        let mut piece = match form {
+        let mut piece = match format {
             ExportFormat::CloudEvents => Vec::new(),
             ExportFormat::Csv => (format_csv_row(EVENT_COLUMNS) + "\n").into_bytes(),
         };
@@ -112,10 +112,10 @@ impl Audit {
             position = self.journal.scan(
                 position,
                 size - position,
-                |glance| filter.matches_header(glance),
+                |header| filter.matches_header(header),
                 |record| {
                     progress(record.position, size);
-                    match form {
+                    match format {
                         ExportFormat::CloudEvents => {
                             let line = self.to_json_line(&record);
                             digests.add(&line);
@@ -134,7 +134,7 @@ impl Audit {
         if flow.is_break() {
             return Ok(());
         }
-        if form == ExportFormat::CloudEvents {
+        if format == ExportFormat::CloudEvents {
             piece.extend_from_slice(&self.manifest(filter, digests, size, root)?);
         }
         let _last = write(piece);
@@ -151,8 +151,8 @@ impl Audit {
         let log = self.log()?;
         let signer = log.signer();
         let (events, sha256, parts) = digests.finish();
-        let of_one = EventFilter { account: filter.account, ..EventFilter::default() };
-        let account = filter.account.filter(|_| *filter == of_one).map(|account| account.to_string());
+        let one_account = EventFilter { account: filter.account, ..EventFilter::default() };
+        let account = filter.account.filter(|_| *filter == one_account).map(|account| account.to_string());
         let mut manifest = ExportManifest {
             format: FORMAT.to_owned(),
             events,
@@ -266,7 +266,7 @@ impl ExportManifest {
 struct ExportHistories {
     last: u64,
     heads: HashMap<String, (u64, u64)>,
-    /// The first gap in a history. `None` if events were filtered out.
+    /// The first gap in a history. A filter leaves gaps too, so [`check_manifest`] decides whether it is a fault.
     fault: Option<IntegrityFault>,
 }
 

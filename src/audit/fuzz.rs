@@ -49,12 +49,12 @@ static SAMPLES: LazyLock<SampleArtifacts> = LazyLock::new(|| {
         written.unwrap();
         lines
     };
-    let of_one = EventFilter { account: Some("861821720003".parse().unwrap()), ..EventFilter::default() };
+    let one_account = EventFilter { account: Some("861821720003".parse().unwrap()), ..EventFilter::default() };
     SampleArtifacts {
         signer: audit.signer().unwrap().clone(),
         checkpoint: audit.sign_checkpoint().unwrap(),
         bundles: ["861821726232", "861821720003"].map(|it| audit.account_bundle(it.parse().unwrap()).unwrap()).into(),
-        exports: vec![export(&EventFilter::default()), export(&of_one)],
+        exports: vec![export(&EventFilter::default()), export(&one_account)],
         backup,
     }
 });
@@ -109,7 +109,7 @@ pub(crate) fn check_bundle(bytes: &[u8]) -> Option<String> {
                 }
                 bundle
             };
-            assert!(SAMPLES.bundles.iter().any(|bundle| read(bundle) == read(bytes)), "altered, and believed");
+            assert!(SAMPLES.bundles.iter().any(|bundle| read(bundle) == read(bytes)), "an altered file verifies");
             None
         }
         Err(error) => Some(error.to_string()),
@@ -132,7 +132,7 @@ pub(crate) fn check_export(bytes: &[u8]) -> Option<String> {
                     .map(<[u8]>::to_vec)
                     .collect::<Vec<_>>()
             };
-            assert!(SAMPLES.exports.iter().any(|export| events(export) == events(bytes)), "altered, and believed");
+            assert!(SAMPLES.exports.iter().any(|export| events(export) == events(bytes)), "an altered file verifies");
             None
         }
         Err(error) => Some(error.to_string()),
@@ -147,62 +147,66 @@ pub(crate) fn backup_seeds() -> Vec<Vec<u8>> {
 
 /// The backup with corrected frame checksums, as far as frames can be recognized.
 fn fix_checksums(backup: &[u8]) -> Vec<u8> {
-    let mut fitted = backup.to_vec();
+    let mut corrected = backup.to_vec();
     let mut at = 16;
-    while let Some(head) = fitted.get(at..at + FRAME_HEADER_BYTES) {
+    while let Some(head) = corrected.get(at..at + FRAME_HEADER_BYTES) {
         let length = |at: usize| head[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
         let end = at + FRAME_HEADER_BYTES + length(1) + length(5);
-        let Some(body) = fitted.get(at..end) else { break };
+        let Some(body) = corrected.get(at..end) else { break };
         let checksum = crc32fast::hash(body).to_le_bytes();
-        if let Some(place) = fitted.get_mut(end..end + 4) {
-            place.copy_from_slice(&checksum);
+        if let Some(stored) = corrected.get_mut(end..end + 4) {
+            stored.copy_from_slice(&checksum);
         }
         at = end + 4;
     }
-    fitted
+    corrected
 }
 
 /// The frames of a backup.
 pub(crate) fn check_frames(bytes: &[u8]) -> Option<String> {
-    let fitted = fix_checksums(bytes);
-    let mut sentence = None;
-    for bytes in [bytes, &fitted] {
+    let corrected = fix_checksums(bytes);
+    let mut message = None;
+    for bytes in [bytes, &corrected] {
         let mut frames = match BackupReader::open(bytes) {
             Ok(frames) => frames,
             Err(error) => return Some(error.to_string()),
         };
-        let mut held = 16;
+        let mut read = 16;
         loop {
             match frames.next_frame() {
-                Ok(Some((_, key, value))) => held += FRAME_HEADER_BYTES + key.len() + value.len() + 4,
-                Ok(None) => break assert_eq!(held, bytes.len()),
-                Err(error) => break sentence = Some(error.to_string()),
+                Ok(Some((_, key, value))) => read += FRAME_HEADER_BYTES + key.len() + value.len() + 4,
+                Ok(None) => break assert_eq!(read, bytes.len()),
+                Err(error) => break message = Some(error.to_string()),
             }
         }
     }
-    sentence
+    message
 }
 
 /// A backup that restores is the one that was taken. A rejected one leaves nothing behind.
 pub(crate) fn check_backup(bytes: &[u8]) -> Option<String> {
     let directory = tempfile::tempdir().unwrap();
-    let place = directory.path().join("restored");
-    let mut sentence = None;
+    let target = directory.path().join("restored");
+    let mut message = None;
     for bytes in [bytes, &fix_checksums(bytes)] {
-        let restored = |signer| restore(bytes, &place, signer, Timestamp(1_800_000_000_000_000), |_| {});
+        let restored = |signer| restore(bytes, &target, signer, Timestamp(1_800_000_000_000_000), |_| {});
         match restored(Some(&SAMPLES.signer)) {
             Ok(_) => {
-                assert_eq!(bytes, SAMPLES.backup, "altered, and restored");
-                fs::remove_dir_all(&place).unwrap();
+                assert_eq!(bytes, SAMPLES.backup, "an altered backup is restored");
+                fs::remove_dir_all(&target).unwrap();
             }
             Err(error) => {
                 assert!(error.is_integrity_fault(), "{error}");
-                assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "something is left");
-                sentence = Some(error.to_string());
+                assert_eq!(
+                    fs::read_dir(directory.path()).unwrap().count(),
+                    0,
+                    "a rejected backup leaves something behind"
+                );
+                message = Some(error.to_string());
             }
         }
     }
-    sentence
+    message
 }
 
 // === Times ===

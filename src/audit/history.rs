@@ -46,8 +46,8 @@ impl Audit {
     /// The events after `position` that match `filter`, at most `limit`. One call examines at most [`EVENTS_SCANNED`]
     /// events, so a page may be short or empty although more follow.
     pub fn events(&self, position: u64, filter: &EventFilter, limit: usize) -> Result<QueryPage<EventView>, Error> {
-        let (records, looked_at) = self.records(position, filter, limit)?;
-        let next = (looked_at < self.journal.head()).then_some(looked_at);
+        let (records, scanned_to) = self.records(position, filter, limit)?;
+        let next = (scanned_to < self.journal.head()).then_some(scanned_to);
         Ok(QueryPage { items: self.event_views(records), next })
     }
 
@@ -63,22 +63,22 @@ impl Audit {
             records.push(record);
             if records.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let looked_at = match filter.account {
-            None => self.journal.scan_back(position, EVENTS_SCANNED, |glance| filter.matches_header(glance), take)?,
+        let scanned_to = match filter.account {
+            None => self.journal.scan_back(position, EVENTS_SCANNED, |header| filter.matches_header(header), take)?,
             Some(account) => {
-                let mut looked_at = 1;
+                let mut scanned_to = 1;
                 for record in self.journal.history_back(StreamId::Account(account)) {
                     let record = record?;
                     let at = record.position;
                     if at < position && filter.matches_record(&record) && take(record).is_break() {
-                        looked_at = at;
+                        scanned_to = at;
                         break;
                     }
                 }
-                looked_at
+                scanned_to
             }
         };
-        let next = (looked_at > 1).then_some(looked_at);
+        let next = (scanned_to > 1).then_some(scanned_to);
         Ok(QueryPage { items: self.event_views(records), next })
     }
 
@@ -94,24 +94,24 @@ impl Audit {
             return Ok((records, position));
         }
         let Some(account) = filter.account else {
-            let looked_at = self.journal.scan(
+            let scanned_to = self.journal.scan(
                 position,
                 EVENTS_SCANNED,
-                |glance| filter.matches_header(glance),
+                |header| filter.matches_header(header),
                 |record| {
                     records.push(record);
                     if records.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 },
             )?;
-            return Ok((records, looked_at));
+            return Ok((records, scanned_to));
         };
         // One account's history is read from its end, without scanning other accounts.
         let head = self.journal.head();
         records = self.journal.history_after(StreamId::Account(account), position, usize::MAX)?;
         records.retain(|record| record.position <= head && filter.matches_record(record));
         records.truncate(limit);
-        let looked_at = records.last().map(|last| last.position).filter(|_| records.len() == limit).unwrap_or(head);
-        Ok((records, looked_at.max(position)))
+        let scanned_to = records.last().map(|last| last.position).filter(|_| records.len() == limit).unwrap_or(head);
+        Ok((records, scanned_to.max(position)))
     }
 
     /// One account's history in this order, at most `limit` matching events. `from` is the version after which to
@@ -165,7 +165,7 @@ impl Audit {
                 None => return Ok(None),
             },
         };
-        // Each event links to the previous one, so the cost depends only on the page size.
+        // Each event links to the previous one of its stream, so the cost depends only on the page size.
         let next = records.last().map(|last| last.previous).filter(|previous| *previous > 0);
         Ok(Some(QueryPage { items: self.event_views(records), next }))
     }
@@ -194,7 +194,7 @@ impl Audit {
     /// An account at a point in time.
     pub fn account_at(&self, account: AccountNumber, as_of: AsOf) -> Result<AccountWithCauses, Error> {
         let stream = self.existing_stream(account)?;
-        let is_meant = |record: &JournalRecord| match as_of {
+        let is_included = |record: &JournalRecord| match as_of {
             AsOf::Now => true,
             AsOf::Version(version) => record.version <= version,
             AsOf::Time(time) => record.at <= time,
@@ -208,18 +208,18 @@ impl Audit {
         }
         let records = self.journal.history_after(stream, 0, usize::MAX)?;
         // The clock may have been set back. The order of the events decides, not their times.
-        let meant = records.iter().rposition(is_meant).map_or(0, |last| last + 1);
-        if meant == 0 {
+        let included = records.iter().rposition(is_included).map_or(0, |last| last + 1);
+        if included == 0 {
             return Err(Error::BeforeFirstEvent {
                 account,
                 first: records.first().map(|first| super::rfc3339::format_rfc3339(first.at)),
             });
         }
-        let mut standing = AccountWithCauses::new(account);
-        for record in records.iter().take(meant) {
-            standing.apply(record)?;
+        let mut state = AccountWithCauses::new(account);
+        for record in records.iter().take(included) {
+            state.apply(record)?;
         }
-        Ok(standing)
+        Ok(state)
     }
 
     /// The stream of an account; fails if the account has no events.

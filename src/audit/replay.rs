@@ -21,7 +21,7 @@ pub enum ReplayEnd {
     End,
     /// To this position.
     Position(u64),
-    /// To the last event before the first one that is later than this time.
+    /// To the event before the first one that is later than this time.
     Time(Timestamp),
 }
 
@@ -84,7 +84,7 @@ impl Audit {
             });
         }
         let fresh = self.roster.empty();
-        let is_in = |record: &JournalRecord| match until {
+        let is_included = |record: &JournalRecord| match until {
             ReplayEnd::End => true,
             ReplayEnd::Position(position) => record.position <= position,
             ReplayEnd::Time(time) => record.at <= time,
@@ -95,7 +95,7 @@ impl Audit {
             head,
             |_| true,
             |record| {
-                if !is_in(&record) {
+                if !is_included(&record) {
                     return ControlFlow::Break(());
                 }
                 events = record.position;

@@ -1,7 +1,7 @@
 //! The journal as a transparency log: signs checkpoints and other statements about the journal.
 //!
-//! The last signed checkpoint is saved outside the store (`log/checkpoint`). A store that comes back shorter or with
-//! altered events is detected, because a published checkpoint must hold forever.
+//! The last signed checkpoint is saved outside the store (`log/checkpoint`). It must hold for all time, so a start detects
+//! missing and altered events.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -59,7 +59,7 @@ impl TransparencyLog {
     /// Saves a checkpoint if the journal grew since the last one.
     pub fn save_checkpoint(&self, journal: &Journal) -> Result<(), Error> {
         let (size, root) = journal.root();
-        let saved = self.saved_checkpoint().map_or(0, |kept| kept.size);
+        let saved = self.saved_checkpoint().map_or(0, |saved| saved.size);
         if size > saved { self.sign_and_save(size, root).map(drop) } else { Ok(()) }
     }
 
@@ -97,9 +97,9 @@ pub(super) fn check_saved_checkpoint(store: &Store, journal: &Journal) -> Result
     let (Some(note), Some(signer)) = (store.load_sidecar(CHECKPOINT_FILE)?, load_signer(store)?) else {
         return Ok(None);
     };
-    let unsound = |cause: NoteError| Error::InvalidCheckpoint { cause };
-    let text = signer.verify_note(&note).map_err(unsound)?;
-    let checkpoint = LogCheckpoint::parse(text).ok_or(unsound(NoteError::NotANote))?;
+    let invalid = |cause: NoteError| Error::InvalidCheckpoint { cause };
+    let text = signer.verify_note(&note).map_err(invalid)?;
+    let checkpoint = LogCheckpoint::parse(text).ok_or(invalid(NoteError::NotANote))?;
     let (size, head) = (checkpoint.size, journal.head());
     match journal.root_at(size)? {
         None => Err(Error::JournalTruncated { size, head }),

@@ -32,7 +32,7 @@ pub struct VerificationReport {
 }
 
 impl Audit {
-    /// Verifies every record, chain and root, that the rules allow every history, and that the last checkpoint holds.
+    /// Verifies every record, chain and root, and the last checkpoint. Also checks that the rules allow every history.
     /// Calls `progress` with the current and the last position.
     pub fn verify(&self, progress: impl FnMut(u64, u64)) -> Result<VerificationReport, Error> {
         verify_journal(&self.store, &self.journal, progress)
@@ -46,16 +46,16 @@ fn verify_journal(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<VerificationReport, Error> {
     let checkpoint = transparency_log::check_saved_checkpoint(store, journal)?;
-    let (mut folds, head) = (HistoryChecker::default(), journal.head());
+    let (mut checker, head) = (HistoryChecker::default(), journal.head());
     let report = journal.verify_with(|record| {
         progress(record.position, head);
-        folds.check_record(record)
+        checker.check_record(record)
     })?;
     Ok(VerificationReport {
         events: report.events,
         blocks: report.blocks,
         accounts: report.accounts as u64,
-        unknown: folds.unknown,
+        unknown: checker.unknown,
         root: encode_hex(&report.root.0),
         checkpoint: checkpoint.map(|checkpoint| checkpoint.size),
     })

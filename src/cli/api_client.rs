@@ -1,5 +1,5 @@
-//! The source that a verb reads: a running service, or a data directory without one. A service gets HTTP requests; on a
-//! directory the verb calls the API itself. Both give the same answers, byte for byte.
+//! The source that a verb reads: a running service, or a data directory without one. A service gets HTTP requests. On a
+//! directory, the verb calls the API itself. Both give the same responses, byte for byte.
 
 use std::path::{Path, PathBuf};
 use std::{env, io};
@@ -72,7 +72,7 @@ pub(super) const EVENT_STREAM: &str = "text/event-stream";
 /// The default URL of a service.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
-/// An open source.
+/// An opened source.
 pub(super) struct ApiClient {
     runtime: Runtime,
     backend: ApiBackend,
@@ -84,10 +84,11 @@ enum ApiBackend {
 }
 
 impl SourceArgs {
+    /// Opens the source. Does not connect to a service yet.
     pub(super) fn open(&self) -> Result<ApiClient, Error> {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|source| Error::Service(crate::service::Error::Threads(source)))?;
-        let from = match &self.data_dir {
+        let backend = match &self.data_dir {
             Some(_) => ApiBackend::Directory(Box::new(self.open_directory()?)),
             None => {
                 let server = self.server.clone().or_else(|| env_var(SERVER_VARIABLE));
@@ -106,7 +107,7 @@ impl SourceArgs {
                 ApiBackend::Server { http: http.map_err(|error| unreachable_error(&url, &error))?, url }
             }
         };
-        Ok(ApiClient { runtime, backend: from })
+        Ok(ApiClient { runtime, backend })
     }
 
     /// The headers of every request: the API key, if there is one.
@@ -116,33 +117,33 @@ impl SourceArgs {
             None => env_var(API_KEY_VARIABLE),
         };
         let Some(key) = key else { return Ok(HeaderMap::new()) };
-        let wrong = || Error::Usage("the API key has characters that keys do not have; keys begin with muster_");
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| wrong())?;
+        let malformed = || Error::Usage("the API key has characters that keys do not have; keys begin with muster_");
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| malformed())?;
         value.set_sensitive(true);
         Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
     }
 
     /// Configures TLS from the flags: the CAs to trust, and the client certificate.
     fn configure_tls(&self, mut client: ClientBuilder) -> Result<ClientBuilder, Error> {
-        let file = |flag: &Option<PathBuf>, name| flag.clone().or_else(|| env_var(name).map(PathBuf::from));
-        let unusable = |path: &Path, words: &str| {
-            let source = io::Error::new(io::ErrorKind::InvalidData, words);
+        let file_path = |flag: &Option<PathBuf>, name| flag.clone().or_else(|| env_var(name).map(PathBuf::from));
+        let unusable = |path: &Path, message: &str| {
+            let source = io::Error::new(io::ErrorKind::InvalidData, message);
             Error::FileAccess { what: "use", path: path.to_owned(), source }
         };
-        if let Some(path) = file(&self.ca_file, CA_FILE_VARIABLE) {
+        if let Some(path) = file_path(&self.ca_file, CA_FILE_VARIABLE) {
             let trusted =
                 Certificate::from_pem_bundle(&read_pem_file(&path)?).ok().filter(|trusted| !trusted.is_empty());
-            let words = "it has no CA certificate; it must be PEM (BEGIN CERTIFICATE)";
-            client = client.tls_certs_only(trusted.ok_or_else(|| unusable(&path, words))?);
+            let message = "it has no CA certificate; it must be PEM (BEGIN CERTIFICATE)";
+            client = client.tls_certs_only(trusted.ok_or_else(|| unusable(&path, message))?);
         }
-        if let Some(path) = file(&self.client_cert_file, CLIENT_CERT_FILE_VARIABLE) {
-            let words = "it must have a certificate and its private key, one after the other, both PEM";
-            client = client.identity(Identity::from_pem(&read_pem_file(&path)?).map_err(|_| unusable(&path, words))?);
+        if let Some(path) = file_path(&self.client_cert_file, CLIENT_CERT_FILE_VARIABLE) {
+            let message = "it must have a certificate and its private key, one after the other, both PEM";
+            client = client.identity(Identity::from_pem(&read_pem_file(&path)?).map_err(|_| unusable(&path, message))?);
         }
         Ok(client)
     }
 
-    /// The data directory, open.
+    /// Opens the data directory.
     fn open_directory(&self) -> Result<OfflineDirectory, Error> {
         let value = self.data_dir.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let flags = [FlagValue { flag: "--data-dir", setting: "data_dir", value }];
@@ -151,7 +152,7 @@ impl SourceArgs {
 }
 
 impl ApiClient {
-    /// The open data directory, if the source is one.
+    /// The data directory, if the source is one.
     pub(super) fn offline(&self) -> Option<OfflineSource<'_>> {
         match &self.backend {
             ApiBackend::Directory(directory) => Some(OfflineSource::new(directory, &self.runtime)),
@@ -159,8 +160,7 @@ impl ApiClient {
         }
     }
 
-    /// Undoes a rotation of the master key in a data directory without a running service; `None` if the source is a
-    /// service.
+    /// Reverts a rotation of the master key in a data directory. `None` if the source is a service.
     pub(super) fn abort_rotation(&self) -> Option<Result<RotationReport, Error>> {
         let ApiBackend::Directory(directory) = &self.backend else { return None };
         Some(match directory.missing_key() {
@@ -169,18 +169,19 @@ impl ApiClient {
         })
     }
 
-    /// Sends a request to a service, and passes the response to `take` as it arrives. Without a service it is a problem.
+    /// Sends a request to a service, and passes the response to `take` as it arrives. Fails on a data directory.
     pub(super) fn request(
         &self,
-        question: &ApiRequest<'_>,
+        request: &ApiRequest<'_>,
         take: impl FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let ApiRequest { method, path, accept } = *question;
+        let ApiRequest { method, path, accept } = *request;
         let (http, url) = self.server()?;
         let request = if method == "POST" { http.post(api_url(url, path)) } else { http.get(api_url(url, path)) };
         self.runtime.block_on(send_to_service(http, url, request.header("accept", accept), take))
     }
 
+    /// The HTTP client and the URL of the service. An error if the source is a data directory.
     fn server(&self) -> Result<(&reqwest::Client, &str), Error> {
         match &self.backend {
             ApiBackend::Server { http, url } => Ok((http, url)),
@@ -191,17 +192,17 @@ impl ApiClient {
         }
     }
 
-    /// Sends a command to a service, with a JSON body or none; the response is one JSON value.
+    /// Sends a command to a service, with a JSON body or none, and returns the JSON value in the response.
     pub(super) fn submit(&self, method: &'static str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         self.submit_streaming(method, path, body, |piece| {
-            answer.extend_from_slice(piece);
+            response.extend_from_slice(piece);
             Ok(())
         })?;
-        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+        Ok(serde_json::from_slice(&response).unwrap_or_default())
     }
 
-    /// The same, for a response that arrives in pieces.
+    /// Like [`submit`](ApiClient::submit), but passes the response to `take` as it arrives.
     pub(super) fn submit_streaming(
         &self,
         method: &'static str,
@@ -230,10 +231,10 @@ impl ApiClient {
         self.runtime.block_on(send_to_service(http, url, request, |_| Ok(())))
     }
 
-    /// Requests one JSON value.
-    pub(super) fn request_json(&self, question: &ApiRequest<'_>) -> Result<Value, Error> {
+    /// Sends a request to a service, and returns the JSON value in the response.
+    pub(super) fn request_json(&self, request: &ApiRequest<'_>) -> Result<Value, Error> {
         let mut body = Vec::new();
-        self.request(question, |piece| {
+        self.request(request, |piece| {
             body.extend_from_slice(piece);
             Ok(())
         })?;
@@ -262,34 +263,35 @@ fn api_url(server: &str, path: &str) -> String {
 
 /// Sends a request to the service at `server`, and passes the response to `take` as it arrives.
 ///
-/// A service breaks off its response when the key of the request ends. It tells the reason to the next request only.
+/// A service breaks off a response when the request's API key is revoked or expires. To learn that reason, this function
+/// sends one more request.
 async fn send_to_service(
     http: &reqwest::Client,
     server: &str,
     request: reqwest::RequestBuilder,
     take: impl FnMut(&[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let answer = request.send().await.map_err(|error| unreachable_error(server, &error))?;
-    let status = answer.status().as_u16();
-    let pieces = answer
+    let response = request.send().await.map_err(|error| unreachable_error(server, &error))?;
+    let status = response.status().as_u16();
+    let pieces = response
         .bytes_stream()
         .map(|piece| piece.map_err(|error| broken_response_error(&redact_url(server), &error.without_url())));
-    let drained = stream_body(status, pieces, take).await;
-    if matches!(drained, Err(Error::Unreachable { .. })) {
-        let another = http.get(api_url(server, "gateways")).timeout(CLI_CONNECT_TIMEOUT).send().await;
-        if let Ok(another) = another.map(|answer| (answer.status().as_u16(), answer))
-            && another.0 == 401
+    let outcome = stream_body(status, pieces, take).await;
+    if matches!(outcome, Err(Error::Unreachable { .. })) {
+        let probe = http.get(api_url(server, "gateways")).timeout(CLI_CONNECT_TIMEOUT).send().await;
+        if let Ok(probe) = probe
+            && probe.status().as_u16() == 401
         {
-            let pieces = another
-                .1
+            let pieces = probe
                 .bytes_stream()
                 .map(|piece| piece.map_err(|error| broken_response_error(server, &error.without_url())));
             stream_body(401, pieces, |_| Ok(())).await?;
         }
     }
-    drained
+    outcome
 }
 
+/// Passes the body of a success to `take`, and turns any other body into an error.
 async fn stream_body(
     status: u16,
     pieces: impl Stream<Item = Result<Bytes, Error>>,
@@ -312,7 +314,7 @@ async fn stream_body(
     Err(Error::ErrorResponse { status, detail, is_fault: problem["type"] == "urn:muster:problem:not-whole" })
 }
 
-/// Why a service cannot be reached, and what may help.
+/// The error for a service that cannot be reached: the reason, and what may help.
 fn unreachable_error(server: &str, error: &reqwest::Error) -> Error {
     let (class, why) = client::classify_reqwest(error);
     let mend = match (class, server.starts_with("https:")) {
@@ -326,7 +328,7 @@ fn unreachable_error(server: &str, error: &reqwest::Error) -> Error {
             "check that it uses TLS; if it requires a client certificate, give one with --client-cert-file \
              (MUSTER_CLIENT_CERT_FILE)"
         }
-        // A service that serves TLS does not answer in HTTP.
+        // A service with TLS does not respond to plain HTTP.
         (FailureClass::Reset | FailureClass::Network, false) => {
             "check that it is running; if it uses TLS, name it with https:// in --server (MUSTER_SERVER)"
         }
@@ -355,7 +357,7 @@ fn broken_response_error(server: &str, error: &dyn std::error::Error) -> Error {
     Error::Unreachable { server: server.to_owned(), why: innermost.to_string(), mend }
 }
 
-/// The query string of the given parameters, encoded.
+/// The query string of the parameters that have a value, encoded; empty if none has one.
 pub(super) fn query_string(parameters: &[(&str, Option<String>)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in parameters {

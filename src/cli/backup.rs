@@ -40,27 +40,27 @@ impl BackupArgs {
         if to.exists() {
             return Err(Error::Usage("a file with this name exists; name another one"));
         }
-        let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |what| move |source| Error::FileAccess { what, path: to.clone(), source };
         let interrupt = InterruptFlag::register()?;
-        let open = self.source.open()?;
-        // A 0600 temporary file in the target's directory; it is deleted unless it is renamed into place.
-        let mut file =
-            NamedTempFile::with_prefix_in(".muster-backup-", above).map_err(failed("write a temporary file beside"))?;
+        let client = self.source.open()?;
+        // A temporary file in the target's directory, with mode 0600. It is deleted unless it is renamed into place.
+        let mut file = NamedTempFile::with_prefix_in(".muster-backup-", parent)
+            .map_err(failed("write a temporary file beside"))?;
         let bar = ProgressDisplay::with_bytes("backing up");
         let write = |piece: &[u8]| {
             interrupt.check()?;
             bar.advance(piece.len() as u64);
             file.write_all(piece).map_err(failed("write"))
         };
-        match open.offline() {
+        match client.offline() {
             Some(offline) => take_bytes(offline.call(operation::BACKUP, maintenance::create_backup)?, write)?,
-            None => open.request(&ApiRequest { method: "POST", path: "backup", accept: JSON }, write)?,
+            None => client.request(&ApiRequest { method: "POST", path: "backup", accept: JSON }, write)?,
         }
         file.as_file().sync_all().map_err(failed("write"))?;
         interrupt.check()?;
         file.persist_noclobber(to).map_err(|error| failed("move the backup to")(error.error))?;
-        File::open(above).and_then(|above| above.sync_all()).map_err(failed("sync the directory of"))?;
+        File::open(parent).and_then(|directory| directory.sync_all()).map_err(failed("sync the directory of"))?;
         drop(bar);
         output::print(&format!("{}\n", to.display()))
     }

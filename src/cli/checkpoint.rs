@@ -26,15 +26,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 impl CheckpointArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.source.open()?;
-        match open.offline() {
+        let client = self.source.open()?;
+        match client.offline() {
             Some(offline) if self.public_key => {
                 output::print(&offline.call(operation::SHOW_PUBLIC_KEY, log_proofs::show_public_key)?)
             }
             Some(offline) => output::print(&offline.call(operation::SHOW_CHECKPOINT, log_proofs::show_checkpoint)?),
             None => {
                 let path = if self.public_key { "log/public-key" } else { "log/checkpoint" };
-                open.request(&ApiRequest { method: "GET", path, accept: JSON }, output::print_bytes)
+                client.request(&ApiRequest { method: "GET", path, accept: JSON }, output::print_bytes)
             }
         }
     }

@@ -54,7 +54,7 @@ fn format_table(rows: &[SettingRow]) -> String {
     output::format_table(&[head].into_iter().chain(rows).collect::<Vec<_>>())
 }
 
-/// A value in the syntax of the environment.
+/// Formats a value as an environment variable would have it.
 fn format_value(value: &Value) -> String {
     match value {
         Value::Null => "(not set)".to_owned(),
@@ -65,7 +65,7 @@ fn format_value(value: &Value) -> String {
     }
 }
 
-/// One row a line, so that two outputs can be compared line by line.
+/// Formats one row per line, so that two outputs can be compared line by line.
 fn format_json(rows: &[SettingRow]) -> Result<String, serde_json::Error> {
     let rows = rows.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
     Ok(format!("[\n  {}\n]\n", rows.join(",\n  ")))

@@ -20,7 +20,7 @@ Examples, in a checkout:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-/// The user id that runs the service: systems give it to no person, and it works without a user name.
+/// The user id that runs the service. No system gives it to a person, and it works without a user name.
 const USER_ID: u32 = 65532;
 
 impl ContainerfileArgs {

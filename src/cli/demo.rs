@@ -21,21 +21,21 @@ const EXAMPLES: &str = "Exit codes: 0 all webhooks arrived as expected, 1 they d
 
 impl DemoArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        // Errors are logged; successful steps are on standard output.
+        // Only errors are logged: the demonstration itself is printed on standard output.
         logging::start(
             &LogSettings { filter: "error".to_owned(), format: LogFormat::Text, full_numbers: false },
             None,
         )?;
         let stop = CancellationToken::new();
         signals::stop_on_signal(stop.clone())?;
-        let mut unwritten = Ok(());
+        let mut printed = Ok(());
         let print = |text: &str| {
             if let Err(error) = output::print(text) {
-                unwritten = Err(error);
+                printed = Err(error);
                 stop.cancel();
             }
         };
-        let played = demo::run(output::uses_color(&io::stdout()), print, &stop);
-        unwritten.and(played.map_err(Error::from))
+        let outcome = demo::run(output::uses_color(&io::stdout()), print, &stop);
+        printed.and(outcome.map_err(Error::from))
     }
 }

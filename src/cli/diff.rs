@@ -27,17 +27,17 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is no such account or versi
 
 impl DiffArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.request.source.open()?;
-        let found = match open.offline() {
+        let client = self.request.source.open()?;
+        let response = match client.offline() {
             Some(offline) => offline.call_json(operation::DIFF_ACCOUNT, async |api, call| {
                 accounts::diff_account(api, call, parse_account("account", &self.number)?, self.from, self.to).await
             })?,
             None => {
                 let path = format!("accounts/{}/diff?from={}&to={}", self.number, self.from, self.to);
-                open.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?
+                client.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?
             }
         };
-        let changes = found["changes"].as_array().map_or(&[][..], Vec::as_slice);
+        let changes = response["changes"].as_array().map_or(&[][..], Vec::as_slice);
         listing_output::print_rows(self.request.output, ["field", "from", "to"], changes)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
-use super::listing_output::EventPrinter as Printed;
+use super::listing_output::EventPrinter;
 use super::offline_source::take_events;
 use crate::api::events::{self as journal_events, EventQuery, ReadStart};
 use crate::api::{Parameters, operation};
@@ -46,9 +46,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 impl EventsArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.request.source.open()?;
-        let mut events = Printed::new(self.request.output);
-        if let Some(offline) = open.offline() {
+        let client = self.request.source.open()?;
+        let mut events = EventPrinter::new(self.request.output);
+        if let Some(offline) = client.offline() {
             let pages = offline.call(operation::LIST_EVENTS, async |api, call| {
                 let parameters = Parameters::from_fields([
                     ("type", self.types.as_deref()),
@@ -73,12 +73,12 @@ impl EventsArgs {
         ]);
         let path = format!("events{query}");
         if self.follow {
-            open.request(&ApiRequest { method: "GET", path: &path, accept: EVENT_STREAM }, |piece| {
+            client.request(&ApiRequest { method: "GET", path: &path, accept: EVENT_STREAM }, |piece| {
                 events.print_sse(piece)
             })?;
             return Err(Error::LiveTailEnded);
         } else {
-            open.request(&ApiRequest { method: "GET", path: &path, accept: NDJSON }, |piece| {
+            client.request(&ApiRequest { method: "GET", path: &path, accept: NDJSON }, |piece| {
                 events.print_ndjson(piece)
             })?;
         }

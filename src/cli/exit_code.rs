@@ -16,11 +16,11 @@ pub enum Exit {
     Done = 0,
     /// The verb failed.
     Failed = 1,
-    /// The request was not understood: wrong usage, or invalid settings.
+    /// The usage is wrong, or the settings are invalid.
     Usage = 2,
     /// The requested item does not exist.
     NotFound = 3,
-    /// Verification found damage.
+    /// Verification found damage, or a gateway does not conform.
     NotVerified = 4,
     /// SIGINT ended the process before it was done.
     Interrupted = 130,
@@ -34,7 +34,7 @@ pub enum Error {
     /// The settings are invalid.
     #[error(transparent)]
     Settings(#[from] config::Error),
-    /// The service does not run, or failed.
+    /// The service cannot run, or failed.
     #[error(transparent)]
     Service(#[from] service::Error),
     /// Spans cannot be exported.
@@ -43,18 +43,18 @@ pub enum Error {
     /// The demonstration did not finish.
     #[error(transparent)]
     Demo(#[from] demo::Error),
-    /// A secret for checking webhooks is invalid.
+    /// A secret for verifying webhooks is invalid.
     #[error(transparent)]
     Secret(#[from] receiver::ReceiverSecretError),
-    /// The audited data is damaged, or cannot be read.
+    /// The audited data is damaged, cannot be read, or does not contain the requested item.
     #[error(transparent)]
     Audit(#[from] audit::Error),
-    /// The service answered with an error.
+    /// The service responded with an error.
     #[error("{detail}")]
     ErrorResponse {
         /// The HTTP status.
         status: u16,
-        /// The error's detail.
+        /// The sentence that says what is wrong.
         detail: String,
         /// Whether the service reported a damaged journal.
         is_fault: bool,
@@ -69,19 +69,19 @@ pub enum Error {
         /// What may help.
         mend: &'static str,
     },
-    /// A served projection differs from what the events lead to.
+    /// The served projection differs from the projection that the events lead to.
     #[error("the served state differs from the events; POST /api/v1/projections/roster/rebuild rebuilds it")]
     ProjectionDiffers,
     /// The receiver did not accept the test delivery.
     #[error("the receiver did not accept the test webhook")]
     TestNotAccepted,
-    /// A confirmation was not given.
+    /// The user did not confirm.
     #[error("{waiting}, and nothing was dropped; answer yes, or use --yes")]
     NotConfirmed {
         /// What would have been dropped.
         waiting: String,
     },
-    /// The gateway check cannot run.
+    /// The checks of a gateway cannot run.
     #[error(transparent)]
     Conformance(#[from] conformance::Error),
     /// A gateway does not conform to the protocol.
@@ -92,7 +92,7 @@ pub enum Error {
         /// How many checks there were.
         all: usize,
     },
-    /// The arguments contradict each other.
+    /// An argument is invalid, or arguments contradict each other.
     #[error("{0}")]
     Usage(&'static str),
     /// A file cannot be read or written.

@@ -38,13 +38,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 impl ExportArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.source.open()?;
+        let client = self.source.open()?;
         let bar = ProgressDisplay::with_bytes("exporting");
         let print = |piece: &[u8]| {
             bar.advance(piece.len() as u64);
             output::print_bytes(piece)
         };
-        if let Some(offline) = open.offline() {
+        if let Some(offline) = client.offline() {
             let source = offline.call(operation::EXPORT_EVENTS, async |api, call| {
                 let parameters = Parameters::from_fields([
                     ("format", Some(self.format.as_str())),
@@ -65,6 +65,6 @@ impl ExportArgs {
             ("since", self.since.clone()),
             ("until", self.until.clone()),
         ]);
-        open.request(&ApiRequest { method: "GET", path: &format!("export{query}"), accept: NDJSON }, print)
+        client.request(&ApiRequest { method: "GET", path: &format!("export{query}"), accept: NDJSON }, print)
     }
 }

@@ -72,14 +72,14 @@ impl GatewayArgs {
 
 impl GatewayCheckArgs {
     fn run(&self) -> Result<(), Error> {
-        // Not parsed by the command line parser, whose error would repeat a password in it.
+        // Checked here, because an error of the command line parser would repeat a password in the URL.
         if self.url.as_deref().is_some_and(|url| config::parse_receiver_url(url).is_none()) {
             return Err(Error::Usage(
                 "the gateway's URL must be an http or https URL without a #fragment, such as http://127.0.0.1:9000",
             ));
         }
         logging::start(&LogSettings { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
-        let trial = SuiteOptions {
+        let options = SuiteOptions {
             url: self.url.clone(),
             listen: self.listen.clone(),
             secret: secret_file::read_secret(&self.secret_file)?,
@@ -89,26 +89,26 @@ impl GatewayCheckArgs {
             patience: self.patience,
         };
         let announce = |address| log_writer::write_message(&format!("playing Muster on http://{address}\n"));
-        let (mut all, mut failed, mut unwritten) = (0, 0, Ok(()));
-        let report = |finding: &CheckReport| {
+        let (mut all, mut failed, mut printed) = (0, 0, Ok(()));
+        let report = |result: &CheckReport| {
             all += 1;
-            failed += usize::from(!finding.passed);
-            if unwritten.is_ok() {
-                unwritten = output::print(&(self.format_check(finding) + "\n"));
+            failed += usize::from(!result.passed);
+            if printed.is_ok() {
+                printed = output::print(&(self.format_check(result) + "\n"));
             }
         };
-        conformance::run(&trial, announce, report)?;
-        unwritten?;
+        conformance::run(&options, announce, report)?;
+        printed?;
         if failed == 0 { Ok(()) } else { Err(Error::NotConformant { failed, all }) }
     }
 
-    fn format_check(&self, finding: &CheckReport) -> String {
+    fn format_check(&self, result: &CheckReport) -> String {
         match self.output {
-            OutputFormat::Json => serde_json::to_string(finding).unwrap_or_default(),
-            OutputFormat::Text if finding.passed => format!("passed  {:<13} {}", finding.check, finding.requirement),
+            OutputFormat::Json => serde_json::to_string(result).unwrap_or_default(),
+            OutputFormat::Text if result.passed => format!("passed  {:<13} {}", result.check, result.requirement),
             OutputFormat::Text => {
-                let seen = escape_controls(&finding.observed);
-                format!("FAILED  {:<13} {}\n        {:<13} {seen}", finding.check, finding.requirement, "")
+                let observed = escape_controls(&result.observed);
+                format!("FAILED  {:<13} {}\n        {:<13} {observed}", result.check, result.requirement, "")
             }
         }
     }

@@ -52,16 +52,16 @@ impl GatewaysArgs {
     }
 
     fn show(&self) -> Result<(), Error> {
-        let RequestArgs { output: form, source } = &self.request;
-        let shown = source.open()?.request_json(&ApiRequest { method: "GET", path: "gateways", accept: JSON })?;
-        listing_output::print_records(*form, &shown, "gateways")
+        let RequestArgs { output: format, source } = &self.request;
+        let response = source.open()?.request_json(&ApiRequest { method: "GET", path: "gateways", accept: JSON })?;
+        listing_output::print_records(*format, &response, "gateways")
     }
 }
 
 impl ReconcileArgs {
     fn run(&self) -> Result<(), Error> {
         let path = format!("gateways/{}/reconcile", self.name);
-        let begun = self.request.source.open()?.submit("POST", &path, Some(&json!({"reason": self.reason})))?;
-        listing_output::print_value(self.request.output, &begun)
+        let response = self.request.source.open()?.submit("POST", &path, Some(&json!({"reason": self.reason})))?;
+        listing_output::print_value(self.request.output, &response)
     }
 }

@@ -47,7 +47,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 
 impl HistoryArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.request.source.open()?;
+        let client = self.request.source.open()?;
         let mut events = EventPrinter::new(self.request.output);
         let (types, since, until) = (self.types.clone(), self.since.clone(), self.until.clone());
         if self.follow {
@@ -59,10 +59,10 @@ impl HistoryArgs {
                 ("since", since),
                 ("until", until),
             ]);
-            let question = ApiRequest { method: "GET", path: &format!("events{query}"), accept: EVENT_STREAM };
-            open.request(&question, |piece| events.print_sse(piece))?;
+            let request = ApiRequest { method: "GET", path: &format!("events{query}"), accept: EVENT_STREAM };
+            client.request(&request, |piece| events.print_sse(piece))?;
             return Err(Error::LiveTailEnded);
-        } else if let Some(offline) = open.offline() {
+        } else if let Some(offline) = client.offline() {
             let pages = offline.call(operation::SHOW_HISTORY, async |api, call| {
                 let parameters = Parameters::from_fields([
                     ("type", self.types.as_deref()),
@@ -89,7 +89,7 @@ impl HistoryArgs {
                 ("limit", limit),
             ]);
             let path = format!("accounts/{}/events{query}", self.number);
-            open.request(&ApiRequest { method: "GET", path: &path, accept: NDJSON }, |piece| {
+            client.request(&ApiRequest { method: "GET", path: &path, accept: NDJSON }, |piece| {
                 events.print_ndjson(piece)
             })?;
         }

@@ -1,4 +1,4 @@
-//! `muster keys`: who may do what.
+//! `muster keys`: API keys.
 
 use std::path::PathBuf;
 
@@ -105,7 +105,7 @@ impl KeysArgs {
 
 impl CreateKeyArgs {
     fn run(&self) -> Result<(), Error> {
-        let wanted = CreateApiKeyRequest {
+        let key_request = CreateApiKeyRequest {
             name: self.name.clone(),
             role: self.role.to_possible_value().map(|role| role.get_name().to_owned()).unwrap_or_default(),
             accounts: self.accounts.clone(),
@@ -117,37 +117,37 @@ impl CreateKeyArgs {
                 .map(|file| secret_file::read_secret(file).map(Zeroizing::new))
                 .transpose()?,
         };
-        let open = self.request.source.open()?;
-        self.request.print_value(&match open.offline() {
+        let client = self.request.source.open()?;
+        self.request.print_value(&match client.offline() {
             Some(offline) => offline.call_json(operation::CREATE_API_KEY, async |api, call| {
-                api_keys::create_key(api, call, wanted).await
+                api_keys::create_key(api, call, key_request).await
             })?,
-            None => open.submit("POST", "keys", Some(&serde_json::to_value(&wanted).unwrap_or_default()))?,
+            None => client.submit("POST", "keys", Some(&serde_json::to_value(&key_request).unwrap_or_default()))?,
         })
     }
 }
 
 impl ListKeysArgs {
     fn run(&self) -> Result<(), Error> {
-        let open = self.request.source.open()?;
-        let listed = match open.offline() {
+        let client = self.request.source.open()?;
+        let response = match client.offline() {
             Some(offline) => offline.call_json(operation::LIST_API_KEYS, api_keys::list_keys)?,
-            None => open.request_json(&ApiRequest { method: "GET", path: "keys", accept: JSON })?,
+            None => client.request_json(&ApiRequest { method: "GET", path: "keys", accept: JSON })?,
         };
         let columns = ["id", "name", "role", "tenant", "accounts", "state", "created", "expires", "revoked"];
-        let keys = listed["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let keys = response["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
         listing_output::print_rows(self.request.output, columns, keys)
     }
 }
 
 impl RevokeKeyArgs {
     fn run(&self) -> Result<(), Error> {
-        let open = self.request.source.open()?;
-        self.request.print_value(&match open.offline() {
+        let client = self.request.source.open()?;
+        self.request.print_value(&match client.offline() {
             Some(offline) => offline.call_json(operation::REVOKE_API_KEY, async |api, call| {
                 api_keys::revoke_key(api, call, self.key).await
             })?,
-            None => open.submit("DELETE", &format!("keys/{}", self.key), None)?,
+            None => client.submit("DELETE", &format!("keys/{}", self.key), None)?,
         })
     }
 }

@@ -76,27 +76,27 @@ Exit codes: 0 stopped, 1 failed, 2 wrong usage.";
 
 impl ListenArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        // Received webhooks are on standard output; only errors are logged.
+        // Only warnings and errors are logged: received webhooks are printed on standard output.
         logging::start(&LogSettings { filter: "warn".to_owned(), format: LogFormat::Text, full_numbers: false }, None)?;
         let seed = self.seed.unwrap_or_else(|| clock::now().0.cast_unsigned());
         let faults = FaultInjector::new(self.fail, self.status, self.code, seed);
-        let rules = ReceiverOptions { verifier: self.signature_verifier()?, faults, delay: self.slow };
+        let options = ReceiverOptions { verifier: self.signature_verifier()?, faults, delay: self.slow };
         let stop = CancellationToken::new();
         signals::stop_on_signal(stop.clone())?;
-        let mut unwritten = Ok(());
+        let mut printed = Ok(());
         let print = |arrival: &ReceivedWebhook| {
             let line = match self.output {
                 OutputFormat::Text => arrival.to_text(),
                 OutputFormat::Json => arrival.to_json(),
             };
             if let Err(error) = output::print(&(escape_controls(&line) + "\n")) {
-                unwritten = Err(error);
+                printed = Err(error);
                 stop.cancel();
             }
         };
         let announce = |address| self.announce_ready(address, seed);
-        let listened = receiver::run(&self.listen, rules, announce, print, &stop);
-        unwritten.and(listened.map_err(Error::from))
+        let outcome = receiver::run(&self.listen, options, announce, print, &stop);
+        printed.and(outcome.map_err(Error::from))
     }
 
     fn signature_verifier(&self) -> Result<SignatureVerifier, Error> {
@@ -113,7 +113,7 @@ impl ListenArgs {
         Ok(SignatureVerifier::new(&secrets, self.tenant_id.as_deref().zip(app_secret.as_deref()))?)
     }
 
-    /// Prints to standard error, because standard output has only webhooks.
+    /// Prints the URL to standard error, because standard output is for webhooks only.
     fn announce_ready(&self, address: SocketAddr, seed: u64) {
         let seed = self.fail.map(|_| format!(", with faults from --seed {seed}")).unwrap_or_default();
         log_writer::write_message(&format!("muster listens on http://{address}{seed}\n"));

@@ -1,4 +1,4 @@
-//! Events and values on standard output, in the requested format.
+//! Prints events and values on standard output, in the requested format.
 
 use std::io::Write as _;
 
@@ -34,7 +34,7 @@ impl EventPrinter {
         EventPrinter { format, printed: 0, incomplete_line: Vec::new() }
     }
 
-    /// Prints a piece of NDJSON.
+    /// Prints the events in a piece of NDJSON. A piece may end within a line.
     pub(super) fn print_ndjson(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.incomplete_line.extend_from_slice(piece);
         let Some(end) = self.incomplete_line.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
@@ -46,7 +46,7 @@ impl EventPrinter {
         output::print_bytes(&printed)
     }
 
-    /// Prints a piece of the live tail: server-sent events.
+    /// Prints the events in a piece of the live tail: server-sent events. A piece may end within a line.
     pub(super) fn print_sse(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.incomplete_line.extend_from_slice(piece);
         let Some(end) = self.incomplete_line.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
@@ -58,7 +58,7 @@ impl EventPrinter {
         output::print_bytes(&printed)
     }
 
-    /// Prints the end of the output.
+    /// Prints the end of the output, after the last event.
     pub(super) fn finish(self) -> Result<(), Error> {
         match (self.format, self.printed) {
             (ListingFormat::Json, 0) => output::print("[]\n"),
@@ -92,7 +92,7 @@ impl EventPrinter {
     }
 }
 
-/// An event for people: time, position, account, version, type, requester, and data.
+/// Formats an event for people: time, position, account, version, type, requester, and data.
 fn format_event(event: &Value) -> String {
     let field = |name: &str| event[name].as_str().unwrap_or_default();
     let kind = field("type");
@@ -111,7 +111,7 @@ fn format_event(event: &Value) -> String {
     format!("{}\n", escape_controls(line.trim_end()))
 }
 
-/// An event's data, as `name=value`, without empty values.
+/// Formats an event's data as `name=value`, without empty values.
 fn format_data(data: &Value) -> String {
     let is_set = |value: &&Value| !value.is_null() && value.as_str() != Some("");
     let fields = data.as_object().into_iter().flatten().filter(|(_, value)| is_set(value));
@@ -127,10 +127,10 @@ fn csv_line<Cell: AsRef<str>>(cells: impl IntoIterator<Item = Cell>) -> String {
 }
 
 /// Prints a value.
-pub(super) fn print_value(form: ListingFormat, value: &Value) -> Result<(), Error> {
+pub(super) fn print_value(format: ListingFormat, value: &Value) -> Result<(), Error> {
     let mut rows = Vec::new();
     flatten("", value, &mut rows);
-    output::print(&match form {
+    output::print(&match format {
         ListingFormat::Json => serde_json::to_string_pretty(value).unwrap_or_default() + "\n",
         ListingFormat::Jsonl => format!("{value}\n"),
         ListingFormat::Csv => rows.iter().fold(csv_line(["field", "value"]), |csv, row| csv + &csv_line(row)),
@@ -140,13 +140,13 @@ pub(super) fn print_value(form: ListingFormat, value: &Value) -> Result<(), Erro
 
 /// Prints rows of values with these column names.
 pub(super) fn print_rows<const COLUMNS: usize>(
-    form: ListingFormat,
+    format: ListingFormat,
     names: [&str; COLUMNS],
     rows: &[Value],
 ) -> Result<(), Error> {
     let cells = |row: &Value| names.map(|name| format_cell(&row[name]));
     let mut out = Vec::new();
-    match form {
+    match format {
         ListingFormat::Json => {
             let rows = Value::Array(rows.to_vec());
             out = (serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n").into_bytes();
@@ -165,20 +165,20 @@ pub(super) fn print_rows<const COLUMNS: usize>(
     output::print_bytes(&out)
 }
 
-/// Prints the list `name` of `whole`, record by record.
+/// Prints the list `name` of `response`, record by record.
 ///
-/// CSV has a row for each record, with the names of all fields as its head. JSON prints `whole`.
-pub(super) fn print_records(form: ListingFormat, whole: &Value, name: &str) -> Result<(), Error> {
-    let Some(listed) = whole[name].as_array() else { return print_value(form, whole) };
+/// CSV has a row for each record. Its head has the names of all fields of all records. JSON prints `response`.
+pub(super) fn print_records(format: ListingFormat, response: &Value, name: &str) -> Result<(), Error> {
+    let Some(entries) = response[name].as_array() else { return print_value(format, response) };
     let fields = |record| {
         let mut fields = Vec::new();
         flatten("", record, &mut fields);
         fields
     };
-    let records: Vec<Vec<[String; 2]>> = listed.iter().map(fields).collect();
-    output::print(&match form {
-        ListingFormat::Json => return print_value(form, whole),
-        ListingFormat::Jsonl => listed.iter().map(|record| format!("{record}\n")).collect(),
+    let records: Vec<Vec<[String; 2]>> = entries.iter().map(fields).collect();
+    output::print(&match format {
+        ListingFormat::Json => return print_value(format, response),
+        ListingFormat::Jsonl => entries.iter().map(|record| format!("{record}\n")).collect(),
         ListingFormat::Csv => {
             let mut names: Vec<&String> = Vec::new();
             for [name, _] in records.iter().flatten() {
@@ -196,19 +196,19 @@ pub(super) fn print_records(form: ListingFormat, whole: &Value, name: &str) -> R
     })
 }
 
-/// The fields of a value as rows of name and text; nested names are joined with dots. An entry of a list has its index
-/// from 0 as its name, unless the whole list fits into one cell.
+/// Appends the fields of a value to `rows`, as name and text. Names of nested fields are joined with dots. An entry of a
+/// list has its index, from 0, as its name. A list of simple values is one cell.
 fn flatten(path: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
-    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    let join = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             for (name, value) in fields {
-                flatten(&below(name), value, rows);
+                flatten(&join(name), value, rows);
             }
         }
         Value::Array(values) if values.iter().any(|value| value.is_object() || value.is_array()) => {
-            for (at, value) in values.iter().enumerate() {
-                flatten(&below(&at.to_string()), value, rows);
+            for (index, value) in values.iter().enumerate() {
+                flatten(&join(&index.to_string()), value, rows);
             }
         }
         Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {

@@ -1,7 +1,7 @@
 //! The writer of the log: a bounded buffer, and one thread that writes it to standard error.
 //!
-//! Only that thread waits for the reader of standard error. All other threads put lines into the buffer, or lose them
-//! while it is full.
+//! Only that thread waits for the reader of standard error. All other threads put lines into the buffer. While the buffer
+//! is full, their lines are lost.
 
 use std::io::{self, Write};
 use std::mem;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::limits::LOG_BUFFER_BYTES;
 use crate::metrics::count_lost_log_lines;
 
-/// The target of the line that reports lost lines. The log filter always lets it through.
+/// The target of the log line that reports lost lines. Every log filter lets this line through.
 pub(super) const LOST_LINES_TARGET: &str = module_path!();
 
 /// Lines for standard error. Global, because a process has one standard error.
@@ -21,7 +21,7 @@ static STDERR_BUFFER: LogBuffer = LogBuffer { state: Mutex::new(LogBufferState::
 /// Lines that wait to be written.
 struct LogBuffer {
     state: Mutex<LogBufferState>,
-    /// Notified when lines come, and when a batch of them is written.
+    /// Notified when lines arrive, and when a batch of lines is written.
     changed: Condvar,
 }
 
@@ -30,8 +30,8 @@ struct LogBufferState {
     /// Whether a writer thread runs. Without one, the logging thread writes its lines itself.
     has_thread: bool,
     is_writing: bool,
-    /// Set when a line does not fit, until the buffer is empty again. The lost lines are then consecutive, so one line
-    /// can report them.
+    /// Set when a line does not fit, until the buffer is empty again. Meanwhile all lines are lost, so that the lost lines
+    /// are consecutive, and one line can report them.
     is_full: bool,
     /// Lost lines that the log has not reported yet.
     lost: u64,
@@ -49,14 +49,14 @@ pub(super) fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Writes `sentence` after all lines of the log, and never waits once [`start`] was called.
+/// Writes `sentence` after the log lines that wait. Does not wait for the reader once [`start`] was called.
 pub(super) fn write_message(sentence: &str) {
     if !STDERR_BUFFER.push_unbounded(sentence.as_bytes()) {
         let _unread = io::stderr().write_all(sentence.as_bytes());
     }
 }
 
-/// Like [`write_message`], but waits for at most `patience` until everything is written.
+/// Like [`write_message`], but waits until everything is written, at most for `patience`.
 pub(super) fn write_and_flush(sentence: &str, patience: Duration) {
     write_message(sentence);
     STDERR_BUFFER.wait_until_written(patience);
@@ -89,7 +89,7 @@ impl LogBuffer {
         }
     }
 
-    /// Puts a line into the buffer however full that is; false if no writer thread runs.
+    /// Puts a line into the buffer, even if it is full. Returns false, and does nothing, if no writer thread runs.
     fn push_unbounded(&self, line: &[u8]) -> bool {
         let mut state = self.lock();
         if state.has_thread {
@@ -100,11 +100,11 @@ impl LogBuffer {
     }
 
     fn wait_until_written(&self, patience: Duration) {
-        let is_under_way = |state: &mut LogBufferState| state.is_writing || !state.lines.is_empty();
-        let _state = self.changed.wait_timeout_while(self.lock(), patience, is_under_way);
+        let is_pending = |state: &mut LogBufferState| state.is_writing || !state.lines.is_empty();
+        let _state = self.changed.wait_timeout_while(self.lock(), patience, is_pending);
     }
 
-    /// Writes lines to `output` as they arrive, for ever.
+    /// Writes lines to `output` as they arrive. Never returns.
     fn run(&self, output: &mut impl Write) {
         let mut batch = Vec::new();
         loop {
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// The output for the lines that wait.
+    /// Writes the waiting lines, and returns the output.
     fn write_waiting(buffer: &LogBuffer) -> String {
         let mut output = Vec::new();
         buffer.write_batch(&mut output, &mut Vec::new());
@@ -193,10 +193,10 @@ mod tests {
         for line in [&line[..], b"long\n", b"\n", b"\n"] {
             buffer.push(line);
         }
-        assert_eq!(buffer.lock().lost, 3, "a short line has room, but would stand where others are missing");
+        assert_eq!(buffer.lock().lost, 3, "a short line has room, but the lines before it were lost");
         assert!(buffer.push_unbounded(b"the last sentence\n"));
         assert!(write_waiting(&buffer).ends_with("x\nthe last sentence\n"));
-        assert_eq!(buffer.lock().lost, 0, "the log tells of them now");
+        assert_eq!(buffer.lock().lost, 0, "the log reports them now");
         buffer.push(b"on\n");
         assert_eq!(write_waiting(&buffer), "on\n");
     }

@@ -1,4 +1,4 @@
-//! The destination and format of the log, and the destination of spans for a collector.
+//! Starts the log with its filter and format, and sends spans to a collector.
 
 use std::io;
 use std::panic;
@@ -15,7 +15,7 @@ use super::{Error, output};
 use crate::config::{self, LogFormat, LogSettings};
 use crate::traces::{SPAN_TARGET, TraceExporter};
 
-/// The target of lines that every filter lets through: what became of the filter itself.
+/// The target of log lines about the log filter itself. Every filter lets them through.
 pub(super) const ALWAYS: &str = concat!(module_path!(), "::filter");
 
 /// The log filter, which can be replaced while the log is written.
@@ -29,7 +29,7 @@ impl LogFilterHandle {
     }
 }
 
-/// Parses a log filter. It always lets through that lines were lost, and that the filter was replaced.
+/// Parses a log filter. Adds the lines that every filter lets through: about lost lines, and about the filter itself.
 fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
     let filter = EnvFilter::builder()
         .parse(config::current_log_filter(text))?
@@ -37,13 +37,14 @@ fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
     Ok(filter.add_directive(format!("{ALWAYS}=info").parse()?))
 }
 
-/// Starts logging to standard error, panics included, and sends spans to the `exporter`, if there is one.
+/// Starts logging to standard error, including panics. Sends spans to the `exporter`, if there is one.
 pub(super) fn start(settings: &LogSettings, exporter: Option<&TraceExporter>) -> Result<LogFilterHandle, Error> {
     log_writer::start().map_err(Error::LogThread)?;
     let (filter, handle) = reload::Layer::new(parse_filter(&settings.filter)?);
     // Spans for a collector never go to the log, whatever the filter says.
-    let others = filter_fn(|of| of.target() != SPAN_TARGET).with_max_level_hint(LevelFilter::TRACE);
-    // Events that cannot be formatted are omitted: otherwise the layer would write to standard error itself, and wait.
+    let is_for_log = filter_fn(|metadata| metadata.target() != SPAN_TARGET).with_max_level_hint(LevelFilter::TRACE);
+    // Events that cannot be formatted are omitted. Otherwise the layer would write about them to standard error itself,
+    // and could block.
     let layer = fmt::layer().with_writer(|| LogWriter).log_internal_errors(false);
     let text = layer.with_ansi(output::uses_color(&io::stderr()));
     // An event's own span has the trace id; the outer spans would repeat it.
@@ -54,9 +55,9 @@ pub(super) fn start(settings: &LogSettings, exporter: Option<&TraceExporter>) ->
         (LogFormat::Json, true) => json.with_writer(|| LogWriter).boxed(),
         (LogFormat::Json, false) => json.with_writer(|| MaskedJsonWriter(LogWriter)).boxed(),
     };
-    let log = log.with_filter(filter.and(others)).boxed();
+    let log = log.with_filter(filter.and(is_for_log)).boxed();
     let spans = exporter.map(|exporter| exporter.layer().boxed());
-    // Fails only if a logger exists already, which then writes the log.
+    // Fails only if a logger was set before. That one then writes the log.
     let _started = tracing_subscriber::registry().with([log].into_iter().chain(spans).collect::<Vec<_>>()).try_init();
     panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("(no message)");

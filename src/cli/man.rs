@@ -23,14 +23,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 impl ManArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let mut command = super::command();
-        // Only a built command knows the full names of its verbs.
+        // Only after `build` do the verbs have their full names.
         command.build();
-        let mut of = &command;
+        let mut selected = &command;
         for verb in &self.verbs {
-            of = of.find_subcommand(verb).ok_or(Error::Usage("there is no such verb; `muster man` lists all"))?;
+            selected =
+                selected.find_subcommand(verb).ok_or(Error::Usage("there is no such verb; `muster man` lists all"))?;
         }
         let mut page = Vec::new();
-        Page::new(of.clone()).render(&mut page).map_err(Error::Output)?;
+        Page::new(selected.clone()).render(&mut page).map_err(Error::Output)?;
         output::print_bytes(&page)
     }
 }

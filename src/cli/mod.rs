@@ -1,50 +1,50 @@
-//! The command line, one file per verb. Standard output is for data, standard error for messages.
+//! The command line, with one file per verb. Standard output is for data, standard error for messages.
 //!
 //! | file | what it knows |
 //! |---|---|
 //! | `serve` | the verb: serve the API |
-//! | `config` | the verb: show the settings |
+//! | `config` | the verb: list the settings |
 //! | `openapi` | the verb: print the description of the API |
 //! | `demo` | the verb: demonstrate the product |
-//! | `history` | the verb: show an account's events |
+//! | `history` | the verb: list an account's events |
 //! | `state` | the verb: show an account's state, now or earlier |
 //! | `diff` | the verb: compare two versions of an account |
-//! | `events` | the verb: show the events of all accounts |
-//! | `verify` | the verb: check that nothing was altered or left out |
-//! | `replay` | the verb: rebuild the projections and compare them |
-//! | `prove` | the verb: write an account's history with its proof |
+//! | `events` | the verb: list the events of all accounts |
+//! | `verify` | the verb: verify that nothing was altered or removed |
+//! | `replay` | the verb: replay the journal, and compare the result with the served state |
+//! | `prove` | the verb: print an account's history with its proof |
 //! | `checkpoint` | the verb: print a signed checkpoint of the log |
-//! | `export` | the verb: write events to a file |
-//! | `erase` | the verb: destroy an account's secrets |
-//! | `backup` | the verb: write everything to a file |
+//! | `export` | the verb: print events as CloudEvents or CSV |
+//! | `erase` | the verb: erase an account's secrets |
+//! | `backup` | the verb: back up everything except the master key to a file |
 //! | `restore` | the verb: restore a backup |
-//! | `webhooks` | the verb: receivers, deliveries, dead letters |
-//! | `gateways` | the verb: the gateways to WhatsApp |
-//! | `keys` | the verb: API keys and their roles |
-//! | `vault` | the verb: the master key |
-//! | `gateway` | the verb: check a gateway for the bridge |
-//! | `listen` | the verb: receive webhooks, to try them |
-//! | `dashboard` | the verb: a dashboard for Grafana |
-//! | `alerts` | the verb: alerting rules for Prometheus |
-//! | `healthcheck` | the verb: whether a service takes requests |
-//! | `service` | the verb: a unit for systemd |
-//! | `containerfile` | the verb: a Containerfile |
-//! | `completions` | the verb: completions for shells |
-//! | `man` | the verb: a page of the manual |
+//! | `webhooks` | the verb: manage receivers, deliveries and dead letters |
+//! | `gateways` | the verb: list the gateways to WhatsApp, and reconcile them |
+//! | `keys` | the verb: create, list and revoke API keys |
+//! | `vault` | the verb: show and rotate the master key |
+//! | `gateway` | the verb: check that a gateway conforms to the bridge protocol |
+//! | `listen` | the verb: receive webhooks and print them |
+//! | `dashboard` | the verb: print a dashboard for Grafana |
+//! | `alerts` | the verb: print alerting rules for Prometheus |
+//! | `healthcheck` | the verb: check that a service accepts requests |
+//! | `service` | the verb: print a systemd unit |
+//! | `containerfile` | the verb: print a Containerfile |
+//! | `completions` | the verb: print a completion script for a shell |
+//! | `man` | the verb: print a manual page |
 //! | `api_client` | the source that a verb reads: a running service, or a data directory without one |
 //! | `offline_source` | a data directory without a running service, on which a verb calls the API |
-//! | `listing_output` | printing events and values in the requested format |
-//! | `progress` | progress of long tasks |
+//! | `listing_output` | prints events and values in the requested format |
+//! | `progress` | shows the progress of long tasks |
 //! | `setting_flags` | the flags that set settings, for every verb that needs them |
-//! | `secret_file` | a secret from a file |
+//! | `secret_file` | reads a secret from a file |
 //! | `exit_code` | the exit codes, and the code of each error |
-//! | `output` | printing data, also into a pipe that closes early |
-//! | `logging` | the log's destination and format |
-//! | `log_writer` | writing the log without waiting for its reader |
-//! | `number_masking` | masked account numbers in the log |
+//! | `output` | prints data, even to a pipe that is closed early |
+//! | `logging` | starts the log with its filter and format |
+//! | `log_writer` | writes the log without waiting for its reader |
+//! | `number_masking` | masks account numbers in the log |
 //! | `signals` | signal handling |
 //!
-//! A new verb is a file, a line in `CliVerb` and a line in its `run`.
+//! A new verb needs a file, an entry in `CliVerb`, and a branch in `CliVerb::run`.
 
 mod alerts;
 mod api_client;
@@ -197,24 +197,24 @@ fn command() -> Command {
     CommandLine::command()
 }
 
-/// Executes the command line. An error is one sentence, the last on standard error.
+/// Executes the command line. An error is the last message on standard error.
 pub fn run() -> ExitCode {
-    // Before clap reads it, which takes longer than it takes to send a signal.
+    // Clap has not parsed the arguments yet. A signal may arrive while it does, so signals are handled before that.
     let is_service = env::args_os().nth(1).is_some_and(|verb| verb == "serve");
     let ignored = signals::ignore_stray_signals(is_service);
-    let done = match CommandLine::try_parse() {
+    let outcome = match CommandLine::try_parse() {
         Ok(CommandLine { verb: Some(verb) }) => ignored.and_then(|()| verb.run()),
         Ok(CommandLine { verb: None }) => output::print(&command().render_help().to_string()),
         Err(usage) => {
-            // Clap treats requested help as an error too. If the help cannot be printed, there is nothing left to do.
+            // For clap, a request for help is an error too. If printing it fails, there is nothing left to do.
             let _unread = usage.print();
             return if usage.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    let (exit, sentence) = match done {
+    let (exit, sentence) = match outcome {
         Ok(()) | Err(Error::OutputClosed) => (Exit::Done, String::new()),
         Err(error) => {
-            // Line ends come from the error itself; some of the words between come from services and gateways.
+            // The line ends are part of our message. The text in the lines may come from services and gateways.
             let lines: Vec<String> = error.to_string().lines().map(escape_controls).collect();
             (error.exit(), format!("muster: {}\n", lines.join("\n")))
         }

@@ -1,7 +1,7 @@
 //! Masks account numbers in the log, wherever they come from: a field, a path, an error's text, another crate.
 //!
-//! A number is 7 or more digits in a text; one text may hold several. Values logged as integers are not masked:
-//! positions, sizes, durations.
+//! A number is a run of 7 or more digits in a text. One text may have several numbers. Values that are logged as integers
+//! are not masked, because they are positions, sizes and durations.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
 use crate::domain::mask_digits;
 use crate::limits::ACCOUNT_DIGITS_MIN;
 
-/// A shorter text is a name rather than a key of 256 bits.
+/// API keys are longer than this. A shorter text that begins with `muster_` is a name.
 const API_KEY_MIN_CHARACTERS: usize = 40;
 
 /// Formats the fields of events and spans for people.
@@ -87,40 +87,41 @@ impl<W: Write> Write for MaskedJsonWriter<W> {
     }
 }
 
+/// Masks the numbers in the strings of a line of JSON.
 fn mask_json(line: &str) -> String {
-    let (mut written, mut is_text, mut begin, mut at) = (String::with_capacity(line.len()), false, 0, 0);
+    let (mut output, mut is_text, mut begin, mut at) = (String::with_capacity(line.len()), false, 0, 0);
     while let Some(byte) = line.as_bytes().get(at) {
-        // A quote or an escape, which is not a part of an adjacent number.
-        let sign = match byte {
+        // The length of a quote or an escape sequence. Its digits do not belong to the number beside it.
+        let token_len = match byte {
             b'"' => 1,
             b'\\' if line[at + 1..].starts_with('u') => 6,
             b'\\' => 2,
             _ => 0,
         };
-        if sign > 0 {
-            written += &mask_text(is_text, &line[begin..at]);
-            begin = line.floor_char_boundary(at + sign);
-            written += &line[at..begin];
-            is_text ^= sign == 1;
+        if token_len > 0 {
+            output += &mask_text(is_text, &line[begin..at]);
+            begin = line.floor_char_boundary(at + token_len);
+            output += &line[at..begin];
+            is_text ^= token_len == 1;
         }
-        at += sign.max(1);
+        at += token_len.max(1);
     }
-    written + &mask_text(is_text, &line[begin..])
+    output + &mask_text(is_text, &line[begin..])
 }
 
 fn mask_text(is_text: bool, piece: &str) -> Cow<'_, str> {
     if is_text { mask(piece) } else { Cow::Borrowed(piece) }
 }
 
-/// Masks the numbers in a text. Ids, by which requests are found, and positions stay unchanged.
+/// Masks the numbers and API keys in a text. Request ids, hashes and positions stay unchanged.
 pub(super) fn mask(text: &str) -> Cow<'_, str> {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let mut written = String::new();
+    let mut output = String::new();
     let (mut done, mut at) = (0, 0);
     while at < text.len() {
         if let Some(length) = api_key_len(&text[at..]) {
-            written += &text[done..at];
-            written += "muster_***";
+            output += &text[done..at];
+            output += "muster_***";
             at += length;
             done = at;
             continue;
@@ -128,31 +129,31 @@ pub(super) fn mask(text: &str) -> Cow<'_, str> {
         let word = text[at..].bytes().take_while(|byte| is_word(*byte)).count();
         if word >= ACCOUNT_DIGITS_MIN && !is_id(&text[at..at + word]) && !text[..at].ends_with("position ") {
             for (begin, end) in number_ranges(&text[at..at + word]) {
-                written += &text[done..at + begin];
-                written += &mask_digits(&text[at + begin..at + end]);
+                output += &text[done..at + begin];
+                output += &mask_digits(&text[at + begin..at + end]);
                 done = at + end;
             }
         }
         at += word + text[at + word..].bytes().take_while(|byte| !is_word(*byte)).count();
     }
-    if done == 0 { Cow::Borrowed(text) } else { Cow::Owned(written + &text[done..]) }
+    if done == 0 { Cow::Borrowed(text) } else { Cow::Owned(output + &text[done..]) }
 }
 
-/// The length of an API key at the start of a text, if there is one: a user may have put it into a path.
+/// The length of the API key at the start of a text; `None` if there is none. Users may put a key into a path.
 fn api_key_len(text: &str) -> Option<usize> {
     let is_key = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let length = text.bytes().take_while(|byte| is_key(*byte)).count();
     (text.starts_with("muster_") && length > API_KEY_MIN_CHARACTERS).then_some(length)
 }
 
-/// The ranges of numbers in a word.
+/// The ranges of the numbers in a word, as start and end in bytes.
 fn number_ranges(word: &str) -> impl Iterator<Item = (usize, usize)> {
     let runs = word.as_bytes().chunk_by(|one, next| one.is_ascii_digit() == next.is_ascii_digit());
-    let placed = runs.scan(0, |end, run| {
+    let ranges = runs.scan(0, |end, run| {
         *end += run.len();
         Some((run[0].is_ascii_digit(), *end - run.len(), *end))
     });
-    placed
+    ranges
         .filter(move |(is_digits, begin, end)| *is_digits && end - begin >= ACCOUNT_DIGITS_MIN)
         .map(|run| (run.1, run.2))
 }
@@ -220,7 +221,7 @@ mod tests {
         }
     }
 
-    /// Logs the same in each way that logging offers.
+    /// Logs the same number in every way that `tracing` offers.
     fn log_number() {
         let text = NUMBER.to_string();
         let inner = io::Error::other(text.clone());

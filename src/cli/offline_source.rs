@@ -1,4 +1,4 @@
-//! A data directory without a running service: a verb calls the API on it.
+//! A data directory without a running service. A verb calls the API on it.
 
 use std::ops::ControlFlow;
 
@@ -27,24 +27,24 @@ impl<'c> OfflineSource<'c> {
         self.directory.audit()
     }
 
-    /// Calls an operation.
+    /// Calls an operation of the API.
     pub(super) fn call<T>(
         &self,
         operation: Operation,
         run: impl AsyncFnOnce(&ApiState, &Call) -> Result<T, Problem>,
     ) -> Result<T, Error> {
-        let answer = self.runtime.block_on(async {
+        let result = self.runtime.block_on(async {
             let call = self.directory.call(operation)?;
             run(self.directory.api(), &call).await
         });
-        answer.map_err(|problem| match (problem.status, self.directory.missing_key()) {
-            // The master key is missing, and only this side knows why.
+        result.map_err(|problem| match (problem.status, self.directory.missing_key()) {
+            // The master key is missing. The API does not know the reason, but the directory does.
             (503, Some(why)) => Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false },
             (_, _) => problem.into(),
         })
     }
 
-    /// Calls an operation whose answer is one JSON value.
+    /// Calls an operation of the API, and returns its result as JSON.
     pub(super) fn call_json<T: Serialize>(
         &self,
         operation: Operation,
@@ -54,7 +54,7 @@ impl<'c> OfflineSource<'c> {
     }
 }
 
-/// Passes a long answer of a data directory to `take`, piece by piece.
+/// Passes a long result from a data directory to `take`, piece by piece.
 pub(super) fn take_bytes(source: ByteSource, mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let mut failure = None;
     let produced = source.write_to(&mut |piece| match take(&piece) {
@@ -70,7 +70,7 @@ pub(super) fn take_bytes(source: ByteSource, mut take: impl FnMut(&[u8]) -> Resu
     }
 }
 
-/// Passes events of a data directory to `take`, as lines of JSON.
+/// Passes events from a data directory to `take`, as lines of JSON.
 pub(super) fn take_events(
     pages: PageReader<EventView>,
     mut take: impl FnMut(&[u8]) -> Result<(), Error>,
@@ -86,7 +86,7 @@ pub(super) fn take_events(
     Ok(())
 }
 
-/// The error for a long answer that came to no end.
+/// The error for a long result that is incomplete.
 fn unreadable_directory_error(problem: &Problem) -> Error {
     let mend = "the result is incomplete; check with `muster verify` that the journal is not damaged";
     Error::Unreachable { server: "the data directory".to_owned(), why: problem.detail.clone(), mend }

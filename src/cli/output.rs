@@ -1,4 +1,4 @@
-//! Printing data, also into a pipe that closes early.
+//! Prints data, even to a pipe that is closed early.
 
 use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -15,13 +15,13 @@ pub(super) enum OutputFormat {
     Json,
 }
 
-/// Prints `text` at once. A reader such as `head` may close the pipe early; then there is nothing left to do, and the
-/// result is [`Error::OutputClosed`].
+/// Prints `text`, without buffering it. Returns [`Error::OutputClosed`] if the reader, such as `head`, has closed the
+/// pipe: then there is nothing left to do.
 pub(super) fn print(text: &str) -> Result<(), Error> {
     print_bytes(text.as_bytes())
 }
 
-/// The same, for data that may not be text.
+/// Like [`print`], for data that may not be text.
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
@@ -35,14 +35,14 @@ pub(super) fn uses_color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }
 
-/// `rows` in aligned columns. Some cells have foreign text, so control characters are escaped.
+/// Formats `rows` in aligned columns. Cells may have text from other systems, so control characters are escaped.
 pub(super) fn format_table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let rows: Vec<[String; COLUMNS]> =
         rows.iter().map(|row| row.each_ref().map(|cell| escape_controls(cell))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let line = |row: &[String; COLUMNS]| {
-        // Format widths end at 65,535, so this pads by hand.
+        // `format!` supports widths up to 65,535 only, so the padding is added here.
         let padded = |cell: &String, width: usize| cell.clone() + &" ".repeat(width - cell.chars().count());
         let cells = row.iter().zip(widths).map(|(cell, width)| padded(cell, width));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())

@@ -1,4 +1,4 @@
-//! Progress of a long task: on standard error, and only if that is a terminal.
+//! Shows the progress of a long task on standard error, if that is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -8,9 +8,9 @@ pub(super) struct ProgressDisplay {
 }
 
 impl ProgressDisplay {
-    /// A bar that counts in `unit`s. The total comes later, through [`set_position`](ProgressDisplay::set_position).
+    /// A bar that counts in `unit`s, up to the total that [`set_position`](ProgressDisplay::set_position) gets.
     pub(super) fn with_unit(what: &'static str, unit: &'static str) -> ProgressDisplay {
-        // It hides itself where standard error is not a terminal.
+        // The bar hides itself if standard error is not a terminal.
         let bar = ProgressBar::new(0).with_message(what);
         let shape = format!("{{msg}} {{wide_bar}} {{human_pos}} of {{human_len}} {unit}, {{per_sec}}, {{eta}} left");
         if let Ok(style) = ProgressStyle::with_template(&shape) {
@@ -19,7 +19,7 @@ impl ProgressDisplay {
         ProgressDisplay { bar }
     }
 
-    /// A count of bytes without a known total.
+    /// A counter of bytes, for an unknown total.
     pub(super) fn with_bytes(what: &'static str) -> ProgressDisplay {
         let bar = ProgressBar::new_spinner().with_message(what);
         if let Ok(style) = ProgressStyle::with_template("{msg} {spinner} {bytes}, {bytes_per_sec}, {elapsed}") {
@@ -28,11 +28,11 @@ impl ProgressDisplay {
         ProgressDisplay { bar }
     }
 
-    /// Sets the position, and the total.
-    pub(super) fn set_position(&self, position: u64, of: u64) {
-        // Drawing costs more than counting.
-        if position.is_multiple_of(1_024) || position == of {
-            self.bar.set_length(of);
+    /// Sets the position and the total.
+    pub(super) fn set_position(&self, position: u64, total: u64) {
+        // Updating the bar for each unit would slow the task down.
+        if position.is_multiple_of(1_024) || position == total {
+            self.bar.set_length(total);
             self.bar.set_position(position);
         }
     }

@@ -24,14 +24,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 
 impl ProveArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.source.open()?;
-        if let Some(offline) = open.offline() {
+        let client = self.source.open()?;
+        if let Some(offline) = client.offline() {
             let bundle = offline.call(operation::PROVE_ACCOUNT, async |api, call| {
                 log_proofs::prove_account(api, call, parse_account("account", &self.number)?).await
             })?;
             return output::print_bytes(&bundle);
         }
         let path = format!("log/proof/account/{}", self.number);
-        open.request(&ApiRequest { method: "GET", path: &path, accept: JSON }, output::print_bytes)
+        client.request(&ApiRequest { method: "GET", path: &path, accept: JSON }, output::print_bytes)
     }
 }

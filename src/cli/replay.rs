@@ -31,24 +31,23 @@ Exit codes: 0 the served state matches the events, 1 failed, 2 wrong usage, 3 th
 
 impl ReplayArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let open = self.request.source.open()?;
-        let replayed = match open.offline() {
+        let client = self.request.source.open()?;
+        let response = match client.offline() {
             Some(offline) => {
                 let bar = ProgressDisplay::with_unit("replaying", "events");
                 let account = self.account.as_deref().map(str::parse).transpose();
                 let account =
                     account.map_err(|_| Error::Usage("--account must be an account number: 7 to 15 digits"))?;
-                let replayed =
-                    offline.audit().replay(self.parse_until()?, account, |at, of| bar.set_position(at, of))?;
-                serde_json::to_value(replayed).unwrap_or_default()
+                let report = offline.audit().replay(self.parse_until()?, account, |at, of| bar.set_position(at, of))?;
+                serde_json::to_value(report).unwrap_or_default()
             }
             None => {
                 let query = query_string(&[("until", self.until.clone()), ("account", self.account.clone())]);
-                open.request_json(&ApiRequest { method: "POST", path: &format!("replay{query}"), accept: JSON })?
+                client.request_json(&ApiRequest { method: "POST", path: &format!("replay{query}"), accept: JSON })?
             }
         };
-        listing_output::print_value(self.request.output, &replayed)?;
-        match replayed["differences"].as_u64() {
+        listing_output::print_value(self.request.output, &response)?;
+        match response["differences"].as_u64() {
             None | Some(0) => Ok(()),
             Some(_) => Err(Error::ProjectionDiffers),
         }

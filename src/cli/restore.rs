@@ -51,14 +51,14 @@ impl RestoreArgs {
         drop(bar);
         let restored = match restored {
             Ok(restored) => restored,
-            // The read error is then a consequence of the signal.
+            // After a signal, the read error is only a consequence of the signal.
             Err(error) => return Err(interrupt.check().err().unwrap_or(error.into())),
         };
         listing_output::print_value(self.output, &serde_json::to_value(restored).unwrap_or_default())
     }
 }
 
-/// A reader that fails once the verb must end.
+/// A reader that fails after a signal to end.
 struct InterruptibleReader<'a, R> {
     reader: R,
     interrupt: &'a InterruptFlag,

@@ -53,7 +53,7 @@ impl ServeArgs {
         forbid_core_dumps().map_err(Error::CoreFiles)?;
         let effective = self.settings.load()?;
         let settings = &effective.settings;
-        // Masked as in the log.
+        // Numbers in spans are masked as in the log.
         let mask = (!settings.log.full_numbers).then_some(mask as MaskFn);
         let exporter = TraceExporter::start(&settings.telemetry, mask)?;
         let filter = logging::start(&settings.log, exporter.as_ref())?;
@@ -65,11 +65,11 @@ impl ServeArgs {
         let (flags, tls) = (self.settings.clone(), Arc::<Notify>::default());
         let reload_tls = tls.clone();
         signals::on_hangup(move || reload_settings(&flags, &filter, &tls))?;
-        let ran = service::run(&effective, |address| announce_ready(scheme, address), &reload_tls, &stop);
+        let outcome = service::run(&effective, |address| announce_ready(scheme, address), &reload_tls, &stop);
         if let Some(exporter) = exporter {
             exporter.flush_and_stop();
         }
-        Ok(ran?)
+        Ok(outcome?)
     }
 }
 
@@ -92,14 +92,14 @@ fn reload_settings(flags: &SettingFlags, filter: &logging::LogFilterHandle, tls:
     }
 }
 
-/// Keeps this process's memory, which has secrets in clear, out of core dumps, whatever limits it was started with. The
-/// size limit becomes zero, and programs that collect dumps get none. From then on only root can inspect the process.
+/// Prevents core dumps of this process, because its memory has secrets in clear text. Sets the size limit of core files to
+/// zero, and withholds dumps from programs that collect them. As a side effect, only root can inspect the process.
 fn forbid_core_dumps() -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// Raises the limit of open files as far as permitted: each connection uses one, and shells start with 1,024.
+/// Raises the limit of open files as far as permitted. Each connection uses one, and the usual limit in a shell is 1,024.
 fn raise_open_file_limit(connections: usize) {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -115,14 +115,14 @@ fn raise_open_file_limit(connections: usize) {
 
 /// Prints the line that signals readiness, and notifies a service manager (NOTIFY_SOCKET).
 ///
-/// Each runs on its own thread: a full pipe or socket delays neither the service nor the other notification.
+/// Each runs on its own thread, so that a full pipe or socket delays neither the service nor the other notification.
 fn announce_ready(scheme: &'static str, address: SocketAddr) {
     let print = move || output::print(&format!("muster is ready on {scheme}://{address}\n"));
     notify_on_thread("standard output", print);
     notify_on_thread("the service manager", || notify(&[NotifyState::Ready]));
 }
 
-/// Runs `notify` on its own thread, which may wait for ever.
+/// Runs `notify` on its own thread, because it may never return.
 fn notify_on_thread<E: Display>(recipient: &'static str, notify: impl FnOnce() -> Result<(), E> + Send + 'static) {
     let spawned = thread::Builder::new().name("ready".to_owned()).spawn(move || {
         if let Err(error) = notify() {

@@ -43,8 +43,8 @@ impl ServiceArgs {
     }
 }
 
-/// A path as a word of a unit file, where quotes, backslashes, `%` and `$` have a meaning; `None` if it is not
-/// absolute.
+/// Quotes a path for a unit file, where quotes, backslashes, `%` and `$` have a special meaning. `None` if the path is not
+/// absolute, is not UTF-8, or has control characters.
 fn quote_path(path: &Path) -> Option<String> {
     let text = path.to_str().filter(|text| path.is_absolute() && !text.contains(char::is_control))?;
     let text = text.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
@@ -126,9 +126,9 @@ mod tests {
 
     #[test]
     fn a_path_is_one_word_of_a_unit() {
-        let word = |path: &str| quote_path(Path::new(path));
-        assert_eq!(word("/usr/bin/muster").as_deref(), Some("/usr/bin/muster"));
-        assert_eq!(word(r#"/a b/100%/$x/"y"\z"#).as_deref(), Some(r#""/a b/100%%/$$x/\"y\"\\z""#));
-        assert_eq!((word("bin/muster"), word("/bin/a\nExecStartPre=b")), (None, None));
+        let quote = |path: &str| quote_path(Path::new(path));
+        assert_eq!(quote("/usr/bin/muster").as_deref(), Some("/usr/bin/muster"));
+        assert_eq!(quote(r#"/a b/100%/$x/"y"\z"#).as_deref(), Some(r#""/a b/100%%/$$x/\"y\"\\z""#));
+        assert_eq!((quote("bin/muster"), quote("/bin/a\nExecStartPre=b")), (None, None));
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct SettingFlags {
 }
 
 impl SettingFlags {
-    /// The effective settings with these flags.
+    /// Loads the settings, with these flags as the strongest source.
     pub(super) fn load(&self) -> Result<EffectiveSettings, Error> {
         let values = [
             ("--listen", "http.listen", &self.listen),

@@ -1,7 +1,7 @@
 //! Signal handling.
 //!
-//! Handlers are registered at the start of the process, before it reads its arguments ([`ignore_stray_signals`]). A
-//! long-running verb decides how to end: [`stop_on_signal`] stops it, [`InterruptFlag`] lets it clean up.
+//! [`ignore_stray_signals`] runs at the start of the process, before the arguments are parsed. A long-running verb chooses
+//! how signals end it: [`stop_on_signal`] stops it, and [`InterruptFlag`] lets it clean up.
 
 use std::io;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, Exit, log_writer};
 use crate::limits::{LOG_FLUSH_TIMEOUT, SIGNAL_EXIT_TIMEOUT};
 
-/// Signals that ask the process to end: name, and exit code if the process does not finish by itself.
+/// Signals that ask the process to end, each with its name and the exit code of a process that it ends.
 const TERMINATION_SIGNALS: [(i32, &str, Exit); 2] =
     [(SIGTERM, "SIGTERM", Exit::Terminated), (SIGINT, "SIGINT", Exit::Interrupted)];
 
-/// Keeps signals that do not ask for the end from ending the process. SIGUSR1, SIGUSR2 and SIGALRM are sent by mistake.
-/// SIGXFSZ comes from a write beyond `ulimit -f`; the write then fails with a message. A service ignores SIGHUP too;
-/// other verbs end with their terminal.
+/// Ignores signals that would end the process although they do not ask for that. SIGUSR1, SIGUSR2 and SIGALRM are sent by
+/// mistake. SIGXFSZ comes from a write beyond `ulimit -f`; if it is ignored, the write fails with a message. A service also
+/// ignores SIGHUP; other verbs end when their terminal closes.
 ///
-/// These are handlers instead of SIG_IGN, because child processes would inherit SIG_IGN.
+/// Installs handlers instead of SIG_IGN, because child processes would inherit SIG_IGN.
 pub(super) fn ignore_stray_signals(is_service: bool) -> Result<(), Error> {
     let hangup = is_service.then_some(SIGHUP);
     hangup.into_iter().chain([SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ]).try_for_each(ignore)
@@ -36,20 +36,20 @@ fn ignore(signal: i32) -> Result<(), Error> {
     flag::register(signal, Arc::default()).map(|_| ()).map_err(Error::Signals)
 }
 
-/// Ends the process at the second SIGTERM or SIGINT, with a shell's exit code for the signal. The handler itself does
-/// it, so nothing that hangs can delay it.
+/// Ends the process at the second SIGTERM or SIGINT, with the exit code that shells use for the signal. The signal handler
+/// does this itself, so nothing that hangs can delay it.
 fn exit_on_second_signal() -> io::Result<()> {
-    let came = Arc::new(AtomicBool::new(false));
+    let was_signaled = Arc::new(AtomicBool::new(false));
     for (signal, _, exit) in TERMINATION_SIGNALS {
-        // Actions run in the order of registration: at the first signal, the flag is still unset.
-        flag::register_conditional_shutdown(signal, exit as i32, came.clone())?;
-        flag::register(signal, came.clone())?;
+        // Actions run in the order of registration, so at the first signal the flag is not set yet.
+        flag::register_conditional_shutdown(signal, exit as i32, was_signaled.clone())?;
+        flag::register(signal, was_signaled.clone())?;
     }
     Ok(())
 }
 
-/// Cancels `stop` at the first SIGTERM or SIGINT. If the process has not ended within [`STOP_TIMEOUT`], ends it with
-/// exit code 0: everything that was answered is durable. The second signal ends the process at once.
+/// Cancels `stop` at the first SIGTERM or SIGINT. If the process has not ended within [`SIGNAL_EXIT_TIMEOUT`], ends it
+/// with exit code 0, because everything that was answered is durable. The second signal ends the process at once.
 ///
 /// Runs on its own thread, so that it also works while the service starts, stops or hangs.
 pub(super) fn stop_on_signal(stop: CancellationToken) -> Result<(), Error> {
@@ -74,7 +74,7 @@ pub(super) fn stop_on_signal(stop: CancellationToken) -> Result<(), Error> {
     )
 }
 
-/// Calls `reload` at each SIGHUP, on its own thread, because it may read from a disk that hangs.
+/// Calls `reload` at each SIGHUP. Uses its own thread, because `reload` may read from a disk that hangs.
 pub(super) fn on_hangup(mut reload: impl FnMut() + Send + 'static) -> Result<(), Error> {
     spawn_signal_thread([SIGHUP], move |[mut hangup]| async move {
         while hangup.recv().await.is_some() {
@@ -83,22 +83,23 @@ pub(super) fn on_hangup(mut reload: impl FnMut() + Send + 'static) -> Result<(),
     })
 }
 
+/// Registers `signals`, and starts a thread that runs the future of `handle` with a stream of each.
 fn spawn_signal_thread<const N: usize, F: Future<Output = ()>>(
     signals: [i32; N],
-    watching: impl FnOnce([Signal; N]) -> F + Send + 'static,
+    handle: impl FnOnce([Signal; N]) -> F + Send + 'static,
 ) -> Result<(), Error> {
     let start = || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let mut streams = Vec::new();
         {
             let _inside = runtime.enter();
-            for of in signals {
-                streams.push(signal(SignalKind::from_raw(of))?);
+            for number in signals {
+                streams.push(signal(SignalKind::from_raw(number))?);
             }
         }
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if let Ok(streams) = <[Signal; N]>::try_from(streams) {
-                runtime.block_on(watching(streams));
+                runtime.block_on(handle(streams));
             }
         })?;
         Ok(())
@@ -106,7 +107,8 @@ fn spawn_signal_thread<const N: usize, F: Future<Output = ()>>(
     start().map_err(Error::Signals)
 }
 
-/// Whether SIGTERM or SIGINT asked a verb to end that must clean up first. The second signal ends the process at once.
+/// Remembers whether SIGTERM or SIGINT arrived, for a verb that cleans up before it ends. The second signal ends the
+/// process at once.
 pub(super) struct InterruptFlag {
     /// One flag for each of [`TERMINATION_SIGNALS`].
     received: [Arc<AtomicBool>; 2],
@@ -116,15 +118,15 @@ impl InterruptFlag {
     pub(super) fn register() -> Result<InterruptFlag, Error> {
         let interrupt = InterruptFlag { received: Default::default() };
         exit_on_second_signal().map_err(Error::Signals)?;
-        for ((signal, ..), came) in TERMINATION_SIGNALS.iter().zip(&interrupt.received) {
-            flag::register(*signal, came.clone()).map_err(Error::Signals)?;
+        for ((signal, ..), received) in TERMINATION_SIGNALS.iter().zip(&interrupt.received) {
+            flag::register(*signal, received.clone()).map_err(Error::Signals)?;
         }
         Ok(interrupt)
     }
 
-    /// Fails once the verb must end.
+    /// Fails after a signal to end.
     pub(super) fn check(&self) -> Result<(), Error> {
-        match TERMINATION_SIGNALS.iter().zip(&self.received).find(|(_, came)| came.load(Ordering::Relaxed)) {
+        match TERMINATION_SIGNALS.iter().zip(&self.received).find(|(_, received)| received.load(Ordering::Relaxed)) {
             Some(((_, name, exit), _)) => Err(Error::Interrupted { name, exit: *exit }),
             None => Ok(()),
         }

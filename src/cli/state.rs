@@ -31,8 +31,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown, or had no
 impl StateArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let version = self.version.map(|version| version.to_string());
-        let open = self.request.source.open()?;
-        let state = match open.offline() {
+        let client = self.request.source.open()?;
+        let state = match client.offline() {
             Some(offline) => offline.call_json(operation::SHOW_ACCOUNT, async |api, call| {
                 let account = parse_account("account", &self.number)?;
                 let as_of = [("at", self.at.as_deref()), ("version", version.as_deref())];
@@ -41,7 +41,7 @@ impl StateArgs {
             None => {
                 let query = query_string(&[("at", self.at.clone()), ("version", version)]);
                 let path = format!("accounts/{}{query}", self.number);
-                open.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?
+                client.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?
             }
         };
         listing_output::print_value(self.request.output, &state)

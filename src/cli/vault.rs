@@ -79,13 +79,13 @@ impl RotateArgs {
         let file =
             self.new_key_file.as_ref().map(|path| std::path::absolute(path).map_err(failed(path))).transpose()?;
         let body = if self.abort { Some(json!({"abort": true})) } else { file.map(|file| json!({"newKeyFile": file})) };
-        let open = self.request.source.open()?;
-        if let Some(undone) = self.abort.then(|| open.abort_rotation()).flatten() {
-            return listing_output::print_value(self.request.output, &json!(undone?));
+        let client = self.request.source.open()?;
+        if let Some(report) = self.abort.then(|| client.abort_rotation()).flatten() {
+            return listing_output::print_value(self.request.output, &json!(report?));
         }
         let bar = ProgressDisplay::with_unit("rotating", "accounts");
         let (mut line, mut last) = (Vec::new(), Value::Null);
-        open.submit_streaming("POST", "vault/rotate", body.as_ref(), |piece| {
+        client.submit_streaming("POST", "vault/rotate", body.as_ref(), |piece| {
             for byte in piece {
                 if *byte != b'\n' {
                     line.push(*byte);
@@ -103,9 +103,9 @@ impl RotateArgs {
         if last["next"].is_string() {
             return listing_output::print_value(self.request.output, &last);
         }
-        let broken = "the service ended before the rotation; its next start completes it. To revert it, run `muster \
+        let interrupted = "the service ended before the rotation; its next start completes it. To revert it, run `muster \
             vault rotate --abort` before it is complete";
-        let detail = last["error"].as_str().unwrap_or(broken).to_owned();
+        let detail = last["error"].as_str().unwrap_or(interrupted).to_owned();
         Err(Error::ErrorResponse { status: 500, detail, is_fault: false })
     }
 }

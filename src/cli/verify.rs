@@ -47,7 +47,7 @@ impl VerifyArgs {
             return Err(Error::Usage("--public-key needs --bundle or --export"));
         }
         let signer = self.parse_signer()?;
-        let found = if let Some(path) = &self.bundle {
+        let report = if let Some(path) = &self.bundle {
             let bytes = read_file(path, BUNDLE_FILE_BYTES).map_err(read_error(path))?;
             serde_json::to_value(verify_bundle(&bytes, signer.as_ref()).map_err(crate::audit::Error::from)?)
         } else if let Some(path) = &self.export {
@@ -57,18 +57,18 @@ impl VerifyArgs {
         } else {
             Ok(self.verify_journal()?)
         };
-        listing_output::print_value(self.request.output, &found.unwrap_or_default())
+        listing_output::print_value(self.request.output, &report.unwrap_or_default())
     }
 
     fn verify_journal(&self) -> Result<Value, Error> {
-        let open = self.request.source.open()?;
-        match open.offline() {
+        let client = self.request.source.open()?;
+        match client.offline() {
             Some(offline) => {
                 let bar = ProgressDisplay::with_unit("verifying", "events");
                 let verified = offline.audit().verify(|at, of| bar.set_position(at, of))?;
                 Ok(serde_json::to_value(verified).unwrap_or_default())
             }
-            None => open.request_json(&ApiRequest { method: "POST", path: "verify", accept: JSON }),
+            None => client.request_json(&ApiRequest { method: "POST", path: "verify", accept: JSON }),
         }
     }
 
@@ -77,23 +77,23 @@ impl VerifyArgs {
     }
 }
 
-/// Parses a signer: a key, or a file with one.
-pub(super) fn parse_signer(named: Option<&str>) -> Result<Option<Signer>, Error> {
-    let Some(named) = named else { return Ok(None) };
-    let path = Path::new(named);
-    let written = match path.exists() {
+/// Parses the public key of a signer. The argument is the key, or the path of a file with it.
+pub(super) fn parse_signer(key_or_path: Option<&str>) -> Result<Option<Signer>, Error> {
+    let Some(key_or_path) = key_or_path else { return Ok(None) };
+    let path = Path::new(key_or_path);
+    let key = match path.exists() {
         true => read_text(path, NAMED_FILE_BYTES).map_err(read_error(path))?.to_string(),
-        false => named.to_owned(),
+        false => key_or_path.to_owned(),
     };
     let wrong = "--public-key must be a key as GET /api/v1/log/public-key returns it (name+id+key), or a file with one";
-    Signer::parse(&written).map(Some).ok_or(Error::Usage(wrong))
+    Signer::parse(&key).map(Some).ok_or(Error::Usage(wrong))
 }
 
 fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::FileAccess { what: "read", path: path.to_owned(), source }
 }
 
-/// A reader that counts its bytes.
+/// A reader that shows the number of bytes read on `bar`.
 pub(super) fn count_reads<'a, R: std::io::BufRead + 'a>(
     reader: R,
     bar: &'a ProgressDisplay,

@@ -88,23 +88,23 @@ impl AddressGuard {
         }
     }
 
-    /// The allowed addresses of `name`. If all are forbidden, the error of the first.
+    /// The allowed addresses of `name`. If all are forbidden, fails with the error of the first.
     pub(super) fn filter_allowed(
         &self,
         name: &str,
         found: Vec<SocketAddr>,
     ) -> Result<Vec<SocketAddr>, ForbiddenAddress> {
-        let mut refusal = None;
+        let mut first_error = None;
         let mut allowed = Vec::new();
         for address in found {
             match self.check(address.ip()) {
                 Ok(()) => allowed.push(address),
-                Err(forbidden) => refusal = refusal.or(Some(forbidden)),
+                Err(forbidden) => first_error = first_error.or(Some(forbidden)),
             }
         }
-        match refusal {
-            Some(refusal) if allowed.is_empty() => {
-                Err(ForbiddenAddress { host: format!("{name}, which resolves to {},", refusal.host), ..refusal })
+        match first_error {
+            Some(error) if allowed.is_empty() => {
+                Err(ForbiddenAddress { host: format!("{name}, which resolves to {},", error.host), ..error })
             }
             Some(_) | None => Ok(allowed),
         }
@@ -142,9 +142,9 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Network, ()> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| ())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(most), |prefix| prefix.parse().map_err(|_| ()))?;
-        if prefix <= most { Ok(Network { address, prefix }) } else { Err(()) }
+        let max = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(max), |prefix| prefix.parse().map_err(|_| ()))?;
+        if prefix <= max { Ok(Network { address, prefix }) } else { Err(()) }
     }
 }
 

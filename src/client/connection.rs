@@ -46,11 +46,11 @@ pub(super) struct TrackedStream {
     usage: Arc<ConnectionUsage>,
 }
 
-/// The use of a connection so far.
+/// How a connection was used so far.
 pub(super) struct ConnectionUsage {
     pub(super) since: Instant,
     was_used: AtomicBool,
-    /// Bytes received since the last request began, with interim responses.
+    /// Bytes received since the last request began, interim responses included.
     received: AtomicUsize,
     /// Whether the last response is complete. The next write begins another request.
     is_idle: AtomicBool,
@@ -136,8 +136,8 @@ impl ConnectionUsage {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Whether the connection was used before and received nothing since the last request began. Then the other side had
-    /// closed it.
+    /// Whether the connection was used before, and no byte of a new response came. If the request failed, the other side
+    /// had closed the connection.
     pub(super) fn is_stale(&self) -> bool {
         self.was_used.load(Ordering::Relaxed) && (self.received() == 0 || self.is_idle.load(Ordering::Relaxed))
     }

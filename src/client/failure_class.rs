@@ -36,15 +36,15 @@ pub fn classify_reqwest(error: &reqwest::Error) -> (FailureClass, String) {
     }
 }
 
-/// The class of a chain of causes, and the message of the innermost.
-pub(super) fn classify(mut at: Option<&(dyn Error + 'static)>) -> (FailureClass, String) {
+/// The class of a chain of causes, and the message of the innermost cause.
+pub(super) fn classify(mut next: Option<&(dyn Error + 'static)>) -> (FailureClass, String) {
     let (mut class, mut words) = (None, None);
-    while let Some(error) = at {
+    while let Some(error) = next {
         class = classify_cause(error).or(class);
         words = Some(error.to_string());
         // The inner error of an `io::Error` is not its `source`.
         let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        at = match inside {
+        next = match inside {
             Some(inside) => Some(inside),
             None => error.source(),
         };

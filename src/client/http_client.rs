@@ -26,7 +26,7 @@ use super::failure_class::{FailureClass, classify};
 use super::resolver::Resolver;
 use crate::limits::{CONNECTION_LIFETIME, RESPONSE_HEAD_BYTES};
 
-/// A client for servers of others. It speaks HTTP/1.1 only, follows no redirects and uses no proxy of the environment.
+/// A client for external servers. It speaks only HTTP/1.1, follows no redirects and uses no proxy of the environment.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     pooled: ConnectionPool,
@@ -76,16 +76,16 @@ pub struct Error {
     pub is_unsent: bool,
 }
 
-/// The head of a final answer.
+/// The head of a final response.
 struct ResponseHead {
     response: Response<Incoming>,
-    /// Interim answers came before.
+    /// Whether interim responses came before.
     has_interim: bool,
-    /// The answer is of an idle timeout, and not of the request (see [`is_idle_timeout`]).
+    /// Whether the response reports an idle timeout of a reused connection (see [`is_idle_timeout`]).
     is_stale: bool,
 }
 
-/// Why there is no head of an answer.
+/// Why there is no head of a response.
 struct NoResponse {
     error: Error,
     /// Whether a reused connection was closed by the other side before any byte of a response came.
@@ -152,32 +152,39 @@ impl HttpClient {
         Ok(HttpClient { pooled: connections(max_idle), unpooled: connections(0), timeout, lifetime })
     }
 
-    /// Sends a request, and reads its answer up to `most` bytes: of its body, or of all that comes if there are interim
-    /// answers. Where the other side had closed the connection that was kept, or had given up waiting on it, a request
-    /// that may be repeated is sent once more, over another one: a GET, and what has a `webhook-id`, which each receiver
-    /// takes once.
-    pub async fn send(&self, request: Builder, body: impl Into<Bytes>, most: usize) -> Result<HttpResponse, Error> {
+    /// Sends a request and reads its response, at most `max_bytes` of the body. If there are interim responses, the limit
+    /// is for all received bytes.
+    ///
+    /// A reused connection may have been closed by the other side, or have reached its idle timeout. Then the request is
+    /// sent once more over a new connection, if it may be repeated: a GET, or a request with a `webhook-id`, by which
+    /// receivers recognize repetitions.
+    pub async fn send(
+        &self,
+        request: Builder,
+        body: impl Into<Bytes>,
+        max_bytes: usize,
+    ) -> Result<HttpResponse, Error> {
         let deadline = Instant::now() + self.timeout;
         let mut request = request.body(Full::new(body.into())).map_err(|error| Error::of(&error))?;
         let headers = request.headers_mut();
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         let is_repeatable = headers.contains_key("webhook-id") || request.method() == Method::GET;
-        let once_more = is_repeatable.then(|| request.clone());
-        let head = match (self.send_for_head(&self.pooled, request, most, deadline).await, once_more) {
+        let repetition = is_repeatable.then(|| request.clone());
+        let head = match (self.send_for_head(&self.pooled, request, max_bytes, deadline).await, repetition) {
             (Err(NoResponse { is_stale: true, .. }) | Ok(ResponseHead { is_stale: true, .. }), Some(request)) => {
-                self.send_for_head(&self.unpooled, request, most, deadline).await
+                self.send_for_head(&self.unpooled, request, max_bytes, deadline).await
             }
             (head, _) => head,
         };
-        let ResponseHead { response, has_interim, .. } = head.map_err(|lost| lost.error)?;
+        let ResponseHead { response, has_interim, .. } = head.map_err(|failure| failure.error)?;
         let usage = response.extensions().get::<Arc<ConnectionUsage>>().cloned();
         let (parts, mut incoming) = response.into_parts();
         let mut body = Vec::new();
         let received = || usage.as_ref().filter(|_| has_interim).map_or(0, |usage| usage.received());
         let end = loop {
-            if received() > most {
-                break Err(Error::too_long(most));
+            if received() > max_bytes {
+                break Err(Error::too_long(max_bytes));
             }
             let data = match timeout_at(deadline, incoming.frame()).await {
                 Ok(None) => break Ok(()),
@@ -185,10 +192,10 @@ impl HttpClient {
                 Ok(Some(Err(error))) => break Err(Error::of(&error)),
                 Err(_) => break Err(self.timeout_error(false)),
             };
-            let room = most - body.len();
+            let room = max_bytes - body.len();
             body.extend_from_slice(&data[..data.len().min(room)]);
             if data.len() > room {
-                break Err(Error::too_long(most));
+                break Err(Error::too_long(max_bytes));
             }
         };
         if let Some(usage) = usage.filter(|_| end.is_ok()) {
@@ -197,31 +204,31 @@ impl HttpClient {
         Ok(HttpResponse { status: parts.status.as_u16(), headers: parts.headers, body, completeness: end })
     }
 
-    /// Sends a request, and waits for the head of its final answer.
+    /// Sends a request, and waits for the head of its final response.
     async fn send_for_head(
         &self,
         connections: &ConnectionPool,
         mut request: Request<Full<Bytes>>,
-        most: usize,
+        max_bytes: usize,
         deadline: Instant,
     ) -> Result<ResponseHead, NoResponse> {
         let connection = capture_connection(&mut request);
         let (has_interim, is_too_long) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
-        let (noting, ending, on) = (has_interim.clone(), is_too_long.clone(), connection.clone());
+        let (interim_flag, abort, captured) = (has_interim.clone(), is_too_long.clone(), connection.clone());
         on_informational(&mut request, move |_| {
-            noting.store(true, Ordering::Relaxed);
-            if connection_usage(&on).is_some_and(|usage| usage.received() > most) {
-                ending.cancel();
+            interim_flag.store(true, Ordering::Relaxed);
+            if connection_usage(&captured).is_some_and(|usage| usage.received() > max_bytes) {
+                abort.cancel();
             }
         });
-        let lost = |error| NoResponse { error, is_stale: false };
-        let answered = tokio::select! {
+        let not_stale = |error| NoResponse { error, is_stale: false };
+        let outcome = tokio::select! {
             biased;
             // Dropping the request closes the connection.
-            () = is_too_long.cancelled() => return Err(lost(Error::too_long(most))),
-            answered = timeout_at(deadline, connections.request(request)) => answered,
+            () = is_too_long.cancelled() => return Err(not_stale(Error::too_long(max_bytes))),
+            outcome = timeout_at(deadline, connections.request(request)) => outcome,
         };
-        match answered {
+        match outcome {
             Ok(Ok(response)) => {
                 let is_stale = !self.limit_lifetime(connection) && is_idle_timeout(&response);
                 Ok(ResponseHead { response, has_interim: has_interim.load(Ordering::Relaxed), is_stale })
@@ -233,11 +240,11 @@ impl HttpClient {
                 let is_stale = error.class == FailureClass::Reset && usage.is_some_and(|usage| usage.is_stale());
                 Err(NoResponse { error, is_stale })
             }
-            Err(_) => Err(lost(self.timeout_error(connection.connection_metadata().is_none()))),
+            Err(_) => Err(not_stale(self.timeout_error(connection.connection_metadata().is_none()))),
         }
     }
 
-    /// Notes that a response began, and returns whether it is the first on its connection. If so, the connection is
+    /// Records that a response began, and returns whether it is the first on its connection. If it is, the connection is
     /// retired after its lifetime.
     fn limit_lifetime(&self, connection: CaptureConnection) -> bool {
         let Some(usage) = connection_usage(&connection) else { return true };
@@ -283,17 +290,17 @@ impl Error {
         Error { class, message, is_unsent: false }
     }
 
-    fn too_long(most: usize) -> Error {
+    fn too_long(max_bytes: usize) -> Error {
         Error {
             class: FailureClass::TooLong,
-            message: format!("the response has more than {most} bytes"),
+            message: format!("the response has more than {max_bytes} bytes"),
             is_unsent: false,
         }
     }
 }
 
-/// Whether a server says that it waited too long for a request, and closes the connection. On one that was used before,
-/// it may have said so before it saw the request, which may be repeated on another (RFC 9110, 15.5.9).
+/// Whether a server reports that it waited too long for a request, and closes the connection. On a reused connection it
+/// may report this before it sees the request. Then the request may be repeated on another (RFC 9110, 15.5.9).
 fn is_idle_timeout(response: &Response<Incoming>) -> bool {
     let closes = |value: &HeaderValue| {
         let mut options = value.as_bytes().split(|byte| *byte == b',');
@@ -303,7 +310,7 @@ fn is_idle_timeout(response: &Response<Incoming>) -> bool {
     response.status() == StatusCode::REQUEST_TIMEOUT && is_last
 }
 
-/// What came of the connection that a request took, once it has one.
+/// The usage of a request's connection; `None` until the request has one.
 fn connection_usage(connection: &CaptureConnection) -> Option<Arc<ConnectionUsage>> {
     connection.connection_metadata().as_ref().and_then(ConnectionUsage::of)
 }

@@ -1,4 +1,4 @@
-//! HTTP clients for all outgoing requests: to receivers, to gateways, and of our own command line.
+//! HTTP clients for all outgoing requests: to receivers, gateways and collectors, and from our own command line.
 //!
 //! | file | contents |
 //! |---|---|
@@ -39,11 +39,11 @@ const AGENT: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));
 
 /// The builder of a client for our own service, whose responses may be endless streams.
 ///
-/// It follows no redirects, repeats no request and uses no proxy of the environment: the caller counts attempts and checks
-/// addresses. TLS is rustls with ring.
+/// It follows no redirects, repeats no request and uses no proxy of the environment, because the caller counts attempts and
+/// checks addresses. TLS is rustls with ring.
 pub fn streaming_client_builder(connect_timeout: Duration) -> ClientBuilder {
-    // Fails if the provider is installed already, which is the same one.
-    let _installed_before = rustls::crypto::ring::default_provider().install_default();
+    // Fails if a provider is installed already; it is the same one.
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(AGENT)
         .redirect(redirect::Policy::none())

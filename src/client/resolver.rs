@@ -27,7 +27,7 @@ pub type LookupFn = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>
 pub struct ResolveError(#[source] pub io::Error);
 
 impl Resolver {
-    /// A resolver that uses the system's.
+    /// A resolver that uses the system's resolver.
     pub fn system(guard: Option<AddressGuard>) -> Resolver {
         Resolver::new(guard, |name| async move { Ok(lookup_host((name, 0)).await?.collect()) }.boxed())
     }
@@ -37,8 +37,8 @@ impl Resolver {
         Resolver { guard, look_up }
     }
 
-    /// The allowed addresses of `name`. If all are forbidden, the inner error of the first. `localhost` always is this
-    /// machine (RFC 6761, 6.3).
+    /// The allowed addresses of `name`; the inner error if all are forbidden. `localhost` is always this machine
+    /// (RFC 6761, 6.3).
     pub(super) async fn resolve(&self, name: &str) -> Result<Result<Vec<SocketAddr>, ForbiddenAddress>, ResolveError> {
         let found = match name {
             "localhost" => vec![(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()],

@@ -9,7 +9,8 @@ use crate::domain::Timestamp;
 
 /// The wait in `Retry-After` (RFC 9110, 10.2.3), if it is valid.
 ///
-/// It may be seconds, also with decimals, or a date in one of HTTP's three forms or in that of mail. A past date means zero.
+/// It may be seconds, also with decimals, or a date in one of HTTP's three forms or in the form of e-mail. A past date is a
+/// wait of zero.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let header = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if header.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
@@ -23,9 +24,9 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(Timestamp(date.as_microsecond()).since(now))
 }
 
-/// A body as text that a strict reader of JSON takes, where senders of JSON often err. The text has no byte-order mark,
-/// and U+FFFD for what is not Unicode, also for an escape that is half of a surrogate pair. Within strings, a raw control
-/// character is escaped, and so is a backslash that begins no escape. JSON without such faults keeps its meaning.
+/// A body as text, with common mistakes of JSON senders corrected, so that a strict parser accepts it. The byte-order mark
+/// is removed. Bytes that are not Unicode, and escapes of half a surrogate pair, become U+FFFD. Within strings, raw control
+/// characters are escaped, and so are backslashes that begin no escape. Correct JSON keeps its meaning.
 pub fn json_text(body: &[u8]) -> String {
     let (decoded, mut text) = (lossy_text(body), String::with_capacity(body.len()));
     let (mut rest, mut is_in_string) = (&*decoded, false);
@@ -52,15 +53,15 @@ pub fn json_text(body: &[u8]) -> String {
             }
             [] => (0, None),
         };
-        let (as_it_is, after) = special.split_at(length);
-        text.push_str(corrected.as_deref().unwrap_or(as_it_is));
+        let (original, after) = special.split_at(length);
+        text.push_str(corrected.as_deref().unwrap_or(original));
         rest = after;
     }
     text + rest
 }
 
-/// A body as text: without a byte-order mark, and with U+FFFD for what is not Unicode. It is UTF-8, or UTF-16 where a
-/// byte-order mark or zero bytes say so (RFC 4627, 3).
+/// A body as text, without a byte-order mark; bytes that are not Unicode become U+FFFD. The body is read as UTF-16 if a
+/// byte-order mark or zero bytes show that (RFC 4627, 3), else as UTF-8.
 pub fn lossy_text(body: &[u8]) -> String {
     match body {
         [0xEF, 0xBB, 0xBF, body @ ..] => String::from_utf8_lossy(body).into_owned(),

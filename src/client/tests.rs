@@ -38,7 +38,8 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8(request).unwrap())
 }
 
-/// A server that gives these answers on each connection in turn, then closes it. The task returns all requests.
+/// A server that sends the responses of each connection in turn, then closes the connection. The task returns all
+/// requests.
 async fn server(connections: Vec<Vec<String>>) -> (Url, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
@@ -70,7 +71,7 @@ fn interim(header_bytes: usize) -> String {
 }
 
 #[tokio::test]
-async fn interim_answers_have_an_end() {
+async fn endless_interim_responses_are_rejected() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     let endless = tokio::spawn(async move {
@@ -87,7 +88,7 @@ async fn interim_answers_have_an_end() {
 }
 
 #[tokio::test]
-async fn interim_answers_count() {
+async fn interim_responses_count() {
     let body = |bytes: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n{}", "b".repeat(bytes));
     for (answer, expected) in [
         (interim(10).repeat(3) + &body(40_000), Ok(40_000)),
@@ -97,15 +98,15 @@ async fn interim_answers_count() {
         (format!("HTTP/1.1 200 OK\r\nlink: {}", "a".repeat(3 * MOST)), Err(FailureClass::TooLong)),
     ] {
         let (url, serving) = server(vec![vec![answer.clone()]]).await;
-        let answered = send(&client(options()), &url).await;
-        let came = answered.map(|answer| answer.body.len()).map_err(|error| error.class);
-        assert_eq!(came, expected, "{}", &answer[..40]);
+        let received = send(&client(options()), &url).await;
+        let length = received.map(|response| response.body.len()).map_err(|error| error.class);
+        assert_eq!(length, expected, "{}", &answer[..40]);
         ended(serving).await;
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
+async fn a_closed_connection_costs_no_attempt() {
     let closed = || vec![TAKEN.to_owned(), String::new()];
     let (url, serving) = server(vec![closed(), vec![TAKEN.to_owned()]]).await;
     let patient = client(options());
@@ -137,7 +138,7 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
     }
 }
 
-/// A server that waited too long for a request says so, and may do it at the very moment at which one is sent.
+/// A server may report an idle timeout at the very moment at which a request is sent.
 #[tokio::test]
 async fn a_timeout_of_an_idle_connection_costs_no_attempt() {
     let idle = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -153,7 +154,7 @@ async fn a_timeout_of_an_idle_connection_costs_no_attempt() {
         // Once only, and not on a new connection.
         (vec![vec![TAKEN.to_owned(), idle.to_owned()], vec![idle.to_owned()]], 408, 3),
         (vec![taken(), vec![idle.to_owned()]], 408, 2),
-        // A server that goes on with the connection has read the request.
+        // A server that keeps the connection open has read the request.
         (vec![vec![TAKEN.to_owned(), open.to_owned()]], 408, 2),
     ] {
         let (url, serving) = server(connections.clone()).await;
@@ -162,7 +163,7 @@ async fn a_timeout_of_an_idle_connection_costs_no_attempt() {
         assert_eq!(send(&patient, &url).await.unwrap().status, status, "{connections:?}");
         assert_eq!(ended(serving).await.len(), count, "{connections:?}");
     }
-    // What may not be repeated is not.
+    // A request without an id is not repeated.
     let (url, serving) = server(vec![vec![TAKEN.to_owned(), idle.to_owned()]]).await;
     let patient = client(options());
     send(&patient, &url).await.unwrap();
@@ -170,10 +171,10 @@ async fn a_timeout_of_an_idle_connection_costs_no_attempt() {
     assert_eq!(ended(serving).await.len(), 2);
 }
 
-/// Where the name is that moves.
+/// The current address of the name that moves.
 static NAME_ADDRESS: Mutex<Option<SocketAddr>> = Mutex::new(None);
 
-/// A server that answers every request with its name.
+/// A server that responds to every request with its name.
 async fn named(name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -209,7 +210,7 @@ async fn a_name_that_moves_is_followed() {
 }
 
 #[tokio::test]
-async fn a_user_of_the_url_is_shown_to_the_server_alone() {
+async fn only_the_server_gets_the_user_of_the_url() {
     let (mut url, serving) = server(vec![vec![TAKEN.to_owned()]]).await;
     url.set_username("Aladdin").unwrap();
     url.set_password(Some("open%20sesame")).unwrap();

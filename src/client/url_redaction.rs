@@ -16,10 +16,10 @@ pub fn parse_url(text: &str) -> Option<Url> {
     (is_plain && url.scheme().eq_ignore_ascii_case(scheme) && url.has_host()).then_some(url)
 }
 
-/// The URL for display: scheme, host, port and path as they are parsed, which is where requests go.
+/// The URL for display: scheme, host, port and path, as parsed for requests.
 ///
 /// User, password, query and fragment are left out. Path segments that may contain an address or a token are cut.
-/// A text that is not a URL becomes [`NOT_A_URL`]. Every log line, error, answer and record uses this function.
+/// A text that is not a URL becomes [`NOT_A_URL`]. Every log line, error, response and record uses this function.
 pub fn redact_url(text: &str) -> String {
     let Some(url) = parse_url(text) else { return NOT_A_URL.to_owned() };
     let host = url.host_str().unwrap_or_default();

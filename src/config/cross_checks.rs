@@ -1,13 +1,13 @@
-//! Checks that concern several settings. Each finding is the name of a setting, and what is wrong with it.
+//! Checks that concern several settings. A finding has the name of one setting, and what is wrong with it.
 
 use super::settings::{Settings, TlsSettings, VaultSettings};
 use super::text_parsing::parse_receiver_url;
 use crate::domain::{Channel, GatewayKind};
 
-/// A setting, and the end of the sentence that says what is wrong with it.
+/// The name of a setting, and what is wrong with it, as a continuation of the name.
 type Finding = (String, String);
 
-/// Everything that is wrong with settings which are valid each by itself.
+/// Checks settings that are valid one by one, and returns all findings.
 pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     let mut findings = check_receiver_urls(settings);
     findings.extend(check_master_key_source(&settings.vault));
@@ -17,18 +17,18 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Checks the addresses of receivers as far as their URLs show them; names are checked when they are resolved.
+/// Checks the IP addresses in the URLs of receivers. Host names are checked when they are resolved.
 fn check_receiver_urls(settings: &Settings) -> Vec<Finding> {
     let webhooks = &settings.webhooks;
-    let of_channel = |channel: Channel| {
+    let channel_url = |channel: Channel| {
         (format!("webhooks.{}.url", channel.configuration_id().to_ascii_lowercase()), &webhooks.channel(channel).url)
     };
     let urls = [("webhooks.base_url".to_owned(), &webhooks.base_url)];
-    let find = |(name, url): (String, &Option<String>)| {
+    let check_url = |(name, url): (String, &Option<String>)| {
         let forbidden = settings.address_guard().check_url(&parse_receiver_url(url.as_ref()?)?).err()?;
         Some((name, format!("must point elsewhere: {forbidden}")))
     };
-    urls.into_iter().chain(Channel::ALL.map(of_channel)).filter_map(find).collect()
+    urls.into_iter().chain(Channel::ALL.map(channel_url)).filter_map(check_url).collect()
 }
 
 /// Only one setting may say where the master key comes from.
@@ -39,27 +39,27 @@ fn check_master_key_source(settings: &VaultSettings) -> Option<Finding> {
         ("vault.master_key_command", master_key_command.is_some()),
         ("vault.master_key", master_key.is_some()),
     ];
-    let names: Vec<&str> = sources.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect();
-    let [.., before, last] = names[..] else { return None };
-    Some((last.to_owned(), format!("names a source for the master key, and so does {before}; remove one of them")))
+    let names: Vec<&str> = sources.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
+    let [.., other, last] = names[..] else { return None };
+    Some((last.to_owned(), format!("names a source for the master key, and so does {other}; remove one of them")))
 }
 
 /// TLS needs both a certificate and its key, and client CAs need TLS.
 fn check_tls_files(settings: &TlsSettings) -> Option<Finding> {
     let TlsSettings { cert, key, client_ca } = settings;
-    let (name, wrong) = match (cert, key, client_ca) {
+    let (name, problem) = match (cert, key, client_ca) {
         (Some(_), None, _) => ("tls.cert", "needs tls.key; set it to the certificate's private key"),
         (None, Some(_), _) => ("tls.key", "needs tls.cert; set it to the key's certificate"),
         (None, None, Some(_)) => ("tls.client_ca", "needs tls.cert and tls.key; set both, or remove this setting"),
         (Some(_), Some(_), _) | (None, None, None) => return None,
     };
-    Some((name.to_owned(), wrong.to_owned()))
+    Some((name.to_owned(), problem.to_owned()))
 }
 
-/// Finds missing settings of gateways in use.
+/// Finds settings that are missing although the gateway is in use.
 fn check_missing_of_gateways(settings: &Settings) -> impl Iterator<Item = Finding> {
     let (gateway, cloud) = (&settings.gateway, &settings.gateway.cloud_api);
-    let needed = [
+    let requirements = [
         (
             GatewayKind::Bridge,
             "gateway.bridge.secret",
@@ -88,10 +88,10 @@ fn check_missing_of_gateways(settings: &Settings) -> impl Iterator<Item = Findin
             "must not be empty, because settings route accounts to the Cloud API; leave it out to use Meta's server",
         ),
     ];
-    needed
+    requirements
         .into_iter()
-        .filter(|(kind, _, is_there, _)| gateway.routing.uses(*kind) && !is_there)
-        .map(|(_, name, _, wrong)| (name.to_owned(), wrong.to_owned()))
+        .filter(|(kind, _, is_set, _)| gateway.routing.uses(*kind) && !is_set)
+        .map(|(_, name, _, problem)| (name.to_owned(), problem.to_owned()))
 }
 
 /// Finds cleartext URLs of gateways: no secret may be sent there.
@@ -100,12 +100,12 @@ fn check_cleartext_urls(settings: &Settings) -> impl Iterator<Item = Finding> {
     let urls =
         [("gateway.bridge.url", &gateway.bridge.url), ("gateway.cloud_api.base_url", &gateway.cloud_api.base_url)];
     urls.into_iter().filter(|(_, url)| url.as_deref().is_some_and(is_cleartext)).map(|(name, _)| {
-        let wrong = "must begin with https://, because it receives secrets; http:// is allowed for this machine only";
-        (name.to_owned(), wrong.to_owned())
+        let problem = "must begin with https://, because it receives secrets; http:// is allowed for this machine only";
+        (name.to_owned(), problem.to_owned())
     })
 }
 
-/// Whether requests to this URL can be read on the way.
+/// Whether requests to this URL cross a network unencrypted.
 fn is_cleartext(url: &str) -> bool {
     parse_receiver_url(url).is_some_and(|url| {
         let is_loopback = match url.host() {

@@ -7,7 +7,8 @@ use crate::client::AddressGuard;
 use crate::domain::Channel;
 
 impl WebhookSettings {
-    /// The URL of a channel's receiver: its own, or its default path under the base URL; `None` if neither is set.
+    /// The URL of a channel's receiver: the channel's own URL, or the base URL with the channel's default path.
+    /// `None` if neither is set.
     pub fn receiver_url(&self, channel: Channel) -> Option<String> {
         let under_base =
             || Some(format!("{}{}", self.base_url.as_ref()?.trim_end_matches('/'), channel.default_path()));
@@ -26,8 +27,8 @@ impl WebhookSettings {
 }
 
 impl Settings {
-    /// Where receivers may be: at public addresses, and in the listed networks. Without a list, private addresses are
-    /// allowed too if the service listens on loopback only.
+    /// The addresses that receivers may have: public ones, and those in the listed networks. Without a list, private
+    /// addresses are allowed too if the service listens on loopback only.
     pub fn address_guard(&self) -> AddressGuard {
         match &self.webhooks.allow_networks {
             Some(networks) => AddressGuard::new(networks.iter().copied()),

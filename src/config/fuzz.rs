@@ -1,4 +1,4 @@
-//! Operators' input, with arbitrary bytes.
+//! Fuzzing of the parsers of settings, with arbitrary bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -15,7 +15,7 @@ use crate::domain::escape_controls;
 /// Part of every secret in the seeds.
 const SECRET: &str = "c4n4ry";
 
-/// A settings file, a line of three dashes, then one variable a line.
+/// Seeds: a settings file, a line of three dashes, then one variable per line.
 pub(crate) fn settings_seeds() -> Vec<Vec<u8>> {
     [
         "data_dir = \"/from/file\"\n[http]\nlisten = \"127.0.0.1:1\"\nmax_batch = 1_000\n[webhooks]\nretry_waits = [\"10s\", \"1h 30m\"]\n---\nMUSTER_HTTP__LISTEN=localhost:2",
@@ -30,9 +30,9 @@ pub(crate) fn settings_seeds() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// Settings: an accepted value is accepted again as it is displayed, and no error repeats a secret.
+/// Loads settings. An accepted value must be accepted again in its displayed form.
 pub(crate) fn check_settings(bytes: &[u8]) -> Option<String> {
-    let end = bytes.windows(4).position(|it| it == b"---\n").unwrap_or(bytes.len());
+    let end = bytes.windows(4).position(|window| window == b"---\n").unwrap_or(bytes.len());
     let file = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let lines = bytes.get(end + 4..).unwrap_or_default().split(|byte| *byte == b'\n');
     let variable = |line: &[u8]| {
@@ -58,7 +58,7 @@ pub(crate) fn check_settings(bytes: &[u8]) -> Option<String> {
                     .rows
                     .iter()
                     .zip(&again.rows)
-                    .find(|(one, other)| one.value != other.value && one.name != "vault.master_key");
+                    .find(|(first, second)| first.value != second.value && first.name != "vault.master_key");
                 assert!(differs.is_none(), "{differs:?}");
             }
             None
@@ -67,10 +67,10 @@ pub(crate) fn check_settings(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Each kind of text in settings and requests.
+/// Checks the parsers of single texts: durations, addresses, URLs and networks.
 fn check_text(text: &str) {
-    if let Some(read) = parse_duration(text) {
-        assert_eq!(parse_duration(&format_duration(read)), Some(read), "{text:?}");
+    if let Some(duration) = parse_duration(text) {
+        assert_eq!(parse_duration(&format_duration(duration)), Some(duration), "{text:?}");
     }
     let _is = is_listen_address(text);
     if let Some(url) = parse_receiver_url(text) {
@@ -84,24 +84,24 @@ fn check_text(text: &str) {
     check_redacted_url(text);
 }
 
-/// A URL is displayed as the parser reads it, which is where requests go, without its secret parts.
+/// A redacted URL must name the server that the parser reads, because requests go there. It must show no secret part.
 fn check_redacted_url(text: &str) {
     let redacted = redact_url(text);
     if redacted == NOT_A_URL {
         return assert_eq!(parse_receiver_url(text), None, "{text:?}");
     }
-    let (read, parsed) = (redacted.parse::<Url>().unwrap(), text.parse::<Url>().unwrap());
-    let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
-    assert_eq!(place(&read), place(&parsed), "{text:?} is shown as {redacted}");
+    let (shown, parsed) = (redacted.parse::<Url>().unwrap(), text.parse::<Url>().unwrap());
+    let origin = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
+    assert_eq!(origin(&shown), origin(&parsed), "{text:?} is shown as {redacted}");
     assert!(!redacted.contains(['?', '#']) && !redacted.contains(char::is_whitespace), "{redacted}");
     let segments = redacted.splitn(4, '/').nth(3).unwrap_or_default().split('/');
     for (segment, full) in segments.zip(parsed.path().split('/').skip(1)) {
         let is_cut = segment.strip_suffix('…').is_some_and(|start| start.len() <= 4 && full.starts_with(start));
         assert!(is_cut || (segment == full && full.len() <= 24 && !full.contains('@')), "{redacted}");
     }
-    let may_be_shown = |text: &str| text.contains(SECRET);
-    let is_in_sight = may_be_shown(parsed.scheme())
-        || parsed.host_str().is_some_and(may_be_shown)
-        || parsed.path().split('/').any(|segment| may_be_shown(segment) && segment.len() <= 24);
-    assert!(is_in_sight || !redacted.contains(SECRET), "{redacted}");
+    let has_secret = |text: &str| text.contains(SECRET);
+    let is_in_shown_part = has_secret(parsed.scheme())
+        || parsed.host_str().is_some_and(has_secret)
+        || parsed.path().split('/').any(|segment| has_secret(segment) && segment.len() <= 24);
+    assert!(is_in_shown_part || !redacted.contains(SECRET), "{redacted}");
 }

@@ -1,4 +1,4 @@
-//! From all sources to settings, or to all errors at once.
+//! Loads settings from all sources, or reports all errors at once.
 
 use std::env;
 use std::ffi::OsString;
@@ -24,13 +24,13 @@ pub struct EffectiveSettings {
     pub settings: Settings,
     /// Each setting with its source, for display.
     pub rows: Vec<SettingRow>,
-    /// Environment variables that begin with `MUSTER_` and resemble no setting. They have no effect; the operator gets
-    /// a warning.
+    /// Environment variables that begin with `MUSTER_` and resemble no setting. They have no effect, except that the
+    /// operator gets a warning.
     pub ignored_variables: Vec<String>,
 }
 
 impl EffectiveSettings {
-    /// The ignored variables, for a sentence; `None` if there are none.
+    /// The ignored variables, separated by commas; `None` if there are none.
     pub fn ignored_variable_list(&self) -> Option<String> {
         (!self.ignored_variables.is_empty()).then(|| self.ignored_variables.join(", "))
     }
@@ -53,7 +53,7 @@ pub struct SettingRow {
 #[error("{}{}", error_heading(.0.len()), .0.iter().map(|fault| format!("\n  {fault}")).collect::<String>())]
 pub struct Error(pub Vec<SettingError>);
 
-/// Settings from defaults, `file`, `environment` and `flags`; later sources win.
+/// Loads settings from defaults, `file`, `environment` and `flags`. Later sources win.
 pub fn load(
     file: Option<&SettingsFile>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -66,14 +66,14 @@ pub fn load(
     Ok(EffectiveSettings { ignored_variables, ..merge_and_check(values, faults)? })
 }
 
-/// Like [`load`], with this process's environment, and the file that `--config` or `MUSTER_CONFIG` names.
+/// Like [`load`], but uses this process's environment, and the file that `config` (`--config`) or `MUSTER_CONFIG` names.
 pub fn load_from_process(config: Option<PathBuf>, flags: &[FlagValue]) -> Result<EffectiveSettings, Error> {
-    let by_variable = || env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let named = match config {
+    let from_variable = || env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let location = match config {
         Some(path) => Some((path, "--config")),
-        None => by_variable().map(|path| (path, CONFIG_VARIABLE)),
+        None => from_variable().map(|path| (path, CONFIG_VARIABLE)),
     };
-    let file = named.map(|(path, source)| read_settings_file(&path, source)).transpose();
+    let file = location.map(|(path, source)| read_settings_file(&path, source)).transpose();
     match file {
         Ok(file) => load(file.as_ref(), env::vars_os(), flags),
         Err(fault) => {
@@ -108,8 +108,8 @@ fn merge_and_check(values: Vec<SourcedValue>, mut faults: Vec<SettingError>) -> 
                 } else {
                     describe_found(&value, kind.is_url())
                 };
-                let wrong = format!("must be {}{found}", kind.describe_expected());
-                faults.push(SettingError { setting: name.to_owned(), source: source.clone(), problem: wrong });
+                let problem = format!("must be {}{found}", kind.describe_expected());
+                faults.push(SettingError { setting: name.to_owned(), source: source.clone(), problem });
             }
         }
         rows.push(SettingRow { name, value: redact_value(&kind.to_value(&settings), kind.is_url()), source });

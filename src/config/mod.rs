@@ -3,22 +3,22 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `settings` | every setting: field, default, name and kind. A new setting is one entry here |
-//! | `settings_group` | the notation of that file |
-//! | `setting_enums` | settings whose value is one of a few words |
+//! | `settings_group` | the macro with which `settings` declares groups of settings |
+//! | `setting_enums` | the enumerations among the settings |
 //! | `setting_kind` | the kinds of settings: how a value is read, checked and written |
 //! | `text_parsing` | checked texts: addresses, URLs, durations, log filters |
 //! | `setting_names` | names, environment variables, and what a misspelt name may mean |
 //! | `derived_values` | values that follow from settings |
 //! | `cross_checks` | checks that concern several settings |
-//! | `sources` | the values in the file, the environment and flags, and whether such settings exist |
-//! | `secret_text` | a setting that is a secret |
+//! | `sources` | reading the file, the environment and flags, and finding unknown settings |
+//! | `secret_text` | the type of secret settings |
 //! | `setting_error` | what is wrong with a setting, and how to fix it |
-//! | `load` | from all sources to settings, or to all errors at once |
-//! | `redaction` | values as people see them, without secrets |
-//! | `fuzz` | its parsers with arbitrary bytes: for tests only |
+//! | `load` | loads settings from all sources, or reports all errors at once |
+//! | `redaction` | showing values without secrets |
+//! | `fuzz` | fuzzing of the parsers, for tests only |
 //!
-//! Later sources win: defaults, then the file, then the environment, then flags. `figment` keeps the layers and each
-//! value's source; only this module knows it.
+//! Later sources win: defaults, then the file, then the environment, then flags. The crate `figment` merges the sources
+//! and remembers the source of each value. Only this module uses it.
 
 mod cross_checks;
 mod derived_values;

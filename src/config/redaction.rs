@@ -1,4 +1,4 @@
-//! Values for people, in errors and in `muster config`: without secrets.
+//! Shows values in errors and in `muster config`, without secrets.
 
 use figment::value::Value;
 
@@ -17,7 +17,7 @@ pub(super) fn redact_value(value: &Value, is_url: bool) -> serde_json::Value {
     }
 }
 
-/// The end of the sentence that a value must be something else: the value, as far as it may be displayed.
+/// Continues the sentence "must be …" with the actual value, as far as it may be displayed.
 pub(super) fn describe_found(value: &Value, is_url: bool) -> String {
     if value.as_dict().is_some() {
         return ", not a table".to_owned();
@@ -31,8 +31,8 @@ pub(super) fn describe_found(value: &Value, is_url: bool) -> String {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     };
-    // The invalid part may be one that is not displayed.
-    let is_part = is_url && value.as_str().is_some_and(|text| text.contains(['@', '?', '#']));
-    let hidden = if is_part { ", shown without user, password, query and fragment" } else { "" };
-    format!(", not {text}{hidden}")
+    // The invalid part may be hidden.
+    let has_hidden_part = is_url && value.as_str().is_some_and(|text| text.contains(['@', '?', '#']));
+    let note = if has_hidden_part { ", shown without user, password, query and fragment" } else { "" };
+    format!(", not {text}{note}")
 }

@@ -1,4 +1,4 @@
-//! A setting that is a secret: it comes from the environment only, and is never displayed.
+//! Secret settings. They come from the environment only, and are never displayed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,7 +31,7 @@ impl fmt::Debug for SecretText {
     }
 }
 
-/// HTTP headers, as in `name=value,other=value`; `None` if one is invalid, or there are too many.
+/// Parses HTTP headers, as in `name=value,other=value`. `None` if one is invalid, or there are too many.
 pub fn parse_headers(text: &str) -> Option<HashMap<String, String>> {
     let header = |text: &str| {
         let (name, value) = text.split_once('=')?;
@@ -43,7 +43,7 @@ pub fn parse_headers(text: &str) -> Option<HashMap<String, String>> {
     (headers.len() <= COLLECTOR_HEADERS).then_some(headers)
 }
 
-/// Whether a text is a master key: 64 hexadecimal digits, or the line of a master key's file.
+/// Whether a text is a master key: 64 hexadecimal digits, or the line that a master key file contains.
 pub(super) fn is_master_key(text: &str) -> bool {
     let digits = text.strip_prefix("muster master key 1 ").unwrap_or(text);
     digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -1,4 +1,4 @@
-//! Settings whose value is one of a few words.
+//! The enumerations among the settings.
 
 use crate::domain::GatewayKind;
 
@@ -17,29 +17,29 @@ pub enum DeliveryMode {
     /// Every event.
     #[default]
     All,
-    /// Of several waiting events without an attempt, only the last.
+    /// Only the last of the waiting events that had no attempt yet.
     Latest,
 }
 
 /// What happens to an account's later deliveries when all attempts of one have failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadLetterPolicy {
-    /// They go on.
+    /// They are sent.
     Continue,
-    /// They wait until an operator replays or drops the dead one.
+    /// They wait until an operator replays or drops the dead letter.
     Block,
 }
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The encoding in which the Cloud API is asked to send a code: its own documentation shows both.
+/// The encoding of Cloud API requests for a verification code. Meta's documentation shows both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CodeRequestEncoding {
     /// As JSON.

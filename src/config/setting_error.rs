@@ -17,8 +17,8 @@ pub struct SettingError {
 
 impl fmt::Display for SettingError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SettingError { setting, source, problem: wrong } = self;
-        // Names and values are as the operator wrote them.
-        formatter.write_str(&escape_controls(&format!("{setting} (from {source}) {wrong}")))
+        let SettingError { setting, source, problem } = self;
+        // Names and values are the text that the operator wrote, so they may have control characters.
+        formatter.write_str(&escape_controls(&format!("{setting} (from {source}) {problem}")))
     }
 }

@@ -18,10 +18,10 @@ use crate::limits::{
     SETTABLE_RETRY_WAITS, SETTABLE_RULES,
 };
 
-/// The field of a value in the settings `S`.
+/// Returns the field of a setting, within the settings `S`.
 pub(super) type FieldAccessor<S, T> = fn(&mut S) -> &mut T;
 
-/// The kind of a setting's values, with their bounds and their field.
+/// The kind of a setting's values, with the field that stores them, and with their bounds.
 pub(super) enum SettingKind<S> {
     /// A directory.
     Directory(FieldAccessor<S, PathBuf>),
@@ -31,11 +31,11 @@ pub(super) enum SettingKind<S> {
     Command(FieldAccessor<S, Option<Vec<String>>>),
     /// A master key, or none. Secret.
     MasterKey(FieldAccessor<S, Option<SecretText>>),
-    /// Headers of HTTP, or none. Secret.
+    /// HTTP headers, or none. Secret.
     Headers(FieldAccessor<S, Option<SecretText>>),
-    /// Another secret, or none: its check, and its description.
+    /// Another secret, or none; with its check and its description.
     Secret(FieldAccessor<S, Option<SecretText>>, fn(&str) -> bool, &'static str),
-    /// A text, or none: its check, and its description.
+    /// A text, or none; with its check and its description.
     Text(FieldAccessor<S, Option<String>>, fn(&str) -> bool, &'static str),
     /// Rules that choose the gateway of an account.
     Rules(FieldAccessor<S, Vec<RoutingRule>>),
@@ -65,18 +65,18 @@ pub(super) enum SettingKind<S> {
     LogFilter(FieldAccessor<S, String>),
     /// Networks, or none.
     Networks(FieldAccessor<S, Option<Vec<Network>>>),
-    /// One of a few words.
+    /// A value of an enumeration.
     Enum(fn(&mut S) -> &mut dyn EnumField),
 }
 
-/// A field whose value is chosen by a word.
+/// A field that is an enumeration.
 pub(super) trait EnumField {
-    /// The possible words, to follow "must be".
+    /// The names of all values, as a continuation of "must be".
     fn names(&self) -> String;
-    /// The word of the current value.
+    /// The name of the current value.
     fn current_name(&self) -> &'static str;
-    /// Sets the value of `word`. `None` if there is no such word.
-    fn set_by_name(&mut self, word: &str) -> Option<()>;
+    /// Sets the value with this name. `None` if there is no such value.
+    fn set_by_name(&mut self, name: &str) -> Option<()>;
 }
 
 impl<T: NamedEnum> EnumField for T {
@@ -88,48 +88,48 @@ impl<T: NamedEnum> EnumField for T {
         NamedEnum::name(*self)
     }
 
-    fn set_by_name(&mut self, word: &str) -> Option<()> {
-        *self = T::ALL.iter().copied().find(|it| it.current_name() == word)?;
+    fn set_by_name(&mut self, name: &str) -> Option<()> {
+        *self = T::ALL.iter().copied().find(|value| value.current_name() == name)?;
         Some(())
     }
 }
 
 impl<S: Clone + Default> SettingKind<S> {
-    /// Parses `value` into its field in `settings`. `None` if it is not as
-    /// [`describe_expected`](SettingKind::describe_expected) says.
+    /// Parses `value` into its field in `settings`. `None` if the value is not what
+    /// [`describe_expected`](SettingKind::describe_expected) describes.
     pub(super) fn parse_into(&self, value: &Value, settings: &mut S) -> Option<()> {
         match self {
-            SettingKind::Directory(place) => *place(settings) = parse_optional(value)?.map(PathBuf::from)?,
-            SettingKind::File(place) => *place(settings) = parse_optional(value)?.map(PathBuf::from),
-            SettingKind::Command(place) => *place(settings) = parse_command(value)?,
-            SettingKind::MasterKey(place) => *place(settings) = parse_secret(value, is_master_key)?,
-            SettingKind::Headers(place) => {
-                *place(settings) = parse_secret(value, |text| parse_headers(text).is_some())?;
+            SettingKind::Directory(field) => *field(settings) = parse_optional(value)?.map(PathBuf::from)?,
+            SettingKind::File(field) => *field(settings) = parse_optional(value)?.map(PathBuf::from),
+            SettingKind::Command(field) => *field(settings) = parse_command(value)?,
+            SettingKind::MasterKey(field) => *field(settings) = parse_secret(value, is_master_key)?,
+            SettingKind::Headers(field) => {
+                *field(settings) = parse_secret(value, |text| parse_headers(text).is_some())?;
             }
-            SettingKind::Secret(place, is_good, _) => *place(settings) = parse_secret(value, *is_good)?,
-            SettingKind::Text(place, is_good, _) => *place(settings) = parse_optional_checked(value, *is_good)?,
-            SettingKind::Rules(place) => *place(settings) = parse_rules(value)?,
-            SettingKind::ServiceName(place) => *place(settings) = parse_checked(value, is_service_name)?,
-            SettingKind::Ratio(place) => *place(settings) = parse_ratio(value)?,
-            SettingKind::ListenAddress(place) => *place(settings) = parse_checked(value, is_listen_address)?,
-            SettingKind::ReceiverUrl(place) => *place(settings) = parse_optional_checked(value, is_receiver_url)?,
-            SettingKind::BaseUrl(place) => *place(settings) = parse_optional_checked(value, is_base_url)?,
-            SettingKind::Bool(place) => *place(settings) = parse_bool(value)?,
-            SettingKind::Count(place, range) => *place(settings) = usize::try_from(parse_number(value, range)?).ok()?,
-            SettingKind::Size(place, range) => *place(settings) = parse_number(value, range)?,
-            SettingKind::Duration(place) => *place(settings) = parse_bounded_duration(value)?,
-            SettingKind::Milliseconds(place, range) => {
-                *place(settings) = Duration::from_millis(parse_number(value, range)?);
+            SettingKind::Secret(field, is_good, _) => *field(settings) = parse_secret(value, *is_good)?,
+            SettingKind::Text(field, is_good, _) => *field(settings) = parse_optional_checked(value, *is_good)?,
+            SettingKind::Rules(field) => *field(settings) = parse_rules(value)?,
+            SettingKind::ServiceName(field) => *field(settings) = parse_checked(value, is_service_name)?,
+            SettingKind::Ratio(field) => *field(settings) = parse_ratio(value)?,
+            SettingKind::ListenAddress(field) => *field(settings) = parse_checked(value, is_listen_address)?,
+            SettingKind::ReceiverUrl(field) => *field(settings) = parse_optional_checked(value, is_receiver_url)?,
+            SettingKind::BaseUrl(field) => *field(settings) = parse_optional_checked(value, is_base_url)?,
+            SettingKind::Bool(field) => *field(settings) = parse_bool(value)?,
+            SettingKind::Count(field, range) => *field(settings) = usize::try_from(parse_number(value, range)?).ok()?,
+            SettingKind::Size(field, range) => *field(settings) = parse_number(value, range)?,
+            SettingKind::Duration(field) => *field(settings) = parse_bounded_duration(value)?,
+            SettingKind::Milliseconds(field, range) => {
+                *field(settings) = Duration::from_millis(parse_number(value, range)?);
             }
-            SettingKind::Durations(place) => *place(settings) = parse_durations(value)?,
-            SettingKind::LogFilter(place) => *place(settings) = parse_checked(value, is_log_filter)?,
-            SettingKind::Networks(place) => *place(settings) = parse_networks(value)?,
-            SettingKind::Enum(place) => place(settings).set_by_name(value.as_str()?.trim())?,
+            SettingKind::Durations(field) => *field(settings) = parse_durations(value)?,
+            SettingKind::LogFilter(field) => *field(settings) = parse_checked(value, is_log_filter)?,
+            SettingKind::Networks(field) => *field(settings) = parse_networks(value)?,
+            SettingKind::Enum(field) => field(settings).set_by_name(value.as_str()?.trim())?,
         }
         Some(())
     }
 
-    /// What a value must be, to follow "must be"; with an example where a description is not enough.
+    /// Describes a valid value, as a continuation of "must be". Has an example where a description is not enough.
     pub(super) fn describe_expected(&self) -> String {
         match self {
             SettingKind::Directory(_) => "the path of a directory".to_owned(),
@@ -142,7 +142,7 @@ impl<S: Clone + Default> SettingKind<S> {
             SettingKind::Headers(_) => format!(
                 "at most {COLLECTOR_HEADERS} headers separated by commas, such as authorization=Bearer 5f0a,x-tenant=7"
             ),
-            SettingKind::Secret(_, _, words) | SettingKind::Text(_, _, words) => (*words).to_owned(),
+            SettingKind::Secret(_, _, description) | SettingKind::Text(_, _, description) => (*description).to_owned(),
             SettingKind::Rules(_) => format!(
                 "at most {SETTABLE_RULES} rules separated by commas; each is an account type or the first digits of \
                  numbers, = and a gateway, such as business=cloud_api,49=bridge"
@@ -180,44 +180,44 @@ impl<S: Clone + Default> SettingKind<S> {
             SettingKind::Networks(_) => {
                 format!("at most {SETTABLE_NETWORKS} networks separated by commas, such as 10.0.0.0/8,fd00::/8")
             }
-            SettingKind::Enum(place) => place(&mut S::default()).names(),
+            SettingKind::Enum(field) => field(&mut S::default()).names(),
         }
     }
 
-    /// The value in `settings`, in the form of the file.
+    /// The value in `settings`, as the file would have it.
     pub(super) fn to_value(&self, settings: &S) -> Value {
         // The accessors need a mutable value, so reading works on a copy.
         let mut settings = settings.clone();
         match self {
-            SettingKind::Directory(place) => place(&mut settings).display().to_string().into(),
-            SettingKind::File(place) => or_null(place(&mut settings).as_ref().map(|path| path.display().to_string())),
-            SettingKind::Command(place) => place(&mut settings).take().map_or_else(|| or_null(None), Value::from),
-            SettingKind::MasterKey(place) | SettingKind::Headers(place) | SettingKind::Secret(place, ..) => {
-                or_null(place(&mut settings).as_ref().map(|_| "***".to_owned()))
+            SettingKind::Directory(field) => field(&mut settings).display().to_string().into(),
+            SettingKind::File(field) => or_null(field(&mut settings).as_ref().map(|path| path.display().to_string())),
+            SettingKind::Command(field) => field(&mut settings).take().map_or_else(|| or_null(None), Value::from),
+            SettingKind::MasterKey(field) | SettingKind::Headers(field) | SettingKind::Secret(field, ..) => {
+                or_null(field(&mut settings).as_ref().map(|_| "***".to_owned()))
             }
-            SettingKind::Ratio(place) => (*place(&mut settings)).into(),
-            SettingKind::ListenAddress(place) | SettingKind::LogFilter(place) | SettingKind::ServiceName(place) => {
-                place(&mut settings).as_str().into()
+            SettingKind::Ratio(field) => (*field(&mut settings)).into(),
+            SettingKind::ListenAddress(field) | SettingKind::LogFilter(field) | SettingKind::ServiceName(field) => {
+                field(&mut settings).as_str().into()
             }
-            SettingKind::ReceiverUrl(place) | SettingKind::BaseUrl(place) | SettingKind::Text(place, ..) => {
-                or_null(place(&mut settings).take())
+            SettingKind::ReceiverUrl(field) | SettingKind::BaseUrl(field) | SettingKind::Text(field, ..) => {
+                or_null(field(&mut settings).take())
             }
-            SettingKind::Rules(place) => {
-                place(&mut settings).iter().map(RoutingRule::to_string).collect::<Vec<_>>().into()
+            SettingKind::Rules(field) => {
+                field(&mut settings).iter().map(RoutingRule::to_string).collect::<Vec<_>>().into()
             }
-            SettingKind::Bool(place) => (*place(&mut settings)).into(),
-            SettingKind::Count(place, _) => (*place(&mut settings)).into(),
-            SettingKind::Size(place, _) => (*place(&mut settings)).into(),
-            SettingKind::Duration(place) => format_duration(*place(&mut settings)).into(),
-            SettingKind::Milliseconds(place, _) => place(&mut settings).as_millis().into(),
-            SettingKind::Durations(place) => {
-                place(&mut settings).iter().map(|wait| format_duration(*wait)).collect::<Vec<_>>().into()
+            SettingKind::Bool(field) => (*field(&mut settings)).into(),
+            SettingKind::Count(field, _) => (*field(&mut settings)).into(),
+            SettingKind::Size(field, _) => (*field(&mut settings)).into(),
+            SettingKind::Duration(field) => format_duration(*field(&mut settings)).into(),
+            SettingKind::Milliseconds(field, _) => field(&mut settings).as_millis().into(),
+            SettingKind::Durations(field) => {
+                field(&mut settings).iter().map(|wait| format_duration(*wait)).collect::<Vec<_>>().into()
             }
-            SettingKind::Networks(place) => match place(&mut settings) {
+            SettingKind::Networks(field) => match field(&mut settings) {
                 Some(networks) => networks.iter().map(Network::to_string).collect::<Vec<_>>().into(),
                 None => or_null(None),
             },
-            SettingKind::Enum(place) => place(&mut settings).current_name().into(),
+            SettingKind::Enum(field) => field(&mut settings).current_name().into(),
         }
     }
 
@@ -254,7 +254,7 @@ impl<S: Clone + Default> SettingKind<S> {
     }
 }
 
-/// A text. An empty one means no value, so that the environment can remove a value of the file.
+/// A text. An empty text means no value, so that the environment can remove a value that the file sets.
 fn parse_optional(value: &Value) -> Option<Option<&str>> {
     let text = value.as_str()?.trim();
     Some((!text.is_empty()).then_some(text))
@@ -279,7 +279,7 @@ fn parse_optional_checked(value: &Value, is_good: fn(&str) -> bool) -> Option<Op
     }
 }
 
-/// In the environment every value is a text.
+/// A boolean, or its text: in the environment every value is a text.
 fn parse_bool(value: &Value) -> Option<bool> {
     value.to_bool().or_else(|| value.as_str()?.trim().parse().ok())
 }

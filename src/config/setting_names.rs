@@ -1,4 +1,4 @@
-//! The names of settings and of environment variables, and which name a misspelt one may mean.
+//! The names of settings and of environment variables, and suggestions for misspelt names.
 
 use strsim::levenshtein;
 
@@ -43,29 +43,29 @@ pub(super) fn find_setting(name: &str) -> Option<&'static SettingDefinition> {
     SETTINGS.iter().copied().find(|setting| setting.name == name)
 }
 
-/// Whether settings begin with `name.`.
+/// Whether `name` is a group of settings: whether names of settings begin with `name.`.
 pub(super) fn is_group(name: &str) -> bool {
     setting_names().any(|setting| setting.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// The variable that `variable` is probably a misspelling of: at most two characters changed, added, missing or in
-/// lower case.
+/// The variable that `variable` is probably a misspelling of. Ignores case, and allows for [`TYPO_DISTANCE_MAX`]
+/// characters that were changed, added or left out.
 pub(super) fn suggest_variable(variable: &str) -> Option<String> {
     let variable = variable.to_ascii_uppercase();
     let known = SETTINGS.iter().map(|setting| setting.variable()).chain([CONFIG_VARIABLE.to_owned()]);
-    // A much longer name is not even compared.
-    let like = known.filter(|known| known.len().abs_diff(variable.len()) <= TYPO_DISTANCE_MAX);
-    let apart = like.map(|known| (levenshtein(&variable, &known), known));
-    apart.filter(|(apart, _)| *apart <= TYPO_DISTANCE_MAX).min().map(|(_, known)| known)
+    // Names with another length cannot be that close, so they are not compared.
+    let similar = known.filter(|known| known.len().abs_diff(variable.len()) <= TYPO_DISTANCE_MAX);
+    let distances = similar.map(|known| (levenshtein(&variable, &known), known));
+    distances.filter(|(distance, _)| *distance <= TYPO_DISTANCE_MAX).min().map(|(_, known)| known)
 }
 
 /// The setting that `name` is probably a misspelling of.
 pub(super) fn suggest_name(name: &str) -> Option<&'static SettingDefinition> {
     let name = name.to_ascii_lowercase();
-    let apart = |setting: &&SettingDefinition| levenshtein(&name, setting.name);
-    // Up to a quarter of wrong characters is a typing error; more is another word. A much longer name is not even
-    // compared.
-    let is_near = |setting: &&SettingDefinition, apart: usize| apart <= setting.name.len() / 4;
-    let like = SETTINGS.iter().copied().filter(|setting| is_near(setting, setting.name.len().abs_diff(name.len())));
-    like.min_by_key(apart).filter(|nearest| is_near(nearest, apart(nearest)))
+    let distance = |setting: &&SettingDefinition| levenshtein(&name, setting.name);
+    // If up to a quarter of the characters are wrong, it is a typing error; otherwise it is another word.
+    let is_near = |setting: &&SettingDefinition, distance: usize| distance <= setting.name.len() / 4;
+    // Names with another length cannot be that close, so they are not compared.
+    let similar = SETTINGS.iter().copied().filter(|setting| is_near(setting, setting.name.len().abs_diff(name.len())));
+    similar.min_by_key(distance).filter(|nearest| is_near(nearest, distance(nearest)))
 }

@@ -1,6 +1,6 @@
 //! Every setting: its field, default, name and kind of value. A new setting is one entry here.
 //!
-//! Reading, checking, display and the search for misspelt names all follow from [`SETTINGS`].
+//! Reading, checking, display and suggestions for misspelt names all use [`SETTINGS`].
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -19,7 +19,8 @@ use crate::limits;
 
 /// One setting.
 pub(super) struct SettingDefinition {
-    /// Its name in the file, with dots between levels. In the environment it is in upper case, with `__` for dots.
+    /// Its name in the file, with dots between levels. The environment variable has the prefix `MUSTER_`, upper case, and
+    /// `__` for dots.
     pub(super) name: &'static str,
     /// The kind of its values, and their field.
     pub(super) kind: SettingKind<Settings>,
@@ -52,13 +53,13 @@ const DATA_DIR: &[SettingDefinition] =
 /// All settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Where everything durable is kept.
+    /// The directory of all durable data.
     pub data_dir: PathBuf,
     /// The HTTP service.
     pub http: HttpSettings,
     /// TLS of the HTTP service.
     pub tls: TlsSettings,
-    /// Rules of accounts that operators may change.
+    /// The account rules that operators may change.
     pub accounts: AccountSettings,
     /// The actors.
     pub actors: ActorSettings,
@@ -102,20 +103,20 @@ group! {
     HttpSettings at (http) {
         /// Address and port to listen on; port 0 takes a free one.
         listen: String = "127.0.0.1:8080".to_owned() => "http.listen": ListenAddress();
-        /// Answer HTTP 200 whatever `code` says, except for 413, 429 and 503.
+        /// Whether the HTTP status is 200 whatever `code` is, except for 413, 429 and 503.
         always_200: bool = false => "http.always_200": Bool();
-        /// Most accounts in one request.
+        /// Maximum number of accounts in one request.
         max_batch: usize = limits::BATCH_ACCOUNTS => "http.max_batch": Count(limits::SETTABLE_BATCH_ACCOUNTS);
-        /// Most bytes in one request body.
+        /// Maximum number of bytes in one request body.
         max_body_bytes: usize = limits::BODY_BYTES => "http.max_body_bytes": Count(limits::SETTABLE_BODY_BYTES);
-        /// Most open connections.
+        /// Maximum number of open connections.
         max_connections: usize = limits::CONNECTIONS => "http.max_connections": Count(limits::SETTABLE_CONNECTIONS);
-        /// Most open connections of one address; an IPv6 address counts by its /64.
+        /// Maximum number of open connections from one address. IPv6 addresses in the same /64 count as one.
         max_connections_per_address: usize = limits::CONNECTIONS_PER_ADDRESS
             => "http.max_connections_per_address": Count(limits::SETTABLE_CONNECTIONS);
-        /// Time from the request head to the response head.
+        /// Maximum time from the request head to the response head.
         request_timeout: Duration = limits::REQUEST_TIMEOUT => "http.request_timeout": Duration();
-        /// Most requests a second of one API key, or of one address.
+        /// Maximum number of requests per second from one API key, or from one address.
         requests_per_second: usize = limits::REQUESTS_PER_SECOND
             => "http.requests_per_second": Count(limits::SETTABLE_REQUESTS);
     }
@@ -138,7 +139,7 @@ group! {
     AccountSettings at (accounts) {
         /// How long a registration waits for its code.
         registration_lifetime: Duration = limits::REGISTRATION_LIFETIME => "accounts.registration_lifetime": Duration();
-        /// Bring dropped accounts back online, after a growing wait; never after a failed pairing or a ban.
+        /// Whether dropped accounts are brought back online, after a growing wait. Never after a failed pairing or a ban.
         auto_reconnect: bool = false => "accounts.auto_reconnect": Bool();
         /// The reconnect wait after the first drop; it doubles with each further drop in a row, up to 5 minutes.
         reconnect_wait: Duration = limits::RECONNECT_WAIT => "accounts.reconnect_wait": Duration();
@@ -152,9 +153,9 @@ group! {
         coming_timeout: Duration = limits::COMING_TIMEOUT => "actors.coming_timeout": Duration();
         /// An actor without work for this long is retired.
         idle_after: Duration = limits::ACTOR_IDLE => "actors.idle_after": Duration();
-        /// Most active actors.
+        /// Maximum number of active actors.
         max_active: usize = limits::ACTORS_ACTIVE => "actors.max_active": Count(limits::SETTABLE_ACTORS);
-        /// Most commands in flight; beyond it callers get 503.
+        /// Maximum number of commands in flight. Further commands get 503.
         max_in_flight: usize = limits::COMMANDS_IN_FLIGHT => "actors.max_in_flight": Count(limits::SETTABLE_COMMANDS);
     }
 }
@@ -162,9 +163,9 @@ group! {
 group! {
     /// `store.*`
     StoreSettings at (store) {
-        /// Bytes of page cache; real memory use is a multiple of it.
+        /// Size of the page cache in bytes. The actual memory use is a multiple of it.
         cache_bytes: u64 = limits::STORE_CACHE_BYTES => "store.cache_bytes": Size(limits::SETTABLE_CACHE_BYTES);
-        /// Events after which the checkpoints for a quick start are saved again.
+        /// After this number of events the checkpoints are saved again. They make the next start quick.
         checkpoint_every: u64 = limits::CHECKPOINT_EVERY => "store.checkpoint_every": Size(limits::SETTABLE_CHECKPOINT);
     }
 }
@@ -194,26 +195,26 @@ group! {
                "webhooks.channel_register_status.deliver": Enum() in ([Channel::RegisterStatus as usize].deliver);
         /// Private networks where receivers may be; `None` means that the listen address decides.
         allow_networks: Option<Vec<Network>> = None => "webhooks.allow_networks": Networks();
-        /// Waits between the attempts of one delivery; each is shortened or lengthened by up to a fifth.
+        /// Waits between the attempts of one delivery. Each is shortened or lengthened at random, by up to a fifth.
         retry_waits: Vec<Duration> = limits::RETRY_WAITS.to_vec() => "webhooks.retry_waits": Durations();
         /// What happens to an account's later deliveries after a dead letter.
         after_last_try: DeadLetterPolicy = DeadLetterPolicy::Continue => "webhooks.after_last_try": Enum();
-        /// One deadline for connecting, headers and body of an attempt.
+        /// Maximum time for a whole attempt: connecting, headers and body.
         timeout: Duration = limits::WEBHOOK_TIMEOUT => "webhooks.timeout": Duration();
         /// How long a connection to a receiver is reused.
         connection_lifetime: Duration = limits::CONNECTION_LIFETIME => "webhooks.connection_lifetime": Duration();
-        /// Most deliveries in flight per channel.
+        /// Maximum number of deliveries in flight per channel.
         max_in_flight: usize = limits::WEBHOOKS_IN_FLIGHT => "webhooks.max_in_flight": Count(limits::SETTABLE_WEBHOOKS);
-        /// Most requested redeliveries a second and channel.
+        /// Maximum number of requested redeliveries per second and channel.
         redeliver_per_second: usize = limits::REDELIVERIES_PER_SECOND
             => "webhooks.redeliver_per_second": Count(limits::SETTABLE_REDELIVERIES);
         /// How long the attempts of completed deliveries are remembered.
         keep_attempts: Duration = limits::ATTEMPTS_RETENTION => "webhooks.keep_attempts": Duration();
-        /// Treat any 2xx as success, whatever the body.
+        /// Whether any 2xx counts as success, whatever the body.
         accept_plain_2xx: bool = false => "webhooks.accept_plain_2xx": Bool();
-        /// Send a registration's `status` as a string, as the document's example does.
+        /// Whether a registration's `status` is sent as a string, as in the contract's example.
         register_status_as_string: bool = false => "webhooks.register_status_as_string": Bool();
-        /// Say in the body of a failed registration whether another code may be tried.
+        /// Whether the body of a failed registration says if another code may be tried.
         register_still_waiting: bool = false => "webhooks.register_still_waiting": Bool();
     }
 }
@@ -223,7 +224,7 @@ group! {
 pub struct ChannelSettings {
     /// The receiver's whole URL, instead of base URL and default path.
     pub url: Option<String>,
-    /// Which of its events are sent.
+    /// Which events of an account are sent.
     pub deliver: DeliveryMode,
 }
 
@@ -252,12 +253,12 @@ group! {
             => "gateway.bridge.secret": Secret(is_signing_secret, "whsec_ and the base64 of 24 to 64 random bytes");
         /// How long a gateway has to acknowledge a command that it fetched.
         lease: Duration = limits::WORK_LEASE => "gateway.bridge.lease": Duration();
-        /// One deadline for connecting, headers and body of a command's request.
+        /// Maximum time for a whole request with a command: connecting, headers and body.
         timeout: Duration = limits::GATEWAY_TIMEOUT => "gateway.bridge.timeout": Duration();
-        /// Most commands in flight to it.
+        /// Maximum number of commands in flight to it.
         max_in_flight: usize = limits::BRIDGE_IN_FLIGHT
             => "gateway.bridge.max_in_flight": Count(limits::SETTABLE_CALLS_IN_FLIGHT);
-        /// Most commands sent to it a second.
+        /// Maximum number of commands that are sent to it per second.
         calls_per_second: usize = limits::BRIDGE_CALLS_PER_SECOND
             => "gateway.bridge.calls_per_second": Count(limits::SETTABLE_CALLS_PER_SECOND);
     }
@@ -295,18 +296,18 @@ group! {
         region: Option<String> = None
             => "gateway.cloud_api.region":
                 Text(is_region, "one of AU, ID, IN, JP, SG, KR, DE, CH, GB, BR, BH, ZA, AE and CA");
-        /// The PIN for registering numbers that have none here yet; `None` draws one for each. Secret.
+        /// The PIN for registering numbers without a stored PIN. `None` generates one for each number. Secret.
         pin: Option<SecretText> = None => "gateway.cloud_api.pin": Secret(is_pin, "a PIN of six digits");
-        /// Whether a recycled account is deregistered at Meta; each time counts towards the number's budget.
+        /// Whether a recycled account is deregistered at Meta. Meta limits how often a number may be deregistered.
         deregister_on_recycle: bool = false => "gateway.cloud_api.deregister_on_recycle": Bool();
         /// The encoding of a request for a verification code.
         code_request: CodeRequestEncoding = CodeRequestEncoding::Json => "gateway.cloud_api.code_request": Enum();
-        /// One deadline for connecting, headers and body of a call.
+        /// Maximum time for a whole call: connecting, headers and body.
         timeout: Duration = limits::GATEWAY_TIMEOUT => "gateway.cloud_api.timeout": Duration();
-        /// Most calls in flight.
+        /// Maximum number of calls in flight.
         max_in_flight: usize = limits::CLOUD_API_IN_FLIGHT
             => "gateway.cloud_api.max_in_flight": Count(limits::SETTABLE_CALLS_IN_FLIGHT);
-        /// Most calls a second.
+        /// Maximum number of calls per second.
         calls_per_second: usize = limits::CLOUD_API_CALLS_PER_SECOND
             => "gateway.cloud_api.calls_per_second": Count(limits::SETTABLE_CALLS_PER_SECOND);
     }
@@ -315,7 +316,7 @@ group! {
 group! {
     /// `simulator.*`
     SimulatorSettings at (simulator) {
-        /// How long the simulated channel takes to answer.
+        /// How long the simulator takes to respond.
         delay: Duration = limits::SIMULATOR_DELAY
             => "simulator.delay_ms": Milliseconds(limits::SETTABLE_SIMULATOR_DELAY_MS);
     }
@@ -328,7 +329,7 @@ group! {
         filter: String = "info".to_owned() => "log.filter": LogFilter();
         /// The log format.
         format: LogFormat = LogFormat::Text => "log.format": Enum();
-        /// Log account numbers in full instead of masked.
+        /// Whether account numbers are logged in full instead of masked.
         full_numbers: bool = false => "log.full_numbers": Bool();
     }
 }
@@ -342,7 +343,7 @@ group! {
         otlp_headers: Option<SecretText> = None => "telemetry.otlp_headers": Headers();
         /// The service's name at the collector.
         service_name: String = "muster".to_owned() => "telemetry.service_name": ServiceName();
-        /// The share of traces that are collected if callers do not decide.
+        /// The share of traces that are collected, from 0 to 1, if the caller did not decide.
         sample_ratio: f64 = 1.0 => "telemetry.sample_ratio": Ratio();
     }
 }

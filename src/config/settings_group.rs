@@ -1,11 +1,11 @@
-//! The notation in which `settings` declares a group of settings.
+//! The macro with which `settings` declares a group of settings.
 
-/// Declares the struct of a group, its defaults, and the list of its settings. `at` is the group's place in `Settings`.
+/// Declares the struct of a group, its defaults, and the list of its settings. `at` is the group's path in `Settings`.
 ///
-/// An entry is `field: Type = default => "name": Kind(bounds);`. If the setting is a part of the field, `in`
-/// says which. A field that is a group of its own has no setting here.
+/// An entry is `field: Type = default => "name": Kind(bounds);`. If the setting is only a part of the field, `in` names
+/// that part. A field that is a group of its own has no setting here.
 macro_rules! group {
-    ($(#[$doc:meta])* $group:ident at $place:tt { $(
+    ($(#[$doc:meta])* $group:ident at $path:tt { $(
         $(#[$field_doc:meta])*
         $field:ident: $type:ty = $default:expr $(=> $($name:literal: $kind:ident $bounds:tt $(in ($($part:tt)+))?),+)?;
     )+ }) => {
@@ -23,12 +23,12 @@ macro_rules! group {
 
         impl $group {
             const LIST: &[SettingDefinition] = &[$($($(
-                SettingDefinition { name: $name, kind: group!(@kind $kind $bounds $place $field $($($part)+)?) },
+                SettingDefinition { name: $name, kind: group!(@kind $kind $bounds $path $field $($($part)+)?) },
             )+)?)+];
         }
     };
-    (@kind $kind:ident ($($bound:expr),*) ($($place:ident).+) $field:ident $($part:tt)*) => {
-        SettingKind::$kind(|it| &mut it.$($place).+.$field $($part)* $(, $bound)*)
+    (@kind $kind:ident ($($bound:expr),*) ($($path:ident).+) $field:ident $($part:tt)*) => {
+        SettingKind::$kind(|it| &mut it.$($path).+.$field $($part)* $(, $bound)*)
     };
 }
 

@@ -1,4 +1,4 @@
-//! The values in the file, the environment and flags, and whether such settings exist.
+//! Reads the values in the file, the environment and flags, and finds unknown settings.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -67,8 +67,8 @@ pub(super) fn collect_from_file(file: &SettingsFile, faults: &mut Vec<SettingErr
     values
 }
 
-/// The values in the environment. Variables with our prefix that resemble no setting go to `ignored`: images and
-/// clusters set such variables.
+/// The values in the environment. Variables with our prefix that resemble no setting go to `ignored`, because container
+/// images and clusters set such variables.
 pub(super) fn collect_from_environment(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     faults: &mut Vec<SettingError>,
@@ -85,8 +85,8 @@ pub(super) fn collect_from_environment(
                 values.push(SourcedValue { setting: setting.name, value: value.into(), source });
             }
             (Some(setting), None) => {
-                let wrong = format!("must be {}, not bytes that are not text", setting.kind.describe_expected());
-                faults.push(SettingError { setting: setting.name.to_owned(), source, problem: wrong });
+                let problem = format!("must be {}, not bytes that are not text", setting.kind.describe_expected());
+                faults.push(SettingError { setting: setting.name.to_owned(), source, problem });
             }
             (None, value) => {
                 let value = value.unwrap_or_default();
@@ -97,8 +97,8 @@ pub(super) fn collect_from_environment(
                 let name = rest.to_ascii_lowercase().replace("__", ".");
                 let is_in_a_group = name.split_once('.').is_some_and(|(group, _)| is_group(group));
                 match suggest_variable(&variable) {
-                    Some(meant) => faults.push(unknown_setting_error(name, source, &format!("did you mean {meant}?"))),
-                    // Only a misspelt setting looks like this.
+                    Some(other) => faults.push(unknown_setting_error(name, source, &format!("did you mean {other}?"))),
+                    // Only a misspelt setting has the name of a group in it.
                     None if is_in_a_group => faults.push(suggest_setting(&name, source, SettingDefinition::variable)),
                     None => ignored.push(escape_controls(&source)),
                 }
@@ -118,7 +118,7 @@ pub(super) fn collect_from_flags(flags: &[FlagValue]) -> Vec<SourcedValue> {
     flags.iter().map(sourced).collect()
 }
 
-/// Descends into the tables of a file, down to the settings.
+/// Collects the values in a table of the file and in the tables below it. `above` is the name of the table.
 fn collect_from_table(
     file: &Path,
     above: &str,
@@ -134,39 +134,40 @@ fn collect_from_table(
                 let variable = setting.variable();
                 let has_a_file = matches!(setting.kind, SettingKind::MasterKey(_));
                 let file = if has_a_file { "name a separate file with vault.master_key_file, or " } else { "" };
-                let wrong = format!(
+                let problem = format!(
                     "may be set in the environment only ({variable}), because settings files are copied and read by \
                      others; remove it from the file, and {file}set the variable"
                 );
-                faults.push(SettingError { setting: name, source, problem: wrong });
+                faults.push(SettingError { setting: name, source, problem });
             }
             (Some(setting), value) => values.push(SourcedValue { setting: setting.name, value, source }),
             (None, Value::Dict(_, dict)) if is_group(&name) || !dict.is_empty() => {
                 collect_from_table(file, &name, dict, values, faults);
             }
             (None, _) if is_group(&name) => {
-                let wrong = format!("is a group of settings; write [{name}] and the settings below it");
-                faults.push(SettingError { setting: name, source, problem: wrong });
+                let problem = format!("is a group of settings; write [{name}] and the settings below it");
+                faults.push(SettingError { setting: name, source, problem });
             }
             (None, _) => faults.push(suggest_setting(&name, source, |setting| setting.name.to_owned())),
         }
     }
 }
 
-fn suggest_setting(name: &str, source: String, written: fn(&SettingDefinition) -> String) -> SettingError {
-    let mend = match suggest_name(name) {
-        Some(setting) => format!("did you mean {}?", written(setting)),
+/// The error for an unknown setting, with a suggestion. `spell` writes the name of the suggested setting.
+fn suggest_setting(name: &str, source: String, spell: fn(&SettingDefinition) -> String) -> SettingError {
+    let advice = match suggest_name(name) {
+        Some(setting) => format!("did you mean {}?", spell(setting)),
         None => "`muster config` lists all settings".to_owned(),
     };
-    unknown_setting_error(name.to_owned(), source, &mend)
+    unknown_setting_error(name.to_owned(), source, &advice)
 }
 
-fn unknown_setting_error(setting: String, source: String, mend: &str) -> SettingError {
-    SettingError { setting, source, problem: format!("is not a setting; {mend}") }
+fn unknown_setting_error(setting: String, source: String, advice: &str) -> SettingError {
+    SettingError { setting, source, problem: format!("is not a setting; {advice}") }
 }
 
-/// Whether Kubernetes set the variable. It describes each service to every container, so a service called `muster`
-/// makes `MUSTER_SERVICE_HOST`, `MUSTER_PORT` (`tcp://10.0.0.1:8080`), `MUSTER_PORT_8080_TCP_ADDR` and others.
+/// Whether Kubernetes set the variable. Kubernetes describes each service to every container. For a service called
+/// `muster` it sets `MUSTER_SERVICE_HOST`, `MUSTER_PORT` (`tcp://10.0.0.1:8080`), `MUSTER_PORT_8080_TCP_ADDR` and others.
 fn is_service_link(rest: &str, value: &str) -> bool {
     let names_a_port =
         rest.split_once("PORT_").is_some_and(|(_, port)| port.starts_with(|first: char| first.is_ascii_digit()));
@@ -174,8 +175,8 @@ fn is_service_link(rest: &str, value: &str) -> bool {
     !rest.contains("__") && (rest.contains("SERVICE_HOST") || rest.contains("SERVICE_PORT") || names_a_port || is_port)
 }
 
-/// Where the text stops being TOML, and why. The three lines between are omitted: they show the whole line, which may
-/// have a password.
+/// Where the text stops being TOML, and why. The parser's message also shows the whole line, which may have a password,
+/// so those lines are omitted.
 fn summarize_toml_error(error: &str) -> String {
     let mut lines = error.lines();
     let place = lines.next().and_then(|line| line.strip_prefix("TOML parse error at ")).unwrap_or_default();

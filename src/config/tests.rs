@@ -1,4 +1,4 @@
-//! From sources to settings, or to all errors.
+//! Loading settings from the sources, with the results or all errors.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use crate::domain::Channel;
 const FLAGS: [(&str, &str); 3] =
     [("--listen", "http.listen"), ("--data-dir", "data_dir"), ("--webhook-base-url", "webhooks.base_url")];
 
-/// Loads a case: `NAME=value` is a variable, `--flag value` a flag, `| text` a line of the file.
+/// Loads the settings of a case: `NAME=value` is a variable, `--flag value` a flag, `| text` a line of the file.
 fn load_case(case: &str) -> Result<EffectiveSettings, Error> {
     let (mut text, mut variables, mut flags) = (String::new(), Vec::new(), Vec::new());
     for line in case.lines().map(str::trim_start) {
@@ -51,10 +51,10 @@ fn describe_case(case: &str) -> String {
 }
 
 fn check(name: &str, cases: &[&str]) {
-    let judged: Vec<String> = cases.iter().map(|case| describe_case(case)).collect();
+    let descriptions: Vec<String> = cases.iter().map(|case| describe_case(case)).collect();
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!(name, judged.join("\n"));
+        insta::assert_snapshot!(name, descriptions.join("\n"));
     });
 }
 
@@ -105,15 +105,15 @@ fn sources() {
             "| webhooks.base_url = \"https://example.com\"
              MUSTER_WEBHOOKS__BASE_URL=
              MUSTER_WEBHOOKS__RETRY_WAITS=",
-            // Allowed receivers: any of the private addresses while the service listens on loopback, otherwise the
-            // listed networks.
+            // Receivers at private addresses: all are allowed while the service listens on loopback, otherwise only those
+            // in the listed networks.
             "--webhook-base-url http://10.0.0.8/hooks
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__DELIVER=latest
              MUSTER_WEBHOOKS__AFTER_LAST_TRY=block",
             "--listen 0.0.0.0:8080
              --webhook-base-url http://10.0.0.8/hooks
              | webhooks.allow_networks = [\"10.0.0.0/8\", \"fd00::/8\"]",
-            // TLS. The client's variables beside it are not settings of the service.
+            // TLS. The variables of the client are not settings of the service.
             "MUSTER_TLS__CERT=/etc/muster/cert.pem
              MUSTER_TLS__KEY=/etc/muster/key.pem
              | tls.client_ca = \"/etc/muster/clients.pem\"
@@ -134,12 +134,12 @@ fn sources() {
              | gateway.cloud_api.region = \"DE\"
              MUSTER_GATEWAY__CLOUD_API__TOKEN=EAAG-made-up
              MUSTER_GATEWAY__CLOUD_API__PIN=212834",
-            // A gateway that is set up without a rule keeps serving its accounts.
+            // A gateway may be set up without a rule that routes accounts to it.
             "MUSTER_GATEWAY__BRIDGE__SECRET=whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3",
             // User, password and query are not displayed.
             "--webhook-base-url https://user:password@example.com/hooks
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__URL=http://user@example.com/a?token=secret",
-            // Foreign variables, and those that Kubernetes makes for a service called muster.
+            // Variables of other programs, and those that Kubernetes sets for a service called muster.
             "HOME=/root
              MUSTERING=1
              MUSTER_CONFIG=/etc/muster.toml
@@ -174,7 +174,7 @@ fn faults() {
                MUSTER_ACTORS__COMING_TIMEOUT=10
                MUSTER_HTTP_LISTEN=127.0.0.1:2
                --listen nowhere"#,
-            // Characters that would move a reader's cursor.
+            // Control characters, which could change what a terminal shows.
             "| \"\\u001b[31m\\u202e\" = 1",
             // An invalid value is harmless if a later source replaces it.
             "| http.listen = 5
@@ -268,7 +268,7 @@ fn faults() {
              --listen nowhere",
             "| a = 1
              | a = 2",
-            // Variables must be in upper case.
+            // A variable with lower-case letters is an error.
             "MUSTER_Http__Listen=127.0.0.1:1",
             // One or two characters away from a setting, or in a group of settings.
             "MUSTER_DATA_DRI=/from/environment
@@ -301,7 +301,7 @@ fn every_default_can_be_given() {
     }
 }
 
-/// Each field of the settings has its line in the table, and vice versa.
+/// Each field of the settings has its entry in the table, and vice versa.
 #[test]
 fn the_table_is_complete() {
     let mut fields = BTreeMap::new();
@@ -309,7 +309,7 @@ fn the_table_is_complete() {
     let debug = format!("{:#?}", Settings::default());
     for line in debug.lines().skip(1).map(str::trim) {
         match line.split_once(": ") {
-            // The settings of a channel stand under its name.
+            // The settings of a channel are listed under its name.
             Some(("channels", _)) => {}
             None if line == "ChannelSettings {" => {
                 groups.push(format!("{}.", channels.next().unwrap().configuration_id().to_ascii_lowercase()));
@@ -347,7 +347,7 @@ proptest! {
         }
     }
 
-    /// A variable within one or two characters of a setting's is an error: the setting would have no effect.
+    /// A variable that differs from a setting's variable in one or two characters is an error, since it would have no effect.
     #[test]
     fn misspelt_variables(setting in 0..SETTINGS.len(), at in 7_usize..60, letters in "[A-Z]{0,2}", cut in 0_usize..2) {
         let variable = SETTINGS[setting].variable();
@@ -359,11 +359,11 @@ proptest! {
         prop_assert!(is_a_setting || is_client || loaded.is_err_and(|error| error.to_string().contains("did you mean")), "{misspelt}");
     }
 
-    /// No text makes loading panic, in whatever source.
+    /// No text makes loading panic, whichever source has it.
     #[test]
     fn loading_never_panics(text in ".*", setting in 0..SETTINGS.len()) {
         let value = OsString::from(&text);
-        let _judged = load(None, [(SETTINGS[setting].variable().into(), value)], &[]);
-        let _judged = load(Some(&SettingsFile { path: "file".into(), text: text.clone() }), [(text.into(), "".into())], &[]);
+        let _result = load(None, [(SETTINGS[setting].variable().into(), value)], &[]);
+        let _result = load(Some(&SettingsFile { path: "file".into(), text: text.clone() }), [(text.into(), "".into())], &[]);
     }
 }

@@ -1,4 +1,4 @@
-//! Checked texts: addresses, URLs, durations, log filters, and what gateways require.
+//! Parses and checks texts: addresses, URLs, durations, log filters, and settings of gateways.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -12,11 +12,11 @@ use url::Url;
 use crate::client::parse_url;
 use crate::limits::{GRAPH_ID_DIGITS, TOKEN_BYTES};
 
-/// Most bytes in a host name (RFC 1035).
+/// Maximum length of a host name, in bytes (RFC 1035).
 const HOST_BYTES: usize = 253;
 
-/// Whether `text` is `host:port`. The host may be a name; whether the service can listen on it shows only when it
-/// tries.
+/// Whether `text` is `host:port`. The host may be a name. Whether the service can listen there is known only when it
+/// starts.
 pub fn is_listen_address(text: &str) -> bool {
     if text.parse::<SocketAddr>().is_ok() {
         return true;
@@ -39,7 +39,7 @@ pub(super) fn is_base_url(text: &str) -> bool {
     parse_receiver_url(text).is_some_and(|url| url.query().is_none())
 }
 
-/// The URL of a receiver; `None` if it cannot get POST requests.
+/// Parses the URL of a receiver. `None` if `text` is not an http or https URL without a fragment.
 pub fn parse_receiver_url(text: &str) -> Option<Url> {
     parse_url(text).filter(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
 }
@@ -74,10 +74,10 @@ const MODULES: [&str; 26] = [
     "webhooks",
 ];
 
-/// Modules that were renamed: the old name and the present one. A log filter may name either.
+/// Modules that were renamed: the old and the present name. A log filter may use either.
 const RENAMED_MODULES: [(&str, &str); 1] = [("answers", "idempotency")];
 
-/// The log filter `text` with the present names of renamed modules.
+/// The log filter `text`, with old module names replaced by the present ones.
 pub fn current_log_filter(text: &str) -> String {
     RENAMED_MODULES.iter().fold(text.to_owned(), |text, (old, present)| {
         text.replace(&format!("muster::{old}"), &format!("muster::{present}"))
@@ -87,9 +87,9 @@ pub fn current_log_filter(text: &str) -> String {
 /// Whether `text` is a log filter that does not silence Muster by mistake.
 ///
 /// Directives are separated by commas: a level alone, or a target with a level, as in `muster::webhooks=debug`. The
-/// parser takes any other word for a target, and silences all other targets. Such a word must therefore be one of our
-/// [modules](MODULES). At least one directive must be a level alone, or have a target in Muster and no span: otherwise
-/// everything logged outside a span is silent.
+/// parser takes any other word for a target, and silences all other targets. Such a word must therefore be `muster` or one
+/// of our [modules](MODULES). At least one directive must be a level alone, or have a target in Muster and no span.
+/// Otherwise nothing would be logged outside of spans.
 pub(super) fn is_log_filter(text: &str) -> bool {
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     let target = |directive: &str| directive.split(['=', '[']).next().unwrap_or_default().to_owned();
@@ -99,30 +99,29 @@ pub(super) fn is_log_filter(text: &str) -> bool {
         target.is_empty() || target == "muster" || target.strip_prefix("muster::").is_some_and(is_module)
     };
     let is_misspelt = |directive: &str| target(directive).starts_with("muster::") && !is_ours(directive);
-    let says_a_level = |directive: &str| directive.rsplit_once('=').is_some_and(|(_, level)| is_level(level));
-    let is_taken = |directive: &str| {
-        is_level(directive) || is_ours(directive) || says_a_level(directive) && !is_misspelt(directive)
-    };
+    let has_level = |directive: &str| directive.rsplit_once('=').is_some_and(|(_, level)| is_level(level));
+    let is_valid =
+        |directive: &str| is_level(directive) || is_ours(directive) || has_level(directive) && !is_misspelt(directive);
     let text = &current_log_filter(text);
     let mut directives = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
     EnvFilter::builder().parse(text).is_ok()
-        && directives.clone().all(is_taken)
+        && directives.clone().all(is_valid)
         && directives.any(|directive| is_level(directive) || is_ours(directive) && !directive.contains('['))
 }
 
-/// A whole number in `range`; underscores between digits are allowed, as in the file.
+/// Parses a whole number in `range`. Underscores are allowed, as between digits in TOML.
 pub(super) fn parse_whole_number(text: &str, range: &RangeInclusive<u64>) -> Option<u64> {
     let digits = text.replace('_', "");
     let number = is_digits(&digits).then(|| digits.parse().ok())??;
     range.contains(&number).then_some(number)
 }
 
-/// A duration such as `10s`, `500ms` or `1h30m`.
+/// Parses a duration such as `10s`, `500ms` or `1h30m`.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     SpanParser::new().parse_unsigned_duration(text).ok()
 }
 
-/// `duration` in the notation of [`parse_duration`].
+/// Formats `duration` as [`parse_duration`] reads it.
 pub(super) fn format_duration(duration: Duration) -> String {
     SpanPrinter::new().spacing(Spacing::None).unsigned_duration_to_string(&duration)
 }
@@ -132,19 +131,19 @@ pub(super) fn is_graph_id(text: &str) -> bool {
     (1..=GRAPH_ID_DIGITS).contains(&text.len()) && is_digits(text)
 }
 
-/// Whether a text is a Graph API version.
+/// Whether a text is a Graph API version, as in `v23.0`.
 pub(super) fn is_graph_version(text: &str) -> bool {
     let is_number = |text: &str| (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     text.strip_prefix('v')
         .and_then(|text| text.split_once('.'))
-        .is_some_and(|(one, two)| is_number(one) && is_number(two))
+        .is_some_and(|(major, minor)| is_number(major) && is_number(minor))
 }
 
 /// Whether a text is a language and a country, as in `en_US`, or a language alone.
 pub(super) fn is_language(text: &str) -> bool {
-    let is_two = |text: &str, of: fn(&u8) -> bool| text.len() == 2 && text.bytes().all(|byte| of(&byte));
+    let is_code = |text: &str, is_letter: fn(&u8) -> bool| text.len() == 2 && text.bytes().all(|byte| is_letter(&byte));
     let (language, country) = text.split_once('_').map_or((text, None), |(one, two)| (one, Some(two)));
-    is_two(language, u8::is_ascii_lowercase) && country.is_none_or(|it| is_two(it, u8::is_ascii_uppercase))
+    is_code(language, u8::is_ascii_lowercase) && country.is_none_or(|it| is_code(it, u8::is_ascii_uppercase))
 }
 
 /// Whether Meta can store data in the country with this code (Cloud API, registration).
@@ -157,7 +156,7 @@ pub(super) fn is_verified_name(text: &str) -> bool {
     (2..=75).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
-/// Whether a text is a PIN.
+/// Whether a text is a PIN: six digits.
 pub(super) fn is_pin(text: &str) -> bool {
     text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -181,7 +180,7 @@ fn is_digits(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// A module without its line here could not be named in a filter.
+    /// A log filter can name every module.
     #[test]
     fn every_module_can_be_a_target() {
         let lines: Vec<&str> = include_str!("../lib.rs").lines().collect();
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_filter_of_the_log_may_say() {
+    fn log_filters_are_checked() {
         for text in [
             "info",
             "off",

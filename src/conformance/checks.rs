@@ -128,7 +128,9 @@ pub(super) const CHECKS: [(ConformanceCheck, &str, &str, CheckScope); 23] = [
 /// The gateways that a check applies to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CheckScope {
+    /// Gateways that commands are sent to.
     PushOnly,
+    /// Gateways that fetch their commands.
     PullOnly,
     Both,
 }

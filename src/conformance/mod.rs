@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `checks` | the list of checks, each with its requirement |
 //! | `suite` | runs the checks one after the other |
-//! | `request_handler` | answers the gateway's requests in Muster's place, as a check needs |
-//! | `gateway_client` | sends commands to the gateway, by push or pull |
+//! | `request_handler` | answers the gateway's requests in Muster's place, as the checks require |
+//! | `gateway_client` | sends commands to the gateway, or offers them for fetching |
 //!
-//! It shares only the signatures with the bridge. It implements the protocol independently, as another party would.
+//! The checks implement the protocol as another party would, without code of the bridge. Only signatures, times and limits
+//! come from modules that the bridge uses too.
 
 mod checks;
 mod gateway_client;
@@ -35,11 +36,11 @@ pub struct SuiteOptions {
     pub secret: String,
     /// A number that can come online at the gateway. The next number must be able to, too.
     pub account: u64,
-    /// The right verification code for the number after `account`.
+    /// The correct verification code for the number after `account`.
     pub code: String,
     /// A wrong verification code.
     pub wrong_code: String,
-    /// How long a check waits for each thing.
+    /// How long a check waits for each response or report.
     pub patience: Duration,
 }
 
@@ -72,23 +73,23 @@ pub enum Error {
     Client(reqwest::Error),
 }
 
-/// Runs all checks against a gateway, and calls `tell` with each result. Calls `ready` with the bound address once the
-/// gateway can send requests. Blocks.
+/// Runs all checks against a gateway, and calls `on_result` with each result. Calls `ready` with the bound address once
+/// the gateway can send requests. Blocks.
 pub fn run(
     options: &SuiteOptions,
     ready: impl FnOnce(SocketAddr),
-    tell: impl FnMut(&CheckReport),
+    on_result: impl FnMut(&CheckReport),
 ) -> Result<(), Error> {
     let secret = WebhookSecret::parse(&options.secret)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("conformance").build();
     runtime.map_err(service::Error::Threads)?.block_on(async {
         let (listener, address) = service::bind_listener(&options.listen).await?;
         let handler = GatewayRequestHandler::new(secret.clone());
-        let serving = tokio::spawn(handler.clone().serve(listener));
+        let server = tokio::spawn(handler.clone().serve(listener));
         ready(address);
         let client = GatewayClient::new(options, secret, handler.clone()).map_err(Error::Client)?;
-        suite::run(options, &handler, &client, tell).await;
-        serving.abort();
+        suite::run(options, &handler, &client, on_result).await;
+        server.abort();
         Ok(())
     })
 }

@@ -1,4 +1,4 @@
-//! Answers the gateway's requests in Muster's place, as a check needs.
+//! Answers the gateway's requests in Muster's place, as the checks require.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,13 +32,13 @@ pub(super) struct GatewayRequestHandler {
 /// What the gateway sent so far, and how to answer it next.
 #[derive(Default)]
 pub(super) struct HandlerState {
-    /// The outcomes of the next batches of reports. Later batches are accepted.
+    /// The outcomes of the next batches of reports, in order. The batches after them are accepted.
     pub(super) scripted_outcomes: VecDeque<BatchOutcome>,
     /// All received batches, accepted or not.
     pub(super) batches: Vec<ReceivedBatch>,
     /// The accepted reports, in order.
     pub(super) reports: Vec<Value>,
-    /// Violations of the protocol in requests.
+    /// The violations of the protocol in all requests so far.
     pub(super) violations: Vec<ProtocolViolation>,
     /// Whether the gateway requested work.
     pub(super) has_fetched: bool,
@@ -54,11 +54,11 @@ pub(super) struct HandlerState {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BatchOutcome {
     Accepted,
-    /// The answer is 503.
+    /// The response is 503.
     Unavailable,
-    /// The batch is dropped without an answer.
+    /// The batch gets no response.
     Lost,
-    /// The answer claims that earlier reports are missing.
+    /// The response claims that earlier reports are missing.
     Gap,
 }
 
@@ -78,7 +78,7 @@ pub(super) enum ProtocolViolation {
     Signature(String),
     /// In its stream or its sequences.
     Sequence(String),
-    /// In its form.
+    /// In its format.
     Format(String),
 }
 
@@ -87,7 +87,7 @@ pub(super) enum ProtocolViolation {
 struct WorkEntry {
     command: Value,
     delivery: u32,
-    /// Whether its first acknowledgement is answered as if the lease had expired.
+    /// Whether the response to the first acknowledgement says that the lease has expired.
     expire_first_lease: bool,
     ack: watch::Sender<Option<Value>>,
 }
@@ -97,28 +97,29 @@ impl GatewayRequestHandler {
         Arc::new(GatewayRequestHandler { secret, state: Mutex::default(), changes: watch::Sender::new(0) })
     }
 
-    /// Accepts connections while it is polled.
+    /// Serves requests of the gateway. Never returns.
     pub(super) async fn serve(self: Arc<GatewayRequestHandler>, listener: TcpListener) {
         loop {
             let Ok((connection, _)) = listener.accept().await else { continue };
             let handler = self.clone();
             tokio::spawn(async move {
-                let answer = service_fn(|request| handler.clone().handle_request(request));
-                // A broken connection needs no handling: the gateway opens another.
-                let _broken =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await;
+                let service = service_fn(|request| handler.clone().handle_request(request));
+                // A broken connection needs no handling: the gateway opens another one.
+                let _broken = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(connection), service)
+                    .await;
             });
         }
     }
 
     /// Reads or changes the state, and wakes all waiters.
     pub(super) fn with_state<T>(&self, access: impl FnOnce(&mut HandlerState) -> T) -> T {
-        let found = access(&mut self.lock());
+        let result = access(&mut self.lock());
         self.changes.send_modify(|changes| *changes += 1);
-        found
+        result
     }
 
-    /// Waits until `find` finds something in the state. `None` if it does not within this time.
+    /// Waits until `find` finds something in the state. `None` if that takes longer than `within`.
     pub(super) async fn wait_until<T>(&self, within: Duration, find: impl Fn(&HandlerState) -> Option<T>) -> Option<T> {
         let mut changes = self.changes.subscribe();
         let found = async {
@@ -127,22 +128,27 @@ impl GatewayRequestHandler {
                 if let Some(found) = find(&self.lock()) {
                     return found;
                 }
-                // Cannot fail: `self` holds the sender.
+                // Cannot fail, because `self` holds the sender.
                 let _changed = changes.changed().await;
             }
         };
         timeout(within, found).await.ok()
     }
 
-    /// Offers a command for fetching, and waits for its acknowledgement. With `expires` the first lease expires.
-    pub(super) async fn lease_command(&self, command: Value, expires: bool, within: Duration) -> Option<Value> {
-        let answer = watch::Sender::new(None);
-        let mut answered = answer.subscribe();
+    /// Offers a command for fetching, and waits for its acknowledgement. `None` if that takes longer than `within`.
+    pub(super) async fn lease_command(
+        &self,
+        command: Value,
+        expire_first_lease: bool,
+        within: Duration,
+    ) -> Option<Value> {
+        let sender = watch::Sender::new(None);
+        let mut receiver = sender.subscribe();
         self.with_state(|state| {
-            state.work.push_back(WorkEntry { command, delivery: 1, expire_first_lease: expires, ack: answer });
+            state.work.push_back(WorkEntry { command, delivery: 1, expire_first_lease, ack: sender });
         });
-        let answered = timeout(within, answered.wait_for(Option::is_some)).await.ok()?.ok()?;
-        answered.clone()
+        let ack = timeout(within, receiver.wait_for(Option::is_some)).await.ok()?.ok()?;
+        ack.clone()
     }
 
     async fn handle_request(
@@ -153,11 +159,11 @@ impl GatewayRequestHandler {
         let body =
             Limited::new(body, CHECK_BODY_BYTES).collect().await.map_err(|_| "the body does not end")?.to_bytes();
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let signed = if head.method == Method::GET { target.as_bytes() } else { &body };
+        let signed_bytes = if head.method == Method::GET { target.as_bytes() } else { &body };
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(header);
         let respond = |status: StatusCode, body: &Value| Ok(json_response(status, body));
-        if let Err(fault) = self.verify_signature(id, timestamp, signature, signed) {
+        if let Err(fault) = self.verify_signature(id, timestamp, signature, signed_bytes) {
             self.with_state(|state| {
                 state.violations.push(ProtocolViolation::Signature(format!("{} {target}: {fault}", head.method)));
             });
@@ -184,13 +190,13 @@ impl GatewayRequestHandler {
         }
     }
 
-    fn verify_signature(&self, id: &str, timestamp: &str, signature: &str, signed: &[u8]) -> Result<(), String> {
-        self.secret.verify(id, timestamp, signature, signed, clock::now()).map_err(|why| why.to_string())?;
+    fn verify_signature(&self, id: &str, timestamp: &str, signature: &str, signed_bytes: &[u8]) -> Result<(), String> {
+        self.secret.verify(id, timestamp, signature, signed_bytes, clock::now()).map_err(|why| why.to_string())?;
         let is_new = self.lock().seen_signatures.insert(format!("{id} {timestamp} {signature}"));
         if is_new { Ok(()) } else { Err("an exact copy of a request arrived; sign each attempt again".to_owned()) }
     }
 
-    /// Processes a batch of reports. `None` means that no answer is sent.
+    /// Processes a batch of reports. `None` means that no response is sent.
     fn handle_reports(&self, id: &str, signature: &str, body: &[u8]) -> Option<(StatusCode, Value)> {
         let (stream, reports) = match parse_batch(body) {
             Ok(batch) => batch,
@@ -221,11 +227,11 @@ impl GatewayRequestHandler {
         })
     }
 
-    /// Answers a request for work, as soon as there is some.
+    /// Answers a request for work: with the waiting commands, or with an empty list after [`CHECK_WORK_WAIT`].
     async fn handle_work(&self) -> Value {
         self.with_state(|state| state.has_fetched = true);
         self.wait_until(CHECK_WORK_WAIT, |state| (!state.work.is_empty()).then_some(())).await;
-        let until = write_time(clock::now().plus(CHECK_WORK_WAIT));
+        let lease_until = write_time(clock::now().plus(CHECK_WORK_WAIT));
         self.with_state(|state| {
             let mut items = Vec::new();
             while let Some(work) = state.work.pop_front() {
@@ -234,7 +240,7 @@ impl GatewayRequestHandler {
                 items.push(json!({
                     "lease": lease,
                     "delivery": work.delivery,
-                    "lease_until": until,
+                    "lease_until": lease_until,
                     "command": work.command,
                     "of_a_later_version": true,
                 }));
@@ -273,14 +279,14 @@ impl GatewayRequestHandler {
         })
     }
 
-    // After a panic while the lock is held, the state of before is still usable.
+    // If a thread panicked while it held the lock, the state is still usable.
     fn lock(&self) -> MutexGuard<'_, HandlerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HandlerState {
-    /// Accepts the new reports of a batch, as Muster would.
+    /// Accepts the new reports of a batch, as Muster would. Stops at a gap in their sequences.
     fn accept_reports(&mut self, stream: String, reports: Vec<(u64, Value)>) -> (StatusCode, Value) {
         match &self.stream {
             Some(known) if *known != stream => {
@@ -289,7 +295,7 @@ impl HandlerState {
                 (self.stream, self.last_sequence) = (Some(stream), 0);
             }
             Some(_) => {}
-            // The first sequence may be any: another Muster may have accepted the earlier reports.
+            // The first sequence may be any number, because an earlier run may have accepted the reports before it.
             None => {
                 self.stream = Some(stream);
                 self.last_sequence = reports.first().map_or(0, |(sequence, _)| sequence - 1);
@@ -357,14 +363,14 @@ fn parse_report(report: &Value) -> Result<(u64, Value), String> {
     let sequence = number("sequence").ok_or(".sequence must be a number from 1")?;
     text("time").and_then(parse_time).ok_or(".time must be an RFC 3339 time")?;
     let kind = text("type").ok_or(".type must be a string of lower-case letters and underscores")?;
-    // Reports of other types are accepted and ignored.
-    let Some((kind, needed)) = REPORT_TYPES.iter().find(|(known, _)| *known == kind) else {
+    // Reports of other types are accepted without a check of their fields.
+    let Some((kind, required)) = REPORT_TYPES.iter().find(|(known, _)| *known == kind) else {
         return Ok((sequence, report.clone()));
     };
     text("account")
         .and_then(|it| it.parse::<AccountNumber>().ok())
         .ok_or(".account must be a string with a number's digits")?;
-    for field in *needed {
+    for field in *required {
         let is_there = if *field == "task" { number(field).is_some() } else { text(field).is_some() };
         if !is_there {
             return Err(format!(".{field} is missing, but required in {kind}"));

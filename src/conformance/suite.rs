@@ -1,7 +1,7 @@
 //! Runs the checks one after the other.
 //!
-//! The checks form one scenario: an account comes online and goes offline, another joins it, a number is registered. That
-//! something did not happen is checked after a later event, without a wait of its own.
+//! The checks form one scenario: an account comes online and goes offline, another one comes online, a number is
+//! registered. To check that something did not happen, a check does not wait: it runs after a later event has arrived.
 
 use std::time::Duration;
 
@@ -23,32 +23,32 @@ struct Suite<'s> {
     options: &'s SuiteOptions,
     handler: &'s GatewayRequestHandler,
     client: &'s GatewayClient,
-    /// First number of sessions and tasks. It comes from the clock, so that no earlier run used it.
+    /// The first number of sessions and tasks. It comes from the clock, so that no earlier run has used it.
     first_number: u32,
-    /// The signature time of `connect`.
+    /// The time in the signature of the first `connect`.
     connected_at: Timestamp,
 }
 
-/// Runs each check that applies to this gateway, and calls `tell` with each result.
+/// Runs each check that applies to this gateway, and calls `on_result` with each result.
 pub(super) async fn run(
     options: &SuiteOptions,
     handler: &GatewayRequestHandler,
     client: &GatewayClient,
-    mut tell: impl FnMut(&CheckReport),
+    mut on_result: impl FnMut(&CheckReport),
 ) {
     let now = clock::now();
     let first = u32::try_from(now.0 / 1_000_000).unwrap_or(u32::MAX / 2);
     let suite = Suite { options, handler, client, first_number: first, connected_at: now };
     for (check, name, requirement, scope) in CHECKS {
-        let is_for_it = match scope {
+        let applies = match scope {
             CheckScope::Both => true,
             CheckScope::PushOnly => client.is_push(),
             CheckScope::PullOnly => !client.is_push(),
         };
-        if is_for_it {
+        if applies {
             let outcome = suite.run_check(check).await;
             let (passed, observed) = (outcome.is_ok(), outcome.err().unwrap_or_default());
-            tell(&CheckReport { check: name, requirement, passed, observed });
+            on_result(&CheckReport { check: name, requirement, passed, observed });
         }
     }
     suite.close_sessions().await;
@@ -97,8 +97,8 @@ impl Suite<'_> {
         fetched.ok_or_else(|| "it did not call in time".to_owned())
     }
 
-    async fn check_signature_rejected(&self, signed: SignatureVariant) -> CheckResult {
-        let reply = self.client.send(&self.build_connect(2, self.first_number), signed).await?;
+    async fn check_signature_rejected(&self, signature: SignatureVariant) -> CheckResult {
+        let reply = self.client.send(&self.build_connect(2, self.first_number), signature).await?;
         if reply.status == 401 { Ok(()) } else { Err(format!("the response was {}", reply.status)) }
     }
 
@@ -137,10 +137,10 @@ impl Suite<'_> {
         if reply.status == 401 { Ok(()) } else { Err(format!("the response was {}", reply.status)) }
     }
 
-    /// Signed one second later: timestamps have whole seconds, so within the same second the request would be identical.
+    /// Signs one second later. Timestamps have whole seconds, so within the same second the request would be identical.
     async fn check_repeated(&self) -> CheckResult {
-        let signed = SignatureVariant::At(self.connected_at.plus(Duration::from_secs(1)));
-        expect_accepted(&self.client.resend(&self.build_connect(0, self.first_number), signed).await?)
+        let signature = SignatureVariant::At(self.connected_at.plus(Duration::from_secs(1)));
+        expect_accepted(&self.client.resend(&self.build_connect(0, self.first_number), signature).await?)
     }
 
     async fn check_listed(&self) -> CheckResult {
@@ -153,7 +153,7 @@ impl Suite<'_> {
         if is_right { Ok(()) } else { Err(format!("it has {session}")) }
     }
 
-    /// Brings a second account online first.
+    /// Brings a second account online first, because one session makes only one page.
     async fn check_paged(&self) -> CheckResult {
         expect_accepted(&self.client.send_signed(&self.build_connect(1, self.first_number)).await?)?;
         self.wait_for_report("connected", 1, &[("session", json!(self.first_number))]).await?;
@@ -167,7 +167,7 @@ impl Suite<'_> {
         if has_both { Ok(()) } else { Err(format!("{first} and {second} are online, but the pages have {accounts:?}")) }
     }
 
-    /// All refused commands were for the third account.
+    /// The commands that must have no effect were for the third account.
     async fn check_nothing_done(&self) -> CheckResult {
         let account = json!(self.account(2));
         let is_listed = self.list_sessions(1_000).await?.iter().any(|session| session.get("account") == Some(&account));
@@ -191,22 +191,22 @@ impl Suite<'_> {
             self.build_command("disconnect", 0, &self.first_number.to_string(), &[("session", session.clone())]);
         expect_accepted(&self.client.send_signed(&command).await?)?;
         let patience = 3 * self.options.patience;
-        let taken = |state: &HandlerState| {
+        let accepted = |state: &HandlerState| {
             state.batches.get(before + 2).filter(|batch| batch.outcome == BatchOutcome::Accepted).map(|_| ())
         };
-        self.handler.wait_until(patience, taken).await.ok_or("they were not sent again in time")?;
+        self.handler.wait_until(patience, accepted).await.ok_or("they were not sent again in time")?;
         let batches: Vec<ReceivedBatch> = self.handler.with_state(|state| state.batches[before..before + 3].to_vec());
-        let [one, two, three] = &batches[..] else { return Err("they were not sent again".to_owned()) };
-        if one.first_sequence != two.first_sequence || two.first_sequence != three.first_sequence {
+        let [first, second, third] = &batches[..] else { return Err("they were not sent again".to_owned()) };
+        if first.first_sequence != second.first_sequence || second.first_sequence != third.first_sequence {
             return Err(format!(
                 "they begin at {}, then {}, then {}",
-                one.first_sequence, two.first_sequence, three.first_sequence
+                first.first_sequence, second.first_sequence, third.first_sequence
             ));
         }
-        if one.id != two.id || two.id != three.id {
+        if first.id != second.id || second.id != third.id {
             return Err("each attempt has another webhook-id".to_owned());
         }
-        if one.signature == two.signature || two.signature == three.signature {
+        if first.signature == second.signature || second.signature == third.signature {
             return Err("they have the same signature".to_owned());
         }
         self.wait_for_report("disconnected", 0, &[("session", session)]).await
@@ -218,15 +218,15 @@ impl Suite<'_> {
         if is_listed { Err("it is reported disconnected, but listed".to_owned()) } else { Ok(()) }
     }
 
-    /// Reports arrive in order, and a later one has arrived.
+    /// Needs no wait: reports arrive in order, and a later report has arrived.
     fn check_once(&self) -> CheckResult {
         let (account, session) = (json!(self.account(0)), json!(self.first_number));
-        let is_it = |report: &&Value| {
+        let is_connected = |report: &&Value| {
             report.get("type") == Some(&json!("connected"))
                 && report.get("account") == Some(&account)
                 && report.get("session") == Some(&session)
         };
-        match self.handler.with_state(|state| state.reports.iter().filter(is_it).count()) {
+        match self.handler.with_state(|state| state.reports.iter().filter(is_connected).count()) {
             1 => Ok(()),
             times => Err(format!("the session was reported connected {times} times")),
         }
@@ -275,9 +275,10 @@ impl Suite<'_> {
         self.wait_for_report(kind, 1, &expected).await
     }
 
-    fn check_no_violation(&self, of: impl Fn(&ProtocolViolation) -> Option<&String>) -> CheckResult {
+    /// Checks that the gateway did not violate the protocol. `select` returns the violations of one kind.
+    fn check_no_violation(&self, select: impl Fn(&ProtocolViolation) -> Option<&String>) -> CheckResult {
         let faults: Vec<String> =
-            self.handler.with_state(|state| state.violations.iter().filter_map(of).cloned().collect());
+            self.handler.with_state(|state| state.violations.iter().filter_map(select).cloned().collect());
         match faults.first() {
             None => Ok(()),
             Some(first) if faults.len() == 1 => Err(first.clone()),
@@ -287,21 +288,22 @@ impl Suite<'_> {
 
     /// Closes the sessions that the checks opened.
     async fn close_sessions(&self) {
-        for (which, session) in [(0, self.first_number + 1), (1, self.first_number)] {
-            let command = self.build_command("disconnect", which, &session.to_string(), &[("session", json!(session))]);
-            // An earlier check has reported a gateway that refuses this.
+        for (offset, session) in [(0, self.first_number + 1), (1, self.first_number)] {
+            let command =
+                self.build_command("disconnect", offset, &session.to_string(), &[("session", json!(session))]);
+            // A rejection needs no report here: an earlier check reports it.
             let _reply = self.client.send_signed(&command).await;
         }
     }
 
     // === Helpers ===
 
-    /// The account under test for 0, or one of the numbers after it.
-    fn account(&self, which: u64) -> String {
-        (self.options.account + which).to_string()
+    /// The account under test for `offset` 0, or a number after it.
+    fn account(&self, offset: u64) -> String {
+        (self.options.account + offset).to_string()
     }
 
-    fn build_connect(&self, which: u64, session: u32) -> Value {
+    fn build_connect(&self, offset: u64, session: u32) -> Value {
         let fields = [
             ("session", json!(session)),
             ("account_type", json!("business")),
@@ -312,20 +314,21 @@ impl Suite<'_> {
             ("device_params", json!("")),
             ("of_a_later_version", json!({"is": "ignored"})),
         ];
-        self.build_command("connect", which, &session.to_string(), &fields)
+        self.build_command("connect", offset, &session.to_string(), &fields)
     }
 
-    fn build_command(&self, kind: &str, which: u64, of: &str, fields: &[(&str, Value)]) -> Value {
-        let account = self.account(which);
-        let id = format!("{kind}-{account}-{of}");
-        // Always the same, so that a command can be repeated unchanged.
+    /// Builds a command. Its id ends with `id_suffix`.
+    fn build_command(&self, kind: &str, offset: u64, id_suffix: &str, fields: &[(&str, Value)]) -> Value {
+        let account = self.account(offset);
+        let id = format!("{kind}-{account}-{id_suffix}");
+        // The deadline is always the same, so that a command can be repeated unchanged.
         let deadline = write_time(self.connected_at.plus(Duration::from_secs(3_600)));
         let mut command = json!({"id": id, "type": kind, "account": account, "deadline": deadline});
         fields.iter().for_each(|(name, value)| command[*name] = value.clone());
         command
     }
 
-    /// Lists all sessions with `limit` per page.
+    /// Lists all sessions, in pages of at most `limit`.
     async fn list_sessions(&self, limit: u32) -> Result<Vec<Value>, String> {
         let (mut sessions, mut after) = (Vec::new(), Value::Null);
         for page in 0..CHECK_PAGES {
@@ -337,11 +340,11 @@ impl Suite<'_> {
             if status != 200 {
                 return Err(format!("list_sessions got the response {status}"));
             }
-            let listed = body.get("sessions").and_then(Value::as_array).ok_or("the response has no sessions")?;
-            if listed.len() > limit as usize {
-                return Err(format!("a page of {limit} has {} sessions", listed.len()));
+            let entries = body.get("sessions").and_then(Value::as_array).ok_or("the response has no sessions")?;
+            if entries.len() > limit as usize {
+                return Err(format!("a page of {limit} has {} sessions", entries.len()));
             }
-            sessions.extend(listed.iter().cloned());
+            sessions.extend(entries.iter().cloned());
             match body.get("next") {
                 None | Some(Value::Null) => return Ok(sessions),
                 Some(next) if *next == after => return Err("the same page is repeated".to_owned()),
@@ -352,18 +355,18 @@ impl Suite<'_> {
     }
 
     /// Waits for a report of this type about this account with these fields.
-    async fn wait_for_report(&self, kind: &str, which: u64, fields: &[(&str, Value)]) -> CheckResult {
-        let account = json!(self.account(which));
-        let of_it = |report: &&Value| report.get("account") == Some(&account);
-        let is_it = |report: &Value| {
+    async fn wait_for_report(&self, kind: &str, offset: u64, fields: &[(&str, Value)]) -> CheckResult {
+        let account = json!(self.account(offset));
+        let is_of_account = |report: &&Value| report.get("account") == Some(&account);
+        let is_expected = |report: &Value| {
             report.get("type") == Some(&json!(kind))
                 && fields.iter().all(|(name, value)| report.get(*name) == Some(value))
         };
-        let found = |state: &HandlerState| state.reports.iter().filter(of_it).any(is_it).then_some(());
+        let found = |state: &HandlerState| state.reports.iter().filter(is_of_account).any(is_expected).then_some(());
         if self.handler.wait_until(self.options.patience, found).await.is_some() {
             return Ok(());
         }
-        Err(match self.handler.with_state(|state| state.reports.iter().rev().find(of_it).cloned()) {
+        Err(match self.handler.with_state(|state| state.reports.iter().rev().find(is_of_account).cloned()) {
             Some(last) => format!("{kind} was not reported in time; the account's last report is {last}"),
             None => format!("{kind} was not reported in time, and there is no other report of the account"),
         })

@@ -1,4 +1,4 @@
-//! A caller's back-end: sends the requests.
+//! Sends the requests, as a caller's back-end would.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ pub(super) struct DemoCaller {
     address: SocketAddr,
 }
 
-/// A response, in the contract's envelope.
+/// A response: the envelope of the contract.
 #[derive(Deserialize)]
 pub(super) struct DemoResponse {
     pub(super) data: Value,
@@ -32,18 +32,18 @@ impl DemoCaller {
     /// Sends a request and returns its response.
     pub(super) async fn send(&self, request: &DemoRequest) -> Result<DemoResponse, Error> {
         let url = format!("http://{}{}", self.address, request.path);
-        let sent = match &request.body {
+        let result = match &request.body {
             Some(body) => {
                 self.http.post(url).header("content-type", "application/json").body(body.to_string()).send().await
             }
             None => self.http.get(url).send().await,
         };
-        let unanswered = |error: reqwest::Error| Error::RequestFailed {
+        let to_error = |error: reqwest::Error| Error::RequestFailed {
             endpoint: request.endpoint,
             why: client::classify_reqwest(&error).1,
         };
-        let body = sent.map_err(unanswered)?.bytes().await.map_err(unanswered)?;
-        // Every response of the API has an envelope, also for errors. Any other body is shown as it is.
+        let body = result.map_err(to_error)?.bytes().await.map_err(to_error)?;
+        // Every response of the API has an envelope, errors too. A body without one is shown unchanged.
         Ok(serde_json::from_slice(&body).unwrap_or_else(|_| DemoResponse {
             data: Value::Null,
             code: 0,

@@ -3,8 +3,8 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `scenario` | the accounts, the requests, and the expected webhooks. Pure |
-//! | `caller` | a caller's back-end: sends the requests |
-//! | `transcript` | lines for requests and webhooks, and the summary. Pure |
+//! | `caller` | sends the requests, as a caller's back-end would |
+//! | `transcript` | the printed lines for requests and webhooks, and the summary. Pure |
 
 mod caller;
 mod scenario;
@@ -39,7 +39,7 @@ pub enum Error {
     /// Creating the temporary directory or the threads failed.
     #[error("the demonstration cannot create a temporary directory or threads: {0}")]
     Io(#[from] io::Error),
-    /// The service did not start, or failed.
+    /// The service could not start, or failed.
     #[error(transparent)]
     Service(#[from] service::Error),
     /// The service ended early.
@@ -93,37 +93,37 @@ pub fn run(is_colourful: bool, mut print: impl FnMut(&str), stop: &CancellationT
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("demo").build()?;
     let directory = TempDir::with_prefix("muster-demo-")?;
     let data = directory.path().join("data");
-    let mut timeline = Transcript::new(clock::now(), is_colourful);
+    let mut transcript = Transcript::new(clock::now(), is_colourful);
     print(transcript::OPENING);
-    runtime.block_on(run_service_and_scenario(&data, &mut timeline, &mut print, stop))?;
-    // The service has released the directory, so the journal can be verified as after any stop.
+    runtime.block_on(run_service_and_scenario(&data, &mut transcript, &mut print, stop))?;
+    // The service has released the directory, so the journal can be opened and verified.
     let journal = Journal::open(Store::open(&data, &Settings::default().store)?, Box::new(|_| {}))?;
-    print(&timeline.summary(&journal.verify()?));
-    timeline.check()
+    print(&transcript.summary(&journal.verify()?));
+    transcript.check()
 }
 
 /// Runs service, caller and receiver. Always stops the service at the end.
 async fn run_service_and_scenario(
     data: &Path,
-    timeline: &mut Transcript,
+    transcript: &mut Transcript,
     print: &mut impl FnMut(&str),
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let end = CancellationToken::new();
-    let _at_the_end = end.clone().drop_guard();
+    let _stop_receiver = end.clone().drop_guard();
     let (receiver, mut arrivals) = receiver::start("127.0.0.1:0", ReceiverOptions::default(), end.clone()).await?;
 
     let stopping = CancellationToken::new();
     let (service, address) = start_service(demo_settings(data, receiver), stopping.clone());
     let stopping = stopping.drop_guard();
-    let played = stop.run_until_cancelled(async {
+    let scenario = stop.run_until_cancelled(async {
         match address.await {
-            Ok(address) => run_scenario(address, timeline, &mut arrivals, print).await,
-            // The service's own error, awaited below, says more.
+            Ok(address) => run_scenario(address, transcript, &mut arrivals, print).await,
+            // The result of the service, which is awaited below, has the reason.
             Err(_) => Err(Error::ServiceEnded),
         }
     });
-    let outcome = played.await.unwrap_or(Err(Error::Interrupted));
+    let outcome = scenario.await.unwrap_or(Err(Error::Interrupted));
     drop(stopping);
     let ended = service.await.unwrap_or(Err(Error::ServiceEnded));
     match outcome {
@@ -132,27 +132,27 @@ async fn run_service_and_scenario(
     }
 }
 
-/// Sends the requests step by step. After each step it waits for all of the expected webhooks.
+/// Sends the requests step by step. After each step it waits until all expected webhooks have arrived.
 async fn run_scenario(
     address: SocketAddr,
-    timeline: &mut Transcript,
+    transcript: &mut Transcript,
     arrivals: &mut mpsc::Receiver<ReceivedWebhook>,
     print: &mut impl FnMut(&str),
 ) -> Result<(), Error> {
     let caller = DemoCaller::new(address)?;
     let mut expected = 0;
     for ScenarioStep { title, requests, webhooks } in scenario::steps() {
-        print(&timeline.title(title));
+        print(&transcript.title(title));
         for request in requests {
-            let answer = caller.send(&request).await?;
-            print(&timeline.request_line(&request, &answer));
+            let response = caller.send(&request).await?;
+            print(&transcript.request_line(&request, &response));
         }
         expected += webhooks;
-        while timeline.webhook_count() < expected {
+        while transcript.webhook_count() < expected {
             let deadline = tokio::time::Instant::now() + DEMO_TIMEOUT;
-            let (arrived, patience) = (timeline.webhook_count(), DEMO_TIMEOUT);
+            let (arrived, patience) = (transcript.webhook_count(), DEMO_TIMEOUT);
             match timeout_at(deadline, arrivals.recv()).await {
-                Ok(Some(webhook)) => print(&timeline.record_webhook(&webhook)),
+                Ok(Some(webhook)) => print(&transcript.record_webhook(&webhook)),
                 Ok(None) | Err(_) => return Err(Error::WebhooksMissing { arrived, expected, patience }),
             }
         }
@@ -169,7 +169,7 @@ fn demo_settings(data: &Path, receiver: SocketAddr) -> Settings {
     settings
 }
 
-/// Starts the service on its own thread. The first receiver gets its result, the second its address.
+/// Starts the service on its own thread. The first receiver gets the service's result, the second its address.
 fn start_service(
     settings: Settings,
     stop: CancellationToken,
@@ -179,10 +179,10 @@ fn start_service(
     let (ended, on_end) = oneshot::channel();
     let (ready, on_ready) = oneshot::channel();
     thread::spawn(move || {
-        let say_ready = |address| {
+        let send_address = |address| {
             let _gone = ready.send(address);
         };
-        let _gone = ended.send(service::run(&effective, say_ready, &Arc::default(), &stop).map_err(Error::from));
+        let _gone = ended.send(service::run(&effective, send_address, &Arc::default(), &stop).map_err(Error::from));
     });
     (on_end, on_ready)
 }

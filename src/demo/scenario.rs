@@ -16,23 +16,23 @@ pub(super) struct DemoRequest {
     pub(super) path: &'static str,
     /// `None` for a GET.
     pub(super) body: Option<Value>,
-    /// The request in words.
+    /// What the request is about, for its line in the transcript.
     pub(super) summary: String,
 }
 
 /// An account of the demonstration.
 pub(super) struct DemoAccount {
     pub(super) number: &'static str,
-    /// What the simulator does with it.
+    /// What the simulator does with this account, in words.
     pub(super) simulated_outcome: &'static str,
-    /// The expected webhooks in order, in the words of the transcript.
+    /// The expected webhooks in order, with the labels of the transcript.
     pub(super) expected_webhooks: &'static [&'static str],
 }
 
 const ONLINE_THEN_OFFLINE: &[&str] = &["online-coming", "online", "offline-coming", "offline"];
 const SUCCEEDS: &str = "succeeds";
 
-/// Twelve accounts, six with a failure, and a number that is registered.
+/// Twelve accounts, six of them with a failure, and a number that gets registered.
 pub(super) const DEMO_ACCOUNTS: [DemoAccount; 13] = [
     DemoAccount {
         number: "861821720001",
@@ -77,27 +77,27 @@ pub(super) const DEMO_ACCOUNTS: [DemoAccount; 13] = [
     },
 ];
 
-/// The first accounts are imported; the others are registered.
+/// The number of accounts that are imported. The accounts after these are registered.
 const IMPORTED_ACCOUNTS: usize = 12;
 
 /// The steps, in order.
 pub(super) fn steps() -> Vec<ScenarioStep> {
-    let dozen =
+    let imported =
         || json!({"whatsAppList": DEMO_ACCOUNTS[..IMPORTED_ACCOUNTS].iter().map(import_item).collect::<Vec<_>>()});
-    let online = &["online-coming", "online", "offline 1001", "offline 1002", "banned"];
+    let online_labels = &["online-coming", "online", "offline 1001", "offline 1002", "banned"];
     vec![
         ScenarioStep {
             title: "Import accounts and bring them online; each has its own outcome",
             requests: vec![
-                batch_request("batchInsert", "/group-dispatch-api/whatsapp/batchInsert", dozen(), "12 accounts"),
+                batch_request("batchInsert", "/group-dispatch-api/whatsapp/batchInsert", imported(), "12 accounts"),
                 batch_request(
                     "batchOnline",
                     "/group-dispatch-api/whatsapp/batchOnline",
-                    dozen(),
+                    imported(),
                     "the same 12 accounts",
                 ),
             ],
-            webhooks: count_expected(online),
+            webhooks: count_expected(online_labels),
         },
         ScenarioStep {
             title: "Register one number; for another, no code can be sent",
@@ -132,7 +132,7 @@ pub(super) fn steps() -> Vec<ScenarioStep> {
     ]
 }
 
-/// How many of the expected webhooks have one of these labels.
+/// The number of expected webhooks with one of these labels.
 fn count_expected(labels: &[&str]) -> usize {
     DEMO_ACCOUNTS.iter().flat_map(|account| account.expected_webhooks).filter(|label| labels.contains(label)).count()
 }

@@ -1,4 +1,4 @@
-//! Lines for requests and webhooks, and the summary. Pure.
+//! The printed lines for requests and webhooks, and the summary. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,11 +13,11 @@ use crate::domain::Timestamp;
 use crate::journal::JournalVerification;
 use crate::receiver::{ReceivedWebhook, WebhookSummary};
 
-/// The demonstration so far.
+/// What happened in the demonstration so far.
 pub(super) struct Transcript {
     started_at: Timestamp,
     is_colourful: bool,
-    /// The webhooks of each account, in order.
+    /// The labels of the webhooks of each account, in order.
     webhooks: BTreeMap<String, Vec<String>>,
 }
 
@@ -37,7 +37,7 @@ The built-in simulator stands for WhatsApp: the last four digits of a number cho
   → HTTP request     ← webhook
 ";
 
-/// Column of a webhook's detail, counted from its label.
+/// The column of a webhook's detail, counted from the start of its label.
 const DETAIL_COLUMN: usize = 23;
 
 impl Transcript {
@@ -56,8 +56,8 @@ impl Transcript {
     }
 
     /// The line for a request and its response.
-    pub(super) fn request_line(&self, request: &DemoRequest, answer: &DemoResponse) -> String {
-        let DemoResponse { data, code, message } = answer;
+    pub(super) fn request_line(&self, request: &DemoRequest, response: &DemoResponse) -> String {
+        let DemoResponse { data, code, message } = response;
         let mut line = format!("{} → {:20} {:22}", self.time(clock::now()), request.endpoint, request.summary);
         let _ = match data {
             Value::Number(task) => write!(line, " {code} {message}, task {task}"),
@@ -69,10 +69,10 @@ impl Transcript {
 
     /// Records a webhook and returns its line.
     pub(super) fn record_webhook(&mut self, webhook: &ReceivedWebhook) -> String {
-        let WebhookSummary { account, label: what, reason, instance_code, .. } = webhook.summary();
-        let words = match what {
+        let WebhookSummary { account, label, reason, instance_code, .. } = webhook.summary();
+        let label = match label {
             Some("offline") if !reason.is_empty() => format!("offline {reason}"),
-            Some(what) => what.to_owned(),
+            Some(label) => label.to_owned(),
             None => webhook.body.to_string(),
         };
         let detail = match reason {
@@ -82,17 +82,17 @@ impl Transcript {
             reason => reason,
         };
         let mut line = format!("{} ← {account:20} ", self.time(webhook.received_at));
-        line += &self.colourize(&words, colour_of(&words));
+        line += &self.colourize(&label, colour_of(&label));
         if !detail.is_empty() {
-            let gap = " ".repeat(DETAIL_COLUMN.saturating_sub(words.len()));
+            let gap = " ".repeat(DETAIL_COLUMN.saturating_sub(label.len()));
             line += &self.colourize(&format!("{gap}{detail}"), Colour::Grey);
         }
         line.push('\n');
-        self.webhooks.entry(account.to_owned()).or_default().push(words);
+        self.webhooks.entry(account.to_owned()).or_default().push(label);
         line
     }
 
-    /// The webhooks of each account, and the figures of the journal.
+    /// The summary: the webhooks of each account, and the verified contents of the journal.
     pub(super) fn summary(&self, report: &JournalVerification) -> String {
         let mut summary = format!("\n{:16} {:22} {}\n", "account", "outcome", "webhooks, in order");
         for account in &DEMO_ACCOUNTS {
@@ -128,6 +128,7 @@ impl Transcript {
         self.webhooks.get(account).cloned().unwrap_or_default()
     }
 
+    /// The seconds since the start, as printed text.
     fn time(&self, at: Timestamp) -> String {
         let seconds = (at.0 - self.started_at.0) as f64 / 1e6;
         self.colourize(&format!("{seconds:8.3} s"), Colour::Grey)
@@ -138,8 +139,8 @@ impl Transcript {
     }
 }
 
-fn colour_of(words: &str) -> Colour {
-    match words {
+fn colour_of(label: &str) -> Colour {
+    match label {
         "online" | "registered" => Colour::Green,
         "online-coming" | "offline-coming" => Colour::Yellow,
         "offline" => Colour::Grey,
@@ -147,7 +148,7 @@ fn colour_of(words: &str) -> Colour {
     }
 }
 
-/// How many accounts are online, and how many are banned.
+/// Describes how many accounts are online, and how many are banned.
 fn count_statuses(rows: &[Value]) -> String {
     let banned = rows.iter().filter(|row| row["status"] == 2).count();
     let online = rows.iter().filter(|row| row["onlineStatus"] == 2).count();

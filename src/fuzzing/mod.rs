@@ -1,8 +1,8 @@
 //! Fuzzes every parser of external bytes. Not part of the product: only its own tests and `cargo fuzz` (`tests/fuzz`)
 //! compile it.
 //!
-//! The rules of a parser are in the `fuzz.rs` of its module, which panics if one is broken. This is the only list of
-//! them. `tests` changes valid bytes at random; `cargo fuzz` looks for bytes that reach further.
+//! The rules of a parser are in the `fuzz.rs` of its module, which panics if one is broken. This file has the only list
+//! of the targets. `tests` changes valid bytes at random. `cargo fuzz` searches for bytes that reach deeper.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use crate::{access, audit, config, http, idempotency, journal, projections, rece
 /// A parser and its seeds.
 #[derive(Clone, Copy)]
 pub struct FuzzTarget {
-    /// Its module, and its input.
+    /// The name: its module and its input.
     pub name: &'static str,
     /// Its share of all cases, relative to other targets: smaller if a case is slow.
     pub weight: u64,
@@ -76,11 +76,11 @@ pub const TARGETS: [FuzzTarget; 39] = [
 
 const fn define(
     name: &'static str,
-    share: u64,
+    weight: u64,
     seeds: fn() -> Vec<Vec<u8>>,
-    run: fn(&[u8]) -> Option<String>,
+    check: fn(&[u8]) -> Option<String>,
 ) -> FuzzTarget {
-    FuzzTarget { name, weight: share, seeds, check: run, memory_limit: PARSER_MEMORY }
+    FuzzTarget { name, weight, seeds, check, memory_limit: PARSER_MEMORY }
 }
 
 const fn with_store(target: FuzzTarget) -> FuzzTarget {
@@ -93,9 +93,9 @@ impl FuzzTarget {
         const { &TARGETS }.iter().filter(move |target| target.name.starts_with(prefix))
     }
 
-    /// Tries an input. An error message for people must not move their cursor.
+    /// Checks an input. Panics also if the error message has control characters, which could move a terminal's cursor.
     pub fn check_input(&self, bytes: &[u8]) {
-        let refused = (self.check)(bytes).unwrap_or_default();
-        assert!(!refused.contains(char::is_control), "a refusal has control characters: {refused:?}");
+        let message = (self.check)(bytes).unwrap_or_default();
+        assert!(!message.contains(char::is_control), "an error message has control characters: {message:?}");
     }
 }

@@ -69,7 +69,7 @@ pub(crate) struct CallStats {
     pub(crate) errors: Vec<ErrorEntry>,
 }
 
-/// An error of the past.
+/// A recorded error.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ErrorEntry {
     /// The time of the error.
@@ -114,7 +114,7 @@ struct InFlightCall<'b> {
 }
 
 impl Bulkhead {
-    /// A bulkhead for this gateway. `deadline` is per call, `per_second` the rate limit.
+    /// A bulkhead for this gateway. `deadline` applies to each call; `per_second` is the rate limit.
     pub(crate) fn new(gateway: GatewayKind, deadline: Duration, max_in_flight: usize, per_second: usize) -> Bulkhead {
         let call_interval = Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(u32::MAX).max(1);
         let state = BulkheadState {
@@ -148,31 +148,31 @@ impl Bulkhead {
     ) -> Result<T, CallError<E>> {
         // The semaphore is never closed. If it were, calls would still be made, without the limit.
         let _permit = self.permits.acquire().await;
-        let mut under_way = self.begin_call()?;
+        let mut in_flight = self.begin_call()?;
         sleep_until(self.reserve_call_time()).await;
         match timeout(self.deadline, call).await {
             Ok(Ok(answer)) => {
-                under_way.record_answer();
+                in_flight.record_answer();
                 Ok(answer)
             }
             Ok(Err(error)) if is_away(&error) => {
-                under_way.record_failure(&error.to_string());
+                in_flight.record_failure(&error.to_string());
                 Err(CallError::Failed(error))
             }
             Ok(Err(error)) => {
                 self.record_error(&error.to_string());
-                under_way.record_answer();
+                in_flight.record_answer();
                 Err(CallError::Failed(error))
             }
             Err(_) => {
-                let late = CallError::Timeout { deadline: self.deadline };
-                under_way.record_failure(&late.to_string());
-                Err(late)
+                let error = CallError::Timeout { deadline: self.deadline };
+                in_flight.record_failure(&error.to_string());
+                Err(error)
             }
         }
     }
 
-    /// Records an error that came from no call.
+    /// Records an error without counting a call.
     pub(crate) fn record_error(&self, message: &str) {
         self.lock().record_error(message);
     }
@@ -267,7 +267,7 @@ impl InFlightCall<'_> {
         state.record_error(message);
         state.failed += 1;
         state.consecutive_failures = state.consecutive_failures.saturating_add(1);
-        // Calls that were under way when the breaker opened do not keep it open for longer.
+        // A call that was under way when the breaker opened does not extend the wait.
         let opens =
             state.breaker == GatewayBreakerState::Closed && state.consecutive_failures >= GATEWAY_BREAKER_FAILURES;
         state.failed_probes += u32::from(self.is_probe);
@@ -324,9 +324,9 @@ mod tests {
             tokio::time::advance(wait).await;
             assert!(matches!(ask(&bulkhead, Err("away")).await, Err(CallError::Failed("away"))), "one call tries");
         }
-        let longer = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0_f32];
-        let is_about = |(wait, about): (&f32, f32)| (0.79 * about..=1.21 * about).contains(wait);
-        assert!(waits.iter().zip(longer).all(is_about), "{waits:?}");
+        let expected = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0_f32];
+        let is_about = |(wait, expected): (&f32, f32)| (0.79 * expected..=1.21 * expected).contains(wait);
+        assert!(waits.iter().zip(expected).all(is_about), "{waits:?}");
         tokio::time::advance(GATEWAY_BREAKER_OPEN_MAX * 2).await;
         ask(&bulkhead, Ok(())).await.unwrap();
         ask(&bulkhead, Ok(())).await.unwrap();
@@ -346,9 +346,9 @@ mod tests {
             )
         };
         futures_util::future::join_all((0..64).map(|_| fail())).await;
-        for most in [2, 3, 5] {
+        for max_seconds in [2, 3, 5] {
             let Err(CallError::BreakerOpen { wait }) = ask(&bulkhead, Ok(())).await else { panic!("it is left alone") };
-            assert!(wait <= Duration::from_secs(most), "{wait:?}");
+            assert!(wait <= Duration::from_secs(max_seconds), "{wait:?}");
             tokio::time::advance(wait).await;
             assert!(matches!(ask(&bulkhead, Err("away")).await, Err(CallError::Failed("away"))), "one call tries");
         }
@@ -362,8 +362,8 @@ mod tests {
         }
         assert_eq!(bulkhead.call_stats().breaker, GatewayBreakerState::Closed);
         for _ in 0..GATEWAY_BREAKER_FAILURES {
-            let hangs = bulkhead.call(std::future::pending::<Result<(), &str>>(), |_| true);
-            assert!(matches!(hangs.await, Err(CallError::Timeout { .. })));
+            let hanging_call = bulkhead.call(std::future::pending::<Result<(), &str>>(), |_| true);
+            assert!(matches!(hanging_call.await, Err(CallError::Timeout { .. })));
         }
         tokio::time::advance(GATEWAY_BREAKER_OPEN_MAX).await;
         let probe =
@@ -376,18 +376,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn concurrency_and_rate_are_limited() {
         let bulkhead = bulkhead();
-        let begin = Instant::now();
-        let under_way = std::sync::atomic::AtomicUsize::new(0);
+        let started = Instant::now();
+        let running = std::sync::atomic::AtomicUsize::new(0);
         let calls = (0..200).map(|_| async {
             let call = async {
-                assert!(under_way.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2);
+                assert!(running.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2);
                 tokio::time::sleep(Duration::from_millis(1)).await;
-                under_way.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                running.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                 Ok::<(), &str>(())
             };
             bulkhead.call(call, |_| true).await.unwrap();
         });
         futures_util::future::join_all(calls).await;
-        assert!(begin.elapsed() >= Duration::from_millis(1_990), "{:?}", begin.elapsed());
+        assert!(started.elapsed() >= Duration::from_millis(1_990), "{:?}", started.elapsed());
     }
 }

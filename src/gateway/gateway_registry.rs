@@ -39,7 +39,7 @@ pub(super) struct GatewayEntry {
     pub(super) reconciliation: Arc<ReconcileStatus>,
 }
 
-/// The sessions of a gateway cannot be compared.
+/// Why the sessions of a gateway cannot be compared with the roster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotReconcilable {
     /// The settings do not set it up.
@@ -48,7 +48,7 @@ pub enum NotReconcilable {
     /// It is built in: its sessions are those of the accounts.
     #[error("{title} has no sessions to compare")]
     BuiltIn {
-        /// The gateway in sentences.
+        /// The gateway's name in sentences.
         title: &'static str,
     },
 }
@@ -75,14 +75,14 @@ impl GatewayRegistry {
         reports: ReportSender,
     ) -> GatewayRegistry {
         let entries = GatewayKind::ALL.map(|kind| {
-            let provider = providers.iter().find(|(of, _)| *of == kind).map(|(_, provider)| provider.clone());
+            let provider = providers.iter().find(|(it, _)| *it == kind).map(|(_, provider)| provider.clone());
             let remote = provider.clone().and_then(GatewayProvider::as_remote);
             GatewayEntry { kind, description: describe(kind), provider, remote, reconciliation: Arc::default() }
         });
         GatewayRegistry { inner: Arc::new(GatewayRegistryInner { entries, reports }) }
     }
 
-    /// Warns of each gateway that is not set up although `roster` has accounts at it.
+    /// Warns of each gateway that is not set up although accounts are routed to it.
     pub fn warn_of_missing(&self, roster: &Roster) {
         for GatewayEntry { kind, .. } in self.entries().iter().filter(|entry| entry.provider.is_none()) {
             let counts = roster.counts_of_gateway(*kind);
@@ -107,7 +107,7 @@ impl GatewayRegistry {
         &self.inner.entries[usize::from(kind.code())]
     }
 
-    /// The gateway of this type, for requests that are for it alone; `None` if it is not set up.
+    /// The gateway of this type, for requests that only it handles; `None` if it is not set up.
     pub(crate) fn find<G: GatewayProvider>(&self) -> Option<&G> {
         let providers = self.entries().iter().filter_map(|entry| entry.provider.as_deref());
         providers.map(|provider| provider as &dyn Any).find_map(|provider| provider.downcast_ref())
@@ -129,7 +129,7 @@ impl GatewayRegistry {
         join_all(reconcilers.map(|reconciler| reconciler.run(stop.clone()))).await;
     }
 
-    /// Reconciles one gateway now. For callers that have reason to doubt the reported state.
+    /// Requests a reconciliation of one gateway. For callers that doubt the reported state.
     pub fn trigger_reconciliation(&self, kind: GatewayKind) {
         self.entry(kind).reconciliation.trigger();
     }

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `provider` | the trait that every gateway implements, and what its provider states about it |
+//! | `provider` | the trait that every gateway implements, its description, and its dependencies |
 //! | `remote_gateway` | the trait of gateways that reach WhatsApp through another system |
 //! | `ignored_report` | a report of a gateway that changed nothing |
 //! | `gateway_registry` | all gateways as one port; it routes each account to its gateway |
@@ -41,7 +41,7 @@ use crate::config::Settings;
 use crate::domain::GatewayKind;
 use provider::GatewayDescription;
 
-/// What the provider of each gateway states.
+/// The description of each gateway.
 fn describe(kind: GatewayKind) -> &'static GatewayDescription {
     match kind {
         GatewayKind::Simulator => &simulator::DESCRIPTION,

@@ -1,4 +1,4 @@
-//! The trait that every gateway implements, what its provider states about it, and what it is built from.
+//! The trait that every gateway implements, its description, and the dependencies that it is built from.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -17,14 +17,13 @@ use crate::projections::Roster;
 use crate::store::Store;
 use crate::vault::Vault;
 
-/// What a provider states about its gateway. Nothing else in Muster knows rules of one gateway.
+/// What a gateway offers, and how to open it. Other modules learn the rules of a gateway only from this.
 pub(crate) struct GatewayDescription {
     /// What it offers to accounts, and its name in sentences.
     pub(crate) offer: GatewayOffer,
-    /// Whether it closes sessions that no account needs. Where it does not, they outlive a recycled account.
+    /// Whether it closes sessions that no account needs. If not, a session outlives its recycled account.
     pub(crate) closes_sessions: bool,
-    /// Opens it. A gateway that is set up runs even if no rule leads to it: it
-    /// keeps the accounts that it served before until they move.
+    /// Opens it. A gateway that is set up runs even if no routing rule names it: its accounts stay until they move.
     pub(crate) open: fn(&Settings, &GatewayDependencies) -> Result<OpenedGateway, GatewaySetupError>,
 }
 
@@ -43,7 +42,7 @@ pub(crate) trait GatewayProvider: Any + Send + Sync {
     }
 }
 
-/// What gateways are built from. Each takes what it needs.
+/// What gateways are built from. Each gateway takes what it needs.
 pub struct GatewayDependencies {
     /// Keeps what a gateway must remember.
     pub store: Store,
@@ -71,7 +70,7 @@ pub type StoreSync = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Se
 /// Returns the number of an account's latest session.
 pub type LatestSession = Arc<dyn Fn(AccountNumber) -> u32 + Send + Sync>;
 
-/// A gateway cannot be opened. The text is that of its own error.
+/// Why a gateway cannot be opened. The text is that of the gateway's own error.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct GatewaySetupError(Box<dyn std::error::Error + Send + Sync>);

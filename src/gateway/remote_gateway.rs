@@ -12,10 +12,11 @@ use crate::store;
 
 /// A gateway that reaches WhatsApp through another system.
 pub(crate) trait RemoteGateway: Send + Sync {
-    /// Lists all sessions of this gateway. Fails rather than return a part of them.
+    /// Lists all sessions of this gateway. The list is complete, or the call fails.
     fn list_sessions(&self) -> BoxFuture<'_, Result<Vec<GatewaySession>, GatewayUnavailable>>;
 
-    /// Closes an unwanted session, and returns at once. Does nothing where sessions outlive a recycled account.
+    /// Closes an unwanted session, and returns at once. Does nothing at a gateway whose sessions outlive a
+    /// recycled account.
     fn close_session(&self, account: AccountNumber, session: Option<u32>);
 
     /// The bulkhead of its calls.
@@ -42,7 +43,7 @@ pub(crate) trait RemoteGateway: Send + Sync {
 pub(crate) struct RemoteStats {
     /// Commands that wait to be sent or fetched.
     pub(crate) work_queued: Option<u64>,
-    /// Age of the last ingested report when it was ingested.
+    /// The time from the creation of the last ingested report to its ingestion.
     pub(crate) report_lag: Option<Duration>,
 }
 
@@ -51,11 +52,11 @@ pub(crate) struct RemoteStats {
 pub(crate) struct GatewaySession {
     /// The account.
     pub(crate) account: AccountNumber,
-    /// The session number, where the gateway knows it.
+    /// The session number, if the gateway knows it.
     pub(crate) session: Option<u32>,
     /// Its state.
     pub(crate) state: GatewaySessionState,
-    /// The gateway's scan or pairing id; empty where there is none.
+    /// The gateway's scan or pairing id; empty if there is none.
     pub(crate) instance_code: String,
 }
 
@@ -73,7 +74,7 @@ pub(crate) enum GatewaySessionState {
     },
 }
 
-/// Why a gateway cannot be called.
+/// Why the sessions of a gateway cannot be listed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{reason}")]
 pub(crate) struct GatewayUnavailable {

@@ -161,12 +161,12 @@ pub(crate) struct GatewayErrorView {
 }
 
 impl GatewayRegistry {
-    /// The status of all gateways, with the accounts that `roster` lists. `default` serves accounts that match no rule.
+    /// The status of all gateways, with the account counts of `roster`. `default` serves accounts that match no rule.
     pub fn views(&self, roster: &Roster, default: GatewayKind) -> Result<Vec<GatewayView>, store::Error> {
         let view = |entry: &GatewayEntry| {
             let view = GatewayView::of(entry, entry.kind == default, &roster.counts_of_gateway(entry.kind));
             match &entry.remote {
-                Some(remote) => view.with(&**remote, &entry.reconciliation),
+                Some(remote) => view.with_remote(&**remote, &entry.reconciliation),
                 None => Ok(view),
             }
         };
@@ -193,7 +193,7 @@ impl GatewayRegistry {
 }
 
 impl GatewayView {
-    /// A gateway that is built in, or is not set up.
+    /// The view without the figures of a remote gateway, which `with_remote` adds.
     fn of(entry: &GatewayEntry, is_default: bool, counts: &AccountCounts) -> GatewayView {
         let accounts = AccountsServed {
             total: counts.total(),
@@ -207,12 +207,12 @@ impl GatewayView {
             (Some(_), _) => ("up", "It is built in and always available.".to_owned()),
             (None, 0) => ("not_set_up", "It is not set up, and no account needs it.".to_owned()),
             (None, served) => {
-                let says = format!(
+                let summary = format!(
                     "It is not set up, and {served} accounts are routed to it. Their pending effects wait. To correct \
                      this: {}.",
                     what_to_do(entry.kind)
                 );
-                ("not_set_up", says)
+                ("not_set_up", summary)
             }
         };
         GatewayView {
@@ -231,7 +231,11 @@ impl GatewayView {
     }
 
     /// Adds the figures of a remote gateway.
-    fn with(mut self, remote: &dyn RemoteGateway, status: &ReconcileStatus) -> Result<GatewayView, store::Error> {
+    fn with_remote(
+        mut self,
+        remote: &dyn RemoteGateway,
+        status: &ReconcileStatus,
+    ) -> Result<GatewayView, store::Error> {
         let (call_stats, stats) = (remote.bulkhead().call_stats(), remote.stats());
         (self.state, self.summary) = describe_state(&call_stats, status);
         let open_until = match call_stats.breaker {
@@ -253,8 +257,8 @@ impl GatewayView {
             last: status.last_completed().map(LastReconciliationView::of),
             failure: status.failure().map(ReconciliationFailureView::of),
         });
-        let error = |(at, what): (Timestamp, String)| GatewayErrorView { at: write_time(at), what };
-        self.errors = call_stats.errors.iter().map(|each| error((each.at, each.message.clone()))).collect();
+        let error_view = |(at, what): (Timestamp, String)| GatewayErrorView { at: write_time(at), what };
+        self.errors = call_stats.errors.iter().map(|error| error_view((error.at, error.message.clone()))).collect();
         self.work_queued = stats.work_queued;
         self.report_lag_ms = stats.report_lag.map(|lag| millis(lag.as_millis()));
         self.ignored_reports = remote.ignored_reports()?;
@@ -306,20 +310,20 @@ fn breaker_label(call_stats: &CallStats) -> BreakerState {
     }
 }
 
-/// Whether the gateway is available: its breaker is closed, and the last listing of its sessions succeeded.
+/// Whether the gateway is available: its breaker is closed, and the last reconciliation did not fail.
 fn is_up(call_stats: &CallStats, status: &ReconcileStatus) -> bool {
     call_stats.breaker == GatewayBreakerState::Closed && status.failure().is_none()
 }
 
 fn describe_state(call_stats: &CallStats, status: &ReconcileStatus) -> (&'static str, String) {
     if is_up(call_stats, status) {
-        let words =
+        let summary =
             if call_stats.last_answer.is_some() { "It responds." } else { "It has not responded to any call yet." };
-        return ("up", words.to_owned());
+        return ("up", summary.to_owned());
     }
     let error = call_stats.errors.first().map(|error| error.message.clone());
     let why = error.or(status.failure().map(|failure| failure.reason)).unwrap_or_default();
-    let again = match call_stats.breaker {
+    let next_call = match call_stats.breaker {
         GatewayBreakerState::Open { .. } | GatewayBreakerState::Probing => {
             "Muster makes single test calls to it only.".to_owned()
         }
@@ -327,5 +331,5 @@ fn describe_state(call_stats: &CallStats, status: &ReconcileStatus) -> (&'static
             format!("The next reconciliation is in {} s or more.", RECONCILE_RETRY_WAIT.as_secs())
         }
     };
-    ("away", format!("It is away: {why}. {again} Its accounts keep their last state."))
+    ("away", format!("It is away: {why}. {next_call} Its accounts keep their last state."))
 }

@@ -11,18 +11,18 @@ use crate::limits::IDEMPOTENCY_ROW_BYTES;
 use crate::vault::RequestFingerprint;
 
 pub(crate) fn rows() -> Vec<Vec<u8>> {
-    let of = |body: Option<usize>| {
-        let answer = body.map(|bytes| StoredResponse { code: 207, body: vec![b'{'; bytes].into() });
+    let encode_row = |body: Option<usize>| {
+        let response = body.map(|bytes| StoredResponse { code: 207, body: vec![b'{'; bytes].into() });
         let (fingerprint, intent) = (
             RequestFingerprint { key: [1; 8], hash: [2; 32] },
             RequestIntent { request: RequestId(7 << 100), position: 41 },
         );
-        IdempotencyRecord { at: Timestamp(1_666_942_813_620_000), fingerprint, intent, response: answer }.encode().0
+        IdempotencyRecord { at: Timestamp(1_666_942_813_620_000), fingerprint, intent, response }.encode().0
     };
-    [None, Some(0), Some(40), Some(IDEMPOTENCY_ROW_BYTES + 9)].map(of).into()
+    [None, Some(0), Some(40), Some(IDEMPOTENCY_ROW_BYTES + 9)].map(encode_row).into()
 }
 
-/// A row with the whole body is encoded as it was decoded.
+/// A row with the complete body is encoded to the bytes that it was decoded from.
 pub(crate) fn row(bytes: &[u8]) -> Option<String> {
     let (row, missing) = IdempotencyRecord::decode(bytes)?;
     if missing == 0 && row.response.is_some() && bytes.len() <= IDEMPOTENCY_ROW_BYTES {

@@ -13,7 +13,7 @@
 //! | 76 | 4 | bytes in the body of the response |
 //! | 80 | | the body, or its beginning; the rest is in rows of its own |
 //!
-//! The record has no secrets: responses contain numbers, codes and sentences, and the request is a fingerprint only.
+//! The record has no secrets: responses contain numbers, codes and sentences, and the request is only a fingerprint.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -31,7 +31,7 @@ const HEADER_BYTES: usize = 80;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyScope(pub(super) [u8; 32]);
 
-/// The request id and the journal position at the begin of a request.
+/// The request id, and the journal position when the request was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestIntent {
     /// The id in the request's events.
@@ -81,9 +81,9 @@ impl KeyScope {
 impl IdempotencyRecord {
     /// Encodes the record. The second value is the rest of the body that does not fit in the row.
     pub(super) fn encode(&self) -> (Vec<u8>, Bytes) {
-        let IdempotencyRecord { at, fingerprint, intent, response: answer } = self;
+        let IdempotencyRecord { at, fingerprint, intent, response } = self;
         let (code, mut body) =
-            answer.as_ref().map_or((0, Bytes::new()), |response| (response.code, response.body.clone()));
+            response.as_ref().map_or((0, Bytes::new()), |response| (response.code, response.body.clone()));
         let length = body.len() as u32;
         let rest = body.split_off(body.len().min(IDEMPOTENCY_ROW_BYTES));
         let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());

@@ -37,7 +37,7 @@ pub(super) struct IdempotencyStore {
     /// The records since `opened`; `None` once [`count_existing`](IdempotencyStore::count_existing) has ended.
     fresh: Mutex<Option<HashSet<KeyScope>>>,
     /// When expired records were removed last.
-    looked: AtomicI64,
+    last_removal: AtomicI64,
     capacity_bytes: u64,
 }
 
@@ -62,8 +62,15 @@ struct QueuedRecord {
 
 impl IdempotencyStore {
     pub(super) fn new(store: Store, opened: Timestamp) -> IdempotencyStore {
-        let (fresh, looked) = (Mutex::new(Some(HashSet::new())), AtomicI64::new(opened.0));
-        IdempotencyStore { store, opened, callers: DashMap::new(), fresh, looked, capacity_bytes: IDEMPOTENCY_BYTES }
+        let (fresh, last_removal) = (Mutex::new(Some(HashSet::new())), AtomicI64::new(opened.0));
+        IdempotencyStore {
+            store,
+            opened,
+            callers: DashMap::new(),
+            fresh,
+            last_removal,
+            capacity_bytes: IDEMPOTENCY_BYTES,
+        }
     }
 
     /// The same store with another capacity.
@@ -72,7 +79,7 @@ impl IdempotencyStore {
         IdempotencyStore { capacity_bytes, ..self }
     }
 
-    /// Stores a new record, unless its key has one; then returns that one. Finding a record needs no capacity.
+    /// Stores a new record. If the key has a record already, returns that one instead, which needs no capacity.
     pub(super) fn begin(&self, scope: KeyScope, row: &IdempotencyRecord) -> Result<Option<IdempotencyRecord>, Error> {
         let key = record_key(scope);
         if !self.has_capacity(scope) {
@@ -93,7 +100,7 @@ impl IdempotencyStore {
         }
     }
 
-    /// Decodes a record with all parts of its response. A record with an incomplete response was not answered.
+    /// Decodes a record with all parts of its response. A record with an incomplete response counts as not answered.
     fn assemble_record(&self, scope: KeyScope, bytes: &[u8]) -> Result<IdempotencyRecord, Error> {
         let (mut row, missing) = IdempotencyRecord::decode(bytes).ok_or(Error::Unreadable)?;
         let at = row.at;
@@ -145,23 +152,23 @@ impl IdempotencyStore {
 
     /// Removes a batch of expired records. Returns whether there may be more.
     pub(super) fn remove_expired(&self, now: Timestamp) -> Result<bool, store::Error> {
-        let mut over = Vec::new();
-        let was_set_back = now.0 < self.looked.swap(now.0, Ordering::Relaxed);
+        let mut expired = Vec::new();
+        let was_set_back = now.0 < self.last_removal.swap(now.0, Ordering::Relaxed);
         for mut records in self.callers.iter_mut() {
             if was_set_back {
                 records.rows.iter_mut().for_each(|row| row.since = row.since.min(now));
             }
-            while over.len() < IDEMPOTENCY_EXPIRY_BATCH {
+            while expired.len() < IDEMPOTENCY_EXPIRY_BATCH {
                 let Some(row) = records.rows.pop_front_if(|row| row.since.plus(IDEMPOTENCY_RETENTION) <= now) else {
                     break;
                 };
-                over.push(row);
+                expired.push(row);
             }
         }
-        for QueuedRecord { at, scope, .. } in &over {
+        for QueuedRecord { at, scope, .. } in &expired {
             self.remove(*at, *scope)?;
         }
-        Ok(over.len() == IDEMPOTENCY_EXPIRY_BATCH)
+        Ok(expired.len() == IDEMPOTENCY_EXPIRY_BATCH)
     }
 
     /// Removes the oldest records of an API key until there is capacity. Fails if they are too young.
@@ -169,13 +176,13 @@ impl IdempotencyStore {
         for _ in 0..IDEMPOTENCY_EVICTIONS {
             let oldest = self.callers.get(&scope.caller()).and_then(|records| records.rows.front().copied());
             let Some(row) = oldest.filter(|_| !self.has_capacity(scope)) else { break };
-            let young = row.since.plus(IDEMPOTENCY_RETENTION_MIN).since(now);
-            if !young.is_zero() {
-                return Err(Error::NoCapacity { seconds: young.as_secs() + 1 });
+            let wait = row.since.plus(IDEMPOTENCY_RETENTION_MIN).since(now);
+            if !wait.is_zero() {
+                return Err(Error::NoCapacity { seconds: wait.as_secs() + 1 });
             }
             // A concurrent request may have removed it first.
             if let Some(mut records) = self.callers.get_mut(&scope.caller()) {
-                let _mine = records.rows.pop_front_if(|front| *front == row);
+                let _removed = records.rows.pop_front_if(|front| *front == row);
             }
             self.remove(row.at, row.scope)?;
         }

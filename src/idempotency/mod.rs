@@ -4,14 +4,14 @@
 //! |---|---|
 //! | `repeat_decision` | whether a request repeats an earlier one, and what to do with it. Pure |
 //! | `idempotency_record` | the encoding of a request and its response. Pure |
-//! | `idempotency_store` | the rows in the store, and in memory the oldest ones of each API key |
+//! | `idempotency_store` | the records in the store, and in memory their order by age for each API key |
 //! | `key_locks` | runs requests with the same key one after the other |
-//! | `fuzz` | the module's parser on arbitrary bytes; for tests only |
+//! | `fuzz` | fuzz target of the rows; only tests compile it |
 //!
 //! A request with a key is recorded before it is executed: its fingerprint, its request id and the length of the journal.
 //! The store's log is ordered, so every event of the request implies that its record exists. The response is added to the
-//! record and is durable before the caller gets it. So after a kill the record has a response, or the request was not
-//! answered. Then its events are found by its request id.
+//! record and is durable before the caller gets it. So if the record has no response after a kill, the request was not
+//! answered. Its events are then found by its request id.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -68,7 +68,7 @@ pub struct InFlightRecord {
     records: IdempotencyRecords,
     scope: KeyScope,
     record: IdempotencyRecord,
-    /// Whether it was begun before, with an unknown result.
+    /// Whether the request was begun before, with an unknown result.
     pub is_resumed: bool,
     is_cancelled: bool,
     _lock: KeyLock,
@@ -159,8 +159,8 @@ impl IdempotencyRecords {
     pub async fn expire_periodically(self, stop: CancellationToken) {
         // Until the existing rows are counted, they take no capacity and do not expire.
         let records = self.clone();
-        let counted = tokio::task::spawn_blocking(move || records.inner.store.count_existing()).await;
-        if let Ok(Err(error)) = counted {
+        let outcome = tokio::task::spawn_blocking(move || records.inner.store.count_existing()).await;
+        if let Ok(Err(error)) = outcome {
             tracing::error!(%error, "the stored responses could not be counted");
         }
         while stop.run_until_cancelled(sleep(IDEMPOTENCY_EXPIRY_INTERVAL)).await.is_some() {
@@ -171,9 +171,9 @@ impl IdempotencyRecords {
     /// Removes a batch of expired records. Returns whether there may be more.
     async fn expire_some(&self) -> bool {
         let records = self.clone();
-        let forgotten =
+        let outcome =
             tokio::task::spawn_blocking(move || records.inner.store.remove_expired((records.inner.now)())).await;
-        match forgotten {
+        match outcome {
             Ok(Ok(has_more)) => has_more,
             Ok(Err(error)) => {
                 tracing::error!(%error, "expired responses could not be deleted");
@@ -185,7 +185,7 @@ impl IdempotencyRecords {
 }
 
 impl InFlightRecord {
-    /// The request id and the journal position at its begin.
+    /// The request id, and the journal position when the request was begun.
     pub fn intent(&self) -> RequestIntent {
         self.record.intent
     }

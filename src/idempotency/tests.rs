@@ -52,16 +52,16 @@ fn rows(store: &Store) -> usize {
     store.scan_from(Table::IdempotencyRecords, b"").count()
 }
 
-async fn begun(records: &IdempotencyRecords, key: &str, hash: u8) -> InFlightRecord {
+async fn begin_request(records: &IdempotencyRecords, key: &str, hash: u8) -> InFlightRecord {
     match records.begin(scope(key), fingerprint(hash), INTENT).await.unwrap() {
-        KeyLookup::InFlight(begun) => begun,
+        KeyLookup::InFlight(record) => record,
         KeyLookup::Completed(stored_response) => panic!("answered: {stored_response:?}"),
     }
 }
 
-async fn answered(records: &IdempotencyRecords, key: &str, hash: u8) -> StoredResponse {
+async fn find_response(records: &IdempotencyRecords, key: &str, hash: u8) -> StoredResponse {
     match records.begin(scope(key), fingerprint(hash), INTENT).await.unwrap() {
-        KeyLookup::InFlight(begun) => panic!("begun, old: {}", begun.is_resumed),
+        KeyLookup::InFlight(record) => panic!("begun, old: {}", record.is_resumed),
         KeyLookup::Completed(stored_response) => stored_response,
     }
 }
@@ -69,8 +69,8 @@ async fn answered(records: &IdempotencyRecords, key: &str, hash: u8) -> StoredRe
 #[test]
 fn a_record_decides_what_happens() {
     let at = Timestamp(1_000_000);
-    let row = |answer: Option<StoredResponse>| {
-        Some(IdempotencyRecord { at, fingerprint: fingerprint(1), intent: INTENT, response: answer })
+    let row = |response: Option<StoredResponse>| {
+        Some(IdempotencyRecord { at, fingerprint: fingerprint(1), intent: INTENT, response })
     };
     let last = Timestamp(at.plus(IDEMPOTENCY_RETENTION).0 - 1);
     let unknown = RequestFingerprint { key: [2; 8], ..fingerprint(9) };
@@ -93,13 +93,13 @@ proptest! {
     #[test]
     fn rows_come_back_as_they_were_written(
         at in 0_i64.., request: u128, position: u64, key: [u8; 8], hash: [u8; 32],
-        answer in prop::option::of((1_u16.., prop::sample::select(vec![
+        response in prop::option::of((1_u16.., prop::sample::select(vec![
             0, 1, IDEMPOTENCY_ROW_BYTES - 1, IDEMPOTENCY_ROW_BYTES, IDEMPOTENCY_ROW_BYTES + 1, 3 * IDEMPOTENCY_ROW_BYTES + 7,
         ]))),
     ) {
-        let answer = answer.map(|(code, bytes)| StoredResponse { code, ..stored_response(bytes) });
+        let response = response.map(|(code, bytes)| StoredResponse { code, ..stored_response(bytes) });
         let intent = RequestIntent { request: RequestId(request), position };
-        let row = IdempotencyRecord { at: Timestamp(at), fingerprint: RequestFingerprint { key, hash }, intent, response: answer };
+        let row = IdempotencyRecord { at: Timestamp(at), fingerprint: RequestFingerprint { key, hash }, intent, response };
         let (bytes, rest) = row.encode();
         let (mut read, missing) = IdempotencyRecord::decode(&bytes).unwrap();
         prop_assert_eq!(missing, rest.len());
@@ -124,27 +124,27 @@ proptest! {
 }
 
 #[tokio::test]
-async fn an_answer_outlasts_its_process() {
+async fn a_response_survives_its_process() {
     let directory = tempfile::tempdir().unwrap();
     let sizes = [0, 42, IDEMPOTENCY_ROW_BYTES + 1, 5 * IDEMPOTENCY_ROW_BYTES];
     {
         let records = open(&store_at(directory.path()), clock::now);
         for bytes in sizes {
-            begun(&records, &bytes.to_string(), 1).await.complete(stored_response(bytes)).await.unwrap();
+            begin_request(&records, &bytes.to_string(), 1).await.complete(stored_response(bytes)).await.unwrap();
         }
-        drop(begun(&records, "begun", 1).await);
-        begun(&records, "withdrawn", 1).await.cancel().unwrap();
+        drop(begin_request(&records, "begun", 1).await);
+        begin_request(&records, "withdrawn", 1).await.cancel().unwrap();
     }
     let store = store_at(directory.path());
     let records = open(&store, clock::now);
     for bytes in sizes {
-        assert_eq!(answered(&records, &bytes.to_string(), 1).await, stored_response(bytes));
+        assert_eq!(find_response(&records, &bytes.to_string(), 1).await, stored_response(bytes));
         let other = records.begin(scope(&bytes.to_string()), fingerprint(2), INTENT).await;
         assert!(matches!(other, Err(Error::KeyReused)));
     }
-    let old = begun(&records, "begun", 1).await;
+    let old = begin_request(&records, "begun", 1).await;
     assert!(old.is_resumed && old.intent() == INTENT);
-    assert!(!begun(&records, "withdrawn", 2).await.is_resumed, "for another request too");
+    assert!(!begin_request(&records, "withdrawn", 2).await.is_resumed, "for another request too");
     // A part of a response is missing: a backup was taken while it was being removed.
     let part = store.scan_from(Table::IdempotencyRecords, b"p").next().unwrap().unwrap().0;
     store.remove(Table::IdempotencyRecords, &part).unwrap();
@@ -154,37 +154,40 @@ async fn an_answer_outlasts_its_process() {
             KeyLookup::InFlight(_)
         )
     };
-    assert!(is_begun(sizes[2]).await != is_begun(sizes[3]).await, "it is one that was never answered");
+    assert!(
+        is_begun(sizes[2]).await != is_begun(sizes[3]).await,
+        "the one with the missing part counts as not answered"
+    );
 }
 
 #[tokio::test]
 async fn the_same_key_waits_for_its_turn() {
     let (_directory, store) = store();
     let records = open(&store, clock::now);
-    let first = begun(&records, "k", 1).await;
-    drop(begun(&records, "another", 1).await);
+    let first = begin_request(&records, "k", 1).await;
+    drop(begin_request(&records, "another", 1).await);
     let waiting: Vec<_> = (0..10)
         .map(|_| {
             let records = records.clone();
-            tokio::spawn(async move { answered(&records, "k", 1).await })
+            tokio::spawn(async move { find_response(&records, "k", 1).await })
         })
         .collect();
-    let mut gone = Box::pin(records.begin(scope("k"), fingerprint(1), INTENT));
-    assert!(futures_util::poll!(&mut gone).is_pending());
-    drop(gone);
+    let mut cancelled = Box::pin(records.begin(scope("k"), fingerprint(1), INTENT));
+    assert!(futures_util::poll!(&mut cancelled).is_pending());
+    drop(cancelled);
     first.complete(stored_response(5)).await.unwrap();
-    for answered in waiting {
-        assert_eq!(answered.await.unwrap(), stored_response(5));
+    for request in waiting {
+        assert_eq!(request.await.unwrap(), stored_response(5));
     }
-    assert_eq!(records.inner.key_locks.count(), 0, "nothing is left of those who waited");
+    assert_eq!(records.inner.key_locks.count(), 0, "no lock is left");
     let many = futures_util::future::join_all((0..IDEMPOTENT_REQUESTS_IN_FLIGHT).map(|key| {
         let records = records.clone();
-        async move { begun(&records, &key.to_string(), 1).await }
+        async move { begin_request(&records, &key.to_string(), 1).await }
     }));
     let many = many.await;
     assert!(matches!(records.begin(scope("one more"), fingerprint(1), INTENT).await, Err(Error::TooManyInFlight)));
     drop(many);
-    assert!(!begun(&records, "one more", 1).await.is_resumed);
+    assert!(!begin_request(&records, "one more", 1).await.is_resumed);
 }
 
 static NOW: AtomicI64 = AtomicI64::new(1_700_000_000_000_000);
@@ -201,24 +204,24 @@ fn later(by: Duration) {
 async fn a_key_is_free_again_after_a_day() {
     let (_directory, store) = store();
     let records = open(&store, now);
-    begun(&records, "k", 1).await.complete(stored_response(2 * IDEMPOTENCY_ROW_BYTES)).await.unwrap();
-    begun(&records, "idle", 1).await.complete(stored_response(2)).await.unwrap();
+    begin_request(&records, "k", 1).await.complete(stored_response(2 * IDEMPOTENCY_ROW_BYTES)).await.unwrap();
+    begin_request(&records, "idle", 1).await.complete(stored_response(2)).await.unwrap();
     later(IDEMPOTENCY_RETENTION - Duration::from_micros(1));
-    assert_eq!(answered(&records, "k", 1).await, stored_response(2 * IDEMPOTENCY_ROW_BYTES));
+    assert_eq!(find_response(&records, "k", 1).await, stored_response(2 * IDEMPOTENCY_ROW_BYTES));
     assert!(!records.expire_some().await);
     assert_eq!(rows(&store), 3);
     later(Duration::from_micros(1));
-    begun(&records, "k", 2).await.complete(stored_response(1)).await.unwrap();
-    assert_eq!(answered(&records, "k", 2).await, stored_response(1));
+    begin_request(&records, "k", 2).await.complete(stored_response(1)).await.unwrap();
+    assert_eq!(find_response(&records, "k", 2).await, stored_response(1));
     while records.expire_some().await {}
-    assert_eq!(rows(&store), 1, "of what is over nothing is left");
-    assert_eq!(answered(&records, "k", 2).await, stored_response(1));
+    assert_eq!(rows(&store), 1, "no part of an expired record is left");
+    assert_eq!(find_response(&records, "k", 2).await, stored_response(1));
     later(IDEMPOTENCY_RETENTION);
     drop(records);
     let records = open(&store, now);
     records.inner.store.count_existing().unwrap();
     assert!(!records.expire_some().await);
-    assert_eq!(rows(&store), 0, "a new start finds what there is");
+    assert_eq!(rows(&store), 0, "a new start finds the existing records");
 }
 
 /// A clock that was ahead is set back, during a run and before a start. Expired records do not come back, and none is kept
@@ -233,24 +236,24 @@ async fn a_clock_that_was_ahead() {
     let (_directory, store) = store();
     let records = open(&store, now);
     records.inner.store.count_existing().unwrap();
-    begun(&records, "over", 1).await.complete(stored_response(1)).await.unwrap();
+    begin_request(&records, "over", 1).await.complete(stored_response(1)).await.unwrap();
     go(365);
     while records.expire_some().await {}
-    begun(&records, "k", 1).await.complete(stored_response(3)).await.unwrap();
+    begin_request(&records, "k", 1).await.complete(stored_response(3)).await.unwrap();
     go(-365);
-    assert!(!begun(&records, "over", 2).await.is_resumed, "what was over is not back");
+    assert!(!begin_request(&records, "over", 2).await.is_resumed, "an expired record does not come back");
     while records.expire_some().await {}
-    assert_eq!(answered(&records, "k", 1).await, stored_response(3));
+    assert_eq!(find_response(&records, "k", 1).await, stored_response(3));
     go(1);
     while records.expire_some().await {}
     assert_eq!(rows(&store), 0);
 
     go(365);
-    begun(&records, "k", 1).await.complete(stored_response(3)).await.unwrap();
+    begin_request(&records, "k", 1).await.complete(stored_response(3)).await.unwrap();
     go(-365);
     let records = open(&store, now);
-    begun(&records, "new", 1).await.complete(stored_response(4)).await.unwrap();
-    assert_eq!(answered(&records, "k", 1).await, stored_response(3), "before all is counted");
+    begin_request(&records, "new", 1).await.complete(stored_response(4)).await.unwrap();
+    assert_eq!(find_response(&records, "k", 1).await, stored_response(3), "before the existing records are counted");
     records.inner.store.count_existing().unwrap();
     go(1);
     while records.expire_some().await {}
@@ -265,12 +268,12 @@ fn the_oldest_records_are_evicted_but_no_young_ones() {
         let at = first.plus(Duration::from_secs(seconds));
         IdempotencyRecord { at, fingerprint: fingerprint(1), intent: INTENT, response: None }
     };
-    let room = 10 * row(0).size_bytes();
-    let record_store = IdempotencyStore::new(store.clone(), first).with_capacity_bytes(room);
+    let capacity = 10 * row(0).size_bytes();
+    let record_store = IdempotencyStore::new(store.clone(), first).with_capacity_bytes(capacity);
     let begin = |record_store: &IdempotencyStore, seconds: u64, number: u64| {
-        let begun = record_store.begin(scope(&number.to_string()), &row(seconds));
-        begun
-            .inspect(|there| assert!(there.is_none(), "{number}"))
+        let outcome = record_store.begin(scope(&number.to_string()), &row(seconds));
+        outcome
+            .inspect(|existing| assert!(existing.is_none(), "{number}"))
             .map(|_| record_store.queue_for_expiry(row(seconds).at, scope(&number.to_string())))
     };
     for number in 0..10 {
@@ -278,7 +281,11 @@ fn the_oldest_records_are_evicted_but_no_young_ones() {
     }
     let least = IDEMPOTENCY_RETENTION_MIN.as_secs();
     assert!(matches!(begin(&record_store, least - 2, 10), Err(Error::NoCapacity { seconds: 3 })));
-    assert_eq!(record_store.begin(scope("0"), &row(least - 2)).unwrap(), Some(row(0)), "what is there needs no room");
+    assert_eq!(
+        record_store.begin(scope("0"), &row(least - 2)).unwrap(),
+        Some(row(0)),
+        "an existing record needs no capacity"
+    );
     begin(&record_store, least, 10).unwrap();
     assert!(
         matches!(begin(&record_store, least, 11), Err(Error::NoCapacity { seconds: 2 })),
@@ -289,7 +296,7 @@ fn the_oldest_records_are_evicted_but_no_young_ones() {
     };
     assert_eq!((0..11).map(is_there).collect::<Vec<_>>(), [&[false][..], &[true; 10]].concat());
     // After a restart they are in the same order.
-    let record_store = IdempotencyStore::new(store.clone(), row(least + 1).at).with_capacity_bytes(room);
+    let record_store = IdempotencyStore::new(store.clone(), row(least + 1).at).with_capacity_bytes(capacity);
     record_store.count_existing().unwrap();
     assert!(matches!(begin(&record_store, least, 11), Err(Error::NoCapacity { seconds: 2 })));
     begin(&record_store, least + 1, 11).unwrap();
@@ -304,7 +311,7 @@ async fn an_erasure_leaves_nothing_to_compare() {
     let fingerprint = |body: &[u8]| vault.fingerprint_request(&[b"\0", body]).unwrap();
     let (first, other) = (fingerprint(b"123456"), fingerprint(b"123457"));
     assert!(first == fingerprint(b"123456") && first.differs_from(&other));
-    assert_ne!(vault.fingerprint_request(&[b"\x001", b"23456"]).unwrap(), first, "parts are told apart");
+    assert_ne!(vault.fingerprint_request(&[b"\x001", b"23456"]).unwrap(), first, "the boundaries of parts matter");
     let account = "861821726232".parse().unwrap();
     vault.create_data_key(account).unwrap();
     vault.lock_for_erasure().await.destroy_data_key(account).unwrap();

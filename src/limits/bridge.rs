@@ -20,8 +20,8 @@ pub const REPORT_STREAMS: usize = 1_024;
 pub const IGNORED_REPORTS_KEPT: u64 = 1_000;
 /// Most ignored reports that operators are shown: what fits a page at a glance.
 pub const IGNORED_REPORTS_LISTED: usize = 20;
-/// Bytes that are read of a gateway's text; the rest is cut. Of a reason, [`REASON_BYTES`](super::REASON_BYTES) are
-/// kept.
+/// Bytes that are read of a gateway's text; the rest is cut. A reason is then cut to
+/// [`REASON_BYTES`](super::REASON_BYTES).
 pub const BRIDGE_TEXT_BYTES: usize = 4_096;
 /// Bytes in the name of an unknown type, as operators are shown it: the longest known name has 19.
 pub const UNKNOWN_WORD_BYTES: usize = 32;
@@ -64,11 +64,11 @@ pub const SESSIONS_LISTED: usize = 2_000_000;
 
 /// The longest wait for work that a gateway may ask for, in seconds (the protocol).
 pub const WORK_WAIT_SECONDS: u64 = 30;
-/// The wait if it does not say (the protocol).
+/// The wait in seconds if the gateway names none (the protocol).
 pub const WORK_WAIT_SECONDS_DEFAULT: u64 = 25;
-/// Most commands that it may fetch at once (the protocol).
+/// Most commands that a gateway may fetch at once (the protocol).
 pub const WORK_ITEMS: usize = 64;
-/// How many it gets if it does not say (the protocol).
+/// Commands in one fetch if the gateway names no number (the protocol).
 pub const WORK_ITEMS_DEFAULT: usize = 16;
 /// Requests that wait for work concurrently: each holds a connection.
 pub const WORK_REQUESTS_WAITING: usize = 256;

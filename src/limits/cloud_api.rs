@@ -15,7 +15,7 @@ pub const GRAPH_PAGE_SIZE: usize = 100;
 pub const GRAPH_PAGES: usize = 200;
 /// Bytes of a Meta id or cursor: ids have up to 20 digits, cursors about 200 characters.
 pub const GRAPH_ID_BYTES: usize = 1024;
-/// Accounts that wait for a status check, from which on the whole list is requested: it has 100 in one call.
+/// If more accounts than this wait for a status check, the whole list is requested: one call returns 100 numbers.
 pub const GRAPH_LIST_THRESHOLD: usize = 8;
 /// The first wait before a call that failed for a transient reason is repeated; it doubles each time.
 pub const GRAPH_RETRY_WAIT: Duration = Duration::from_millis(250);
@@ -36,11 +36,11 @@ pub const GRAPH_PROBE_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Digits of the PIN that registers a number.
 pub const META_PIN_DIGITS: usize = 6;
-/// Most register calls for one command if each fails for a transient reason: there are ten in 72 hours, and the next
+/// Most register calls for one command if each fails for a transient reason. Meta accepts ten in 72 hours, and the next
 /// command needs some of them.
 pub const META_REGISTER_ATTEMPTS_MAX: u32 = 3;
-/// How long a number may be PENDING after a register call before the call is assumed never made. Meta does not say how
-/// long, and a crash may have come between the record and the call.
+/// How long a number may be PENDING after a recorded register call. After it the call is assumed not made: a crash may have
+/// come between the record and the call. Meta does not say how long.
 pub const META_PENDING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait after error 133015: the number was recently deleted (Meta says five minutes).
 pub const META_DELETED_WAIT: Duration = Duration::from_secs(5 * 60);
@@ -52,8 +52,7 @@ pub const META_CODE_WAIT_LONG: Duration = Duration::from_secs(48 * 3600);
 pub const META_PIN_WAIT: Duration = Duration::from_secs(5 * 60);
 /// Wait after error 133008: too many wrong PINs. Meta does not say how long.
 pub const META_PIN_WAIT_LONG: Duration = Duration::from_secs(24 * 3600);
-/// How often an earlier, incomplete deregistration is completed (error 133000) before giving up: each call counts at
-/// Meta.
+/// How often a command tries to complete an earlier, incomplete deregistration (error 133000): each call counts at Meta.
 pub const META_DEREGISTER_RETRIES: u32 = 2;
 
 // --- Webhooks ---
@@ -62,8 +61,8 @@ pub const META_DEREGISTER_RETRIES: u32 = 2;
 pub const META_WEBHOOK_BYTES: usize = 3 * 1024 * 1024;
 /// Updates remembered to recognise redeliveries: ten batches of a thousand, at 40 bytes each.
 pub const META_UPDATES_REMEMBERED: usize = 10_000;
-/// Time for the status checks that a webhook causes, before it is told to come again: Meta has been seen to wait for
-/// six seconds.
+/// Time for the status checks that a webhook causes. After it Meta is asked to send the webhook again: Meta has been seen
+/// to wait for six seconds.
 pub const META_WEBHOOK_TIMEOUT: Duration = Duration::from_secs(4);
 /// Bytes of a challenge that is echoed to Meta: it sends ten digits.
 pub const META_CHALLENGE_BYTES: usize = 256;

@@ -17,10 +17,9 @@ pub const RECEIVER_QUEUED: usize = 256;
 
 // --- Demonstration ---
 
-/// How long its simulated channel takes to answer: slow enough to watch.
+/// How long the demonstration's simulated channel takes to answer: slow enough to watch.
 pub const DEMO_DELAY: Duration = Duration::from_millis(400);
-/// How long a `-coming` state may last in it: long enough for every answer, and short for the account that never gets
-/// one.
+/// How long a `-coming` state may last in the demonstration. One account never gets an answer, so the time is short.
 pub const DEMO_COMING_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long it waits for a response, or for the next webhook.
+/// How long the demonstration waits for a response, or for the next webhook.
 pub const DEMO_TIMEOUT: Duration = Duration::from_secs(10);

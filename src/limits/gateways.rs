@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Most register and deregister calls that Meta accepts for one number within [`REGISTER_CALLS_WINDOW`]; the next one
 /// gets error 133016 (Cloud API, registration).
 pub const REGISTER_CALLS: usize = 10;
-/// The time window in which they count (Cloud API, registration).
+/// The time window in which these calls count (Cloud API, registration).
 pub const REGISTER_CALLS_WINDOW: Duration = Duration::from_secs(72 * 3600);
 
 /// How often a gateway is reconciled. Setting `gateway.reconcile_every`.
@@ -19,7 +19,7 @@ pub const NOT_SET_UP_AGAIN: Duration = Duration::from_secs(30);
 pub const WORK_LEASE: Duration = Duration::from_secs(30);
 /// Most commands in flight to a bridge gateway. Setting `gateway.bridge.max_in_flight`.
 pub const BRIDGE_IN_FLIGHT: usize = 64;
-/// Most commands sent to it a second. Setting `gateway.bridge.calls_per_second`.
+/// Most commands sent to a bridge gateway a second. Setting `gateway.bridge.calls_per_second`.
 pub const BRIDGE_CALLS_PER_SECOND: usize = 200;
 /// Most Cloud API calls in flight. Setting `gateway.cloud_api.max_in_flight`.
 pub const CLOUD_API_IN_FLIGHT: usize = 8;

@@ -1,4 +1,4 @@
-//! Bounds of the service's environment: settings, service managers, log readers and trace collectors.
+//! Bounds of the service's environment: settings, service managers, log readers, trace collectors and the clock.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -14,11 +14,11 @@ pub const SETTABLE_DURATION: RangeInclusive<Duration> =
 /// How long a service manager waits for the service to end before it kills it: three times the promised ten seconds,
 /// for a slow disk.
 pub const SERVICE_MANAGER_STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long after the first signal the process exits, even if something hangs. Writing the last log lines
-/// ([`LOG_FLUSH_TIMEOUT`]) comes on top; together they are the promised ten seconds.
+/// How long after the first signal the process ends, even if something hangs. With the time to write the last log lines
+/// ([`LOG_FLUSH_TIMEOUT`]) it is the promised ten seconds.
 pub const SIGNAL_EXIT_TIMEOUT: Duration = Duration::from_millis(9_500);
-/// The limit of open files that it gives the service: several times [`CONNECTIONS`](super::CONNECTIONS), since an
-/// operator may raise those, and webhooks and the store use files too.
+/// The limit of open files that a service manager gives the service: several times
+/// [`CONNECTIONS`](super::CONNECTIONS), because an operator may raise those. Webhooks and the store use files too.
 pub const SERVICE_OPEN_FILES: usize = 65_536;
 
 // --- The log ---
@@ -36,7 +36,7 @@ pub const TRACE_STATE_BYTES: usize = 512;
 /// Most members in it (W3C Trace Context).
 pub const TRACE_STATE_MEMBERS: usize = 32;
 /// Requests and events whose trace contexts are remembered for their webhooks. About 150 bytes each, plus 512 for a
-/// `tracestate` of full length: 30 MiB at most.
+/// `tracestate` of full length: about 32 MiB at most.
 pub const TRACE_CONTEXTS_REMEMBERED: usize = 50_000;
 /// Commands of one request with their own spans. For more, the request's span has only the sum, because ten thousand
 /// spans are of no use.
@@ -53,7 +53,7 @@ pub const SPANS_EXPORT_INTERVAL: Duration = Duration::from_secs(1);
 pub const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a collector's response that are read; it has few or none.
 pub const COLLECTOR_RESPONSE_BYTES: usize = 64 * 1024;
-/// Connections to a collector that stay open: one queue sends one batch after the other.
+/// Idle connections to a collector that stay open: one, because the queue sends one batch after the other.
 pub const COLLECTOR_CONNECTIONS: usize = 1;
 /// How long the end of the service waits for a collector to accept the last spans.
 pub const SPANS_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -65,8 +65,8 @@ pub const COLLECTOR_HEADERS: usize = 16;
 /// The largest step of the wall clock that is not reported: a leap second, or a correction by a time service. A larger
 /// one is a leap.
 pub const CLOCK_STEP: Duration = Duration::from_secs(2);
-/// How long a leap of the wall clock must last before API keys and idempotency keys expire by the new time. A mistake
-/// is corrected sooner, and a clock that was wrong at the start must not stay so for long.
+/// How long a leap of the wall clock must last before API keys and idempotency keys expire by the new time. A wrong setting
+/// is usually corrected sooner. If the clock was wrong at the start, the corrected time must count soon.
 pub const CLOCK_TRUSTED_AFTER: Duration = Duration::from_secs(60 * 60);
 /// How often the wall clock is checked for leaps when no code reads the time.
 pub const CLOCK_LOOK: Duration = Duration::from_secs(5);

@@ -36,7 +36,7 @@ pub const WEBHOOK_EXCERPT_BYTES: usize = 256;
 /// A wait is shortened or lengthened by up to this many percent, so that deliveries that failed together are not
 /// retried together.
 pub const RETRY_JITTER_PERCENT: u64 = 20;
-/// The longest `Retry-After` of a receiver that is followed; after it the receiver is tried all the same.
+/// The longest `Retry-After` of a receiver that is followed; a longer one is shortened to it.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 /// The length of one bucket of the breaker's window.
 pub const BREAKER_BUCKET: Duration = Duration::from_secs(10);
@@ -87,13 +87,13 @@ pub const MASTER_KEY_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 pub const MASTER_KEY_COMMAND_POLL: Duration = Duration::from_millis(5);
 /// Most bytes of a text that holds a master key: 84 would suffice.
 pub const MASTER_KEY_TEXT_BYTES: usize = 4096;
-/// Words of the command that prints the master key.
+/// Most words of the command that prints the master key.
 pub const MASTER_KEY_COMMAND_WORDS: usize = 64;
 /// Accounts after which a rotation reports its progress.
 pub const ROTATION_STEP: u64 = 1_024;
 /// Bytes in an operator's reason.
 pub const OPERATOR_REASON_BYTES: usize = 256;
-/// Most bytes of the answer to a question of the command line: a longer one is not a yes.
+/// Most bytes of the answer to a question of the command line: a longer answer is not a yes.
 pub const CONFIRMATION_BYTES: u64 = 64;
 /// Bytes in the body of a webhook administration request: positions of a few thousand dead letters.
 pub const WEBHOOK_REQUEST_BYTES: usize = 64 * 1024;

@@ -1,5 +1,5 @@
-//! Alerting rules for Prometheus, generated from the metric list. The thresholds suit a service of medium size;
-//! operators of others edit the file.
+//! Alerting rules for Prometheus, with the names in the metric list. The thresholds suit a service of medium size.
+//! Operators of smaller or larger services edit the file.
 
 use std::fmt::Write;
 
@@ -15,24 +15,24 @@ use super::metric_list::{
 struct AlertRule {
     name: &'static str,
     expression: String,
-    /// How long the condition must hold.
+    /// How long the condition must hold before the alert fires.
     hold_for: &'static str,
     severity: &'static str,
     summary: &'static str,
     description: &'static str,
-    /// What to do.
+    /// What the operator should do.
     runbook: &'static str,
 }
 
 /// The rules as a YAML file.
 pub fn alert_rules_yaml() -> String {
     let mut file = "groups:\n  - name: muster\n    rules:\n".to_owned();
-    for AlertRule { name, expression, hold_for: holds, severity, summary, description, runbook } in alert_rules() {
+    for AlertRule { name, expression, hold_for, severity, summary, description, runbook } in alert_rules() {
         let expression = quote_yaml(&expression);
         // Writing to memory always succeeds.
         let _written = write!(
             file,
-            "      - alert: {name}\n        expr: {expression}\n        for: {holds}\n        labels:\n          severity: \
+            "      - alert: {name}\n        expr: {expression}\n        for: {hold_for}\n        labels:\n          severity: \
              {severity}\n        annotations:\n          summary: {}\n          description: {}\n          runbook: {}\n",
             quote_yaml(summary),
             quote_yaml(description),

@@ -1,4 +1,4 @@
-//! A dashboard for Grafana, generated from the metric list, so that panels query existing metrics only.
+//! A dashboard for Grafana. It takes names from the metric list, so that panels query existing metrics only.
 
 use serde_json::{Value, json};
 
@@ -7,18 +7,18 @@ use super::metric_list::{self, Metric};
 /// A row of the dashboard: its title and panels.
 type DashboardRow = (&'static str, Vec<DashboardPanel>);
 
-/// A graph.
+/// A panel with one graph.
 struct DashboardPanel {
     title: &'static str,
     /// A unit's name in Grafana.
     unit: &'static str,
-    /// Expressions, each with its legend.
+    /// PromQL expressions, each with its legend.
     queries: Vec<(String, &'static str)>,
 }
 
-/// The schema version of this dashboard; later Grafana versions read it too.
+/// The version of Grafana's schema for dashboards. Later versions of Grafana read it too.
 const GRAFANA_SCHEMA_VERSION: u64 = 41;
-/// Panels in a row, and the size of each: a dashboard is 24 units wide.
+/// The number of panels side by side, and the size of each: a dashboard is 24 units wide.
 const PANELS_PER_ROW: usize = 3;
 const WIDTH: usize = 24 / PANELS_PER_ROW;
 const HEIGHT: usize = 8;
@@ -26,16 +26,16 @@ const HEIGHT: usize = 8;
 /// The dashboard as JSON, to import into Grafana.
 pub fn dashboard_json() -> Value {
     let (mut panels, mut y) = (Vec::new(), 0);
-    for (title, part) in dashboard_rows() {
+    for (title, row) in dashboard_rows() {
         let id = panels.len() + 1;
         panels.push(json!({"id": id, "type": "row", "title": title, "collapsed": false, "panels": [],
             "gridPos": {"x": 0, "y": y, "w": 24, "h": 1}}));
         y += 1;
-        for (index, panel) in part.iter().enumerate() {
-            let place = (index % PANELS_PER_ROW * WIDTH, y + index / PANELS_PER_ROW * HEIGHT);
-            panels.push(panel.to_json(panels.len() + 1, place));
+        for (index, panel) in row.iter().enumerate() {
+            let position = (index % PANELS_PER_ROW * WIDTH, y + index / PANELS_PER_ROW * HEIGHT);
+            panels.push(panel.to_json(panels.len() + 1, position));
         }
-        y += part.len().div_ceil(PANELS_PER_ROW) * HEIGHT;
+        y += row.len().div_ceil(PANELS_PER_ROW) * HEIGHT;
     }
     let instances = format!("label_values({}, instance)", metric_list::BUILD_INFO);
     json!({

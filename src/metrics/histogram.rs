@@ -1,5 +1,5 @@
-//! A histogram of atomics. The library's own histogram takes a lock for each value, and every command would wait for
-//! it.
+//! A histogram of atomics. The library's own histogram takes a lock for each value, and every command would have to wait
+//! for that lock.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 
 use super::metric_list::BucketBounds;
 
-/// Counts values by size. Cheap to clone.
+/// Counts values in buckets by size. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     inner: Arc<HistogramInner>,
@@ -22,7 +22,7 @@ struct HistogramInner {
     bounds: BucketBounds,
     /// The number of values up to each bound and above the previous one; the last entry counts values above all bounds.
     counts: Box<[AtomicU64]>,
-    /// The sum, in parts of the unit.
+    /// The sum of all values, in parts of the unit.
     sum: AtomicU64,
 }
 
@@ -32,7 +32,7 @@ impl Histogram {
         Histogram { inner: Arc::new(HistogramInner { bounds, counts, sum: AtomicU64::new(0) }) }
     }
 
-    /// Counts a value, in parts of the unit.
+    /// Counts a value. It is in parts of the exported unit: see [`BucketBounds`].
     pub fn observe(&self, value: u64) {
         let HistogramInner { bounds, counts, sum } = &*self.inner;
         let bucket = bounds.upper_bounds.partition_point(|bound| *bound < value);
@@ -40,7 +40,7 @@ impl Histogram {
         sum.fetch_add(value, Ordering::Relaxed);
     }
 
-    /// Counts a duration, in a histogram of seconds.
+    /// Counts a duration. The histogram must have the unit seconds, in parts of nanoseconds.
     pub fn observe_duration(&self, time: Duration) {
         self.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
@@ -52,7 +52,7 @@ impl EncodeMetric for Histogram {
         let unit = |parts: u64| parts as f64 / bounds.parts_per_unit as f64;
         let upper = bounds.upper_bounds.iter().map(|bound| unit(*bound)).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = upper.zip(counts.iter().map(|count| count.load(Ordering::Relaxed))).collect();
-        // Concurrent counting may make sum and buckets differ by some values; the count is that of the buckets.
+        // While other threads count, the sum may include values that the buckets lack. The count is that of the buckets.
         let count = buckets.iter().map(|(_, count)| count).sum();
         encoder.encode_histogram::<NoLabelSet>(unit(sum.load(Ordering::Relaxed)), count, &buckets, None)
     }

@@ -1,5 +1,5 @@
-//! The instruments that modules count with. Each is created once, under its entry in the list, and is a few atomics.
-//! Counting does not wait, allocate, or look up a name.
+//! The counters, gauges and histograms that modules update. Each is created once, for its entry in the metric list.
+//! Instruments consist of atomics, so counting does not wait, allocate memory, or look up a name.
 
 use std::fmt::{self, Debug};
 use std::marker::PhantomData;
@@ -29,17 +29,17 @@ pub type FloatGauge = Gauge<f64, AtomicU64>;
 /// A sum of seconds that only grows.
 pub type SecondsCounter = Counter<f64, AtomicU64>;
 
-/// An instrument, exported under one name. Cheap to clone.
+/// An instrument, which is exported under one name. Cheap to clone.
 pub(super) trait Instrument: EncodeMetric + TypedMetric + Clone + Debug + Send + Sync + 'static {
     fn new(metric: &'static Metric) -> Self;
 }
 
-/// One instrument for each label value, or each pair of them.
+/// One instrument for each value of the labels `V`, which may be a pair of labels.
 #[derive(Debug)]
-pub struct MetricFamily<W, I> {
+pub struct MetricFamily<V, I> {
     labels: &'static [&'static str],
     instruments: Arc<[I]>,
-    label_type: PhantomData<W>,
+    label_type: PhantomData<V>,
 }
 
 macro_rules! instruments {
@@ -139,7 +139,7 @@ instruments! {
 }
 
 impl Instruments {
-    /// Updates the figures of the process.
+    /// Updates the metrics of the process.
     pub(super) fn update_process(&self, process: &ProcessStats) {
         let ProcessStats {
             cpu_seconds,
@@ -153,18 +153,18 @@ impl Instruments {
         } = process;
         self.log_lines_lost.inner().store(process.log_lines_lost, Ordering::Relaxed);
         self.clock_leaps.inner().store(process.clock_leaps, Ordering::Relaxed);
-        // The system keeps this count, so it is stored rather than added.
+        // The system keeps this sum, so it is stored, not added.
         self.cpu_seconds.inner().store(cpu_seconds.to_bits(), Ordering::Relaxed);
         self.start_time.set(*start_time);
-        let levels = [
+        let gauges = [
             (&self.resident, resident),
             (&self.virtual_bytes, virtual_bytes),
             (&self.open_fds, open_fds),
             (&self.max_fds, max_fds),
             (&self.threads, threads),
         ];
-        for (level, now) in levels {
-            level.set(*now);
+        for (gauge, value) in gauges {
+            gauge.set(*value);
         }
     }
 }
@@ -176,33 +176,33 @@ fn register<I: Instrument>(registry: &mut Registry, metric: &'static Metric) -> 
     instrument
 }
 
-impl<W: LabelValues, I> MetricFamily<W, I> {
+impl<V: LabelValues, I> MetricFamily<V, I> {
     /// The instrument for these label values.
-    pub fn with(&self, words: W) -> &I {
-        &self.instruments[words.index()]
+    pub fn with(&self, values: V) -> &I {
+        &self.instruments[values.index()]
     }
 }
 
-impl<W, I> Clone for MetricFamily<W, I> {
-    fn clone(&self) -> MetricFamily<W, I> {
+impl<V, I> Clone for MetricFamily<V, I> {
+    fn clone(&self) -> MetricFamily<V, I> {
         MetricFamily { labels: self.labels, instruments: self.instruments.clone(), label_type: PhantomData }
     }
 }
 
-impl<W: LabelValues + Debug, I: Instrument> Instrument for MetricFamily<W, I> {
-    fn new(metric: &'static Metric) -> MetricFamily<W, I> {
+impl<V: LabelValues + Debug, I: Instrument> Instrument for MetricFamily<V, I> {
+    fn new(metric: &'static Metric) -> MetricFamily<V, I> {
         MetricFamily {
             labels: metric.labels,
-            instruments: (0..W::COUNT).map(|_| I::new(metric)).collect(),
+            instruments: (0..V::COUNT).map(|_| I::new(metric)).collect(),
             label_type: PhantomData,
         }
     }
 }
 
-impl<W: LabelValues, I: Instrument> EncodeMetric for MetricFamily<W, I> {
+impl<V: LabelValues, I: Instrument> EncodeMetric for MetricFamily<V, I> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         for (index, instrument) in self.instruments.iter().enumerate() {
-            let labels: Vec<(&str, &str)> = self.labels.iter().copied().zip(W::label_values(index)).collect();
+            let labels: Vec<(&str, &str)> = self.labels.iter().copied().zip(V::label_values(index)).collect();
             instrument.encode(encoder.encode_family(&labels)?)?;
         }
         Ok(())
@@ -213,7 +213,7 @@ impl<W: LabelValues, I: Instrument> EncodeMetric for MetricFamily<W, I> {
     }
 }
 
-impl<W: LabelValues, I: Instrument> TypedMetric for MetricFamily<W, I> {
+impl<V: LabelValues, I: Instrument> TypedMetric for MetricFamily<V, I> {
     const TYPE: MetricType = I::TYPE;
 }
 
@@ -245,7 +245,7 @@ impl Instrument for Histogram {
     fn new(metric: &'static Metric) -> Histogram {
         match metric.kind {
             MetricKind::Histogram(bounds) => Histogram::new(bounds),
-            // Unreachable, because a test checks that list and instruments agree.
+            // Not reached: a test checks that the kinds in the list are those of the instruments.
             MetricKind::Counter | MetricKind::Gauge => {
                 Histogram::new(metric_list::BucketBounds { upper_bounds: &[], parts_per_unit: 1 })
             }

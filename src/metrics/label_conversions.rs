@@ -24,8 +24,8 @@ impl From<&Command> for CommandKind {
 }
 
 impl From<&PendingEffect> for GatewayCall {
-    fn from(outstanding: &PendingEffect) -> GatewayCall {
-        match outstanding {
+    fn from(effect: &PendingEffect) -> GatewayCall {
+        match effect {
             PendingEffect::Connect { .. } => GatewayCall::Connect,
             PendingEffect::Disconnect { .. } => GatewayCall::Disconnect,
             PendingEffect::RequestCode { .. } => GatewayCall::RequestCode,

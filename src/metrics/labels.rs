@@ -1,4 +1,4 @@
-//! The values of labels. All are known here, so a series is found by index rather than by name.
+//! The values of labels. All of them are listed here, so a series is found by its index, not by its name.
 
 use crate::domain::{Channel, EventType, GatewayKind};
 
@@ -7,10 +7,10 @@ pub trait LabelValues: Copy + Send + Sync + 'static {
     /// The number of values.
     const COUNT: usize;
 
-    /// Its index, below [`COUNT`](LabelValues::COUNT).
+    /// The index of this value, below [`COUNT`](LabelValues::COUNT).
     fn index(self) -> usize;
 
-    /// The label values of an index, one for each label.
+    /// The texts of the value with this index, one for each label.
     fn label_values(index: usize) -> Vec<&'static str>;
 }
 
@@ -62,19 +62,19 @@ impl LabelValues for EventType {
     }
 }
 
-macro_rules! words {
-    ($(#[doc = $about:literal] $name:ident { $($variant:ident = $word:literal),* $(,)? })*) => {$(
+macro_rules! label_enums {
+    ($(#[doc = $about:literal] $name:ident { $($variant:ident = $text:literal),* $(,)? })*) => {$(
         #[doc = $about]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $(#[doc = concat!("`", $word, "`.")] $variant),* }
+        pub enum $name { $(#[doc = concat!("`", $text, "`.")] $variant),* }
 
         impl $name {
             /// All values.
             pub const ALL: &[$name] = &[$($name::$variant),*];
 
-            /// Its text.
+            /// Its text in exported metrics.
             pub fn word(self) -> &'static str {
-                match self { $($name::$variant => $word),* }
+                match self { $($name::$variant => $text),* }
             }
         }
 
@@ -92,8 +92,8 @@ macro_rules! words {
     )*};
 }
 
-words! {
-    /// The route of a request: its path, or only the area for `/api/v1`, so that no path makes its own series.
+label_enums! {
+    /// The route of a request: its path, or only the first segment below `/api/v1`, so that ids make no series of their own.
     Route {
         BatchOnline = "/group-dispatch-api/whatsapp/batchOnline",
         BatchInsert = "/group-dispatch-api/whatsapp/batchInsert",
@@ -171,7 +171,7 @@ words! {
         Failed = "failed",
     }
 
-    /// Both statuses of an account in one.
+    /// The account status and the online status of an account, as one state.
     AccountState {
         OnlineComing = "online_coming",
         Online = "online",
@@ -180,10 +180,10 @@ words! {
         Banned = "banned",
     }
 
-    /// A projection of the journal.
+    /// A projection: a view that is built from the journal.
     Projection { Roster = "roster" }
 
-    /// Why a delivery lane of webhooks does not advance.
+    /// The state of a delivery lane: it waits for a retry, is blocked by a dead letter, or has redeliveries.
     LaneState { Waiting = "waiting", Blocked = "blocked", Again = "again" }
 
     /// The outcome of a delivery attempt.
@@ -244,7 +244,7 @@ words! {
         Readable = "readable",
     }
 
-    /// The outcome of a command over the bridge.
+    /// What happened to a command over the bridge.
     BridgeCommand {
         Queued = "queued",
         Superseded = "superseded",

@@ -1,20 +1,20 @@
 //! Every metric once: its name, kind, labels and help.
 //!
-//! Names follow Prometheus' conventions: seconds and bytes, `_total` on what only grows. The label values are a fixed
-//! set, so no label holds an account, a key, an address or a position.
+//! Names follow Prometheus' conventions: units are seconds and bytes, and counters end with `_total`. The label values are
+//! a fixed set: accounts, keys, addresses and positions are never label values.
 
 use std::fmt::{self, Display};
 
 /// A metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// Its exported name.
+    /// The exported name.
     pub name: &'static str,
-    /// Its kind.
+    /// The kind of instrument.
     pub kind: MetricKind,
-    /// The names of its labels.
+    /// The names of the labels.
     pub labels: &'static [&'static str],
-    /// Its help, as a sentence without its full stop.
+    /// The help: a sentence without the final full stop.
     pub help: &'static str,
 }
 
@@ -25,7 +25,7 @@ pub enum MetricKind {
     Counter,
     /// A current value.
     Gauge,
-    /// Counts observed values, by size.
+    /// Counts observed values in buckets by size.
     Histogram(BucketBounds),
 }
 
@@ -34,11 +34,11 @@ pub enum MetricKind {
 pub struct BucketBounds {
     /// Ascending and inclusive, in parts of the exported unit.
     pub upper_bounds: &'static [u64],
-    /// How many of these parts make one unit.
+    /// The number of these parts in one unit.
     pub parts_per_unit: u64,
 }
 
-/// Operations here take microseconds when all is well, and seconds when it is not.
+/// From 100 microseconds to 15 seconds, in nanoseconds: fast operations take microseconds, failing ones seconds.
 const DURATION_HISTOGRAM: MetricKind = MetricKind::Histogram(BucketBounds {
     upper_bounds: &[
         100_000,
@@ -61,12 +61,12 @@ const DURATION_HISTOGRAM: MetricKind = MetricKind::Histogram(BucketBounds {
     ],
     parts_per_unit: 1_000_000_000,
 });
-/// Up to [`BLOCK_RECORDS`](crate::limits::BLOCK_RECORDS).
+/// Events up to [`BLOCK_RECORDS`](crate::limits::BLOCK_RECORDS).
 const EVENT_COUNT_HISTOGRAM: MetricKind = MetricKind::Histogram(BucketBounds {
     upper_bounds: &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024],
     parts_per_unit: 1,
 });
-/// Up to [`BLOCK_BYTES`](crate::limits::BLOCK_BYTES).
+/// Bytes up to [`BLOCK_BYTES`](crate::limits::BLOCK_BYTES).
 const SIZE_HISTOGRAM: MetricKind = MetricKind::Histogram(BucketBounds {
     upper_bounds: &[256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536, 114_688],
     parts_per_unit: 1,
@@ -235,7 +235,7 @@ metrics! {
 }
 
 impl Metric {
-    /// Its name without the suffix that the library adds: `_total` for a counter, `_info` for a build.
+    /// The name without the suffix that the library adds: `_total` for counters, `_info` for the version of the program.
     pub(super) fn base_name(&self) -> &'static str {
         ["_total", "_info"].iter().find_map(|suffix| self.name.strip_suffix(suffix)).unwrap_or(self.name)
     }
@@ -248,7 +248,7 @@ impl Display for Metric {
 }
 
 impl MetricKind {
-    /// Its one-word name in Prometheus.
+    /// The kind's name in Prometheus, as in `counter`.
     pub fn name(self) -> &'static str {
         match self {
             MetricKind::Counter => "counter",

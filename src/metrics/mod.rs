@@ -1,18 +1,18 @@
-//! Metrics: requests, commands, the disk, webhooks, the process.
+//! Metrics of requests, commands, the disk, webhooks, gateways and the process.
 //!
 //! | file | what it knows |
 //! |---|---|
 //! | `metric_list` | every metric once: name, kind, labels, help |
-//! | `label_conversions` | domain values as label values |
+//! | `label_conversions` | conversions from domain values to label values |
 //! | `labels` | the values of labels |
-//! | `instruments` | what modules count with |
+//! | `instruments` | the counters, gauges and histograms that modules update |
 //! | `histogram` | a histogram without a lock |
-//! | `process_stats` | figures of the process, from `/proc` |
+//! | `process_stats` | statistics of the process, from `/proc` |
 //! | `dashboard` | the dashboard for Grafana |
 //! | `alert_rules` | the alerting rules for Prometheus |
 //!
-//! A store carries the instruments, so every module opened on it receives them, and counts events where they happen. A
-//! module computes figures that follow from its state (lags, sizes) when somebody asks for them.
+//! A store carries the instruments. Each module that is opened on the store gets them from it, and counts events where
+//! they happen. Gauges that follow from a module's state (lags, sizes) are updated when the metrics are requested.
 
 mod alert_rules;
 mod dashboard;
@@ -62,7 +62,7 @@ struct MetricsInner {
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 impl Metrics {
-    /// All metrics in Prometheus' text format, with the current figures of the process. Blocks to read `/proc`.
+    /// All metrics in Prometheus' text format, with the current statistics of the process. Blocks to read `/proc`.
     pub fn to_prometheus_text(&self) -> String {
         self.update_process(&ProcessStats::read());
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Figures of the process, from `/proc`. Without `/proc` every figure is 0.
+//! Statistics of the process, from `/proc`. Without `/proc` they are 0.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,15 +7,15 @@ use rustix::param::clock_ticks_per_second;
 
 use crate::clock;
 
-/// Lost log lines. Global, because a process has one log, and its first lines come before a store and its instruments.
+/// Lost log lines. Global, because a process has one log, and logging starts before the instruments exist.
 static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
 
-/// Counts lost log lines.
+/// Adds to the number of lost log lines.
 pub fn count_lost_log_lines(lines: u64) {
     LOG_LINES_LOST.fetch_add(lines, Ordering::Relaxed);
 }
 
-/// The standard figures of a process, under their usual names.
+/// The standard statistics of a process, with the number of lost log lines and of clock jumps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ProcessStats {
     pub(super) cpu_seconds: f64,
@@ -30,11 +30,11 @@ pub(super) struct ProcessStats {
 }
 
 impl ProcessStats {
-    /// The current figures of this process. Reads a few small files, and lists its open ones.
+    /// The current statistics of this process. Blocks: reads a few files of `/proc`, and lists the open files.
     pub(super) fn read() -> ProcessStats {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         let (stat, status) = (text("/proc/self/stat"), text("/proc/self/status"));
-        let open_fds = fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64);
+        let open_fds = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
         let log_lines_lost = LOG_LINES_LOST.load(Ordering::Relaxed);
         ProcessStats {
             open_fds,
@@ -44,10 +44,10 @@ impl ProcessStats {
         }
     }
 
-    /// Parses these texts; `boot` describes the system, the others the process.
-    fn parse(stat: &str, status: &str, limits: &str, boot: &str) -> ProcessStats {
+    /// Parses files of `/proc`: `system` is `/proc/stat`, the others are those of the process.
+    fn parse(stat: &str, status: &str, limits: &str, system: &str) -> ProcessStats {
         let ticks = clock_ticks_per_second() as f64;
-        // The program's name is in brackets and may hold any character; numbers follow it, from the third field on.
+        // The program's name is in brackets and may contain any character. The fields after it begin with the third.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let seconds =
             |field: usize| fields.get(field - 3).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) / ticks;
@@ -57,7 +57,7 @@ impl ProcessStats {
             resident_bytes: kilobytes("VmRSS:"),
             virtual_bytes: kilobytes("VmSize:"),
             max_fds: number_after(limits, "Max open files"),
-            start_time: if boot.is_empty() { 0.0 } else { number_after(boot, "btime") as f64 + seconds(22) },
+            start_time: if system.is_empty() { 0.0 } else { number_after(system, "btime") as f64 + seconds(22) },
             threads: number_after(status, "Threads:"),
             ..ProcessStats::default()
         }

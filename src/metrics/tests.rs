@@ -1,23 +1,23 @@
-//! What is exported, and which events count where.
+//! Tests of the exported text.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
 
-/// Names and kinds.
+/// The names and kinds in the exported text.
 fn families(text: &str) -> Vec<(&str, &str)> {
     text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
 }
 
-/// The value of a series in the text.
+/// The value of a series in the exported text.
 fn value<'t>(text: &'t str, series: &str) -> &'t str {
     let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("there is no {series} in {text}"))
 }
 
 #[test]
-fn the_list_is_what_is_exported() {
+fn all_listed_metrics_are_exported() {
     let text = Metrics::default().to_prometheus_text();
     let listed: Vec<(&str, &str)> = metric_list::ALL.iter().map(|metric| (metric.name, metric.kind.name())).collect();
     let exported = families(&text);

@@ -13,22 +13,22 @@ pub struct AccountCounts {
 impl AccountCounts {
     /// Counts one more account.
     pub(super) fn add(&mut self, status: Status, online_status: OnlineStatus) {
-        *self.of(status, online_status) += 1;
+        *self.count_mut(status, online_status) += 1;
     }
 
     /// Counts one account less.
     pub(super) fn remove(&mut self, status: Status, online_status: OnlineStatus) {
-        *self.of(status, online_status) -= 1;
+        *self.count_mut(status, online_status) -= 1;
     }
 
-    /// The counts without `others`, which is a subset.
+    /// These counts without `others`, the counts of a part of these accounts.
     pub(super) fn minus(mut self, others: AccountCounts) -> AccountCounts {
         let pairs = self.by_state.iter_mut().flatten().zip(others.by_state.iter().flatten());
         pairs.for_each(|(all, other)| *all = all.saturating_sub(*other));
         self
     }
 
-    fn of(&mut self, status: Status, online_status: OnlineStatus) -> &mut u64 {
+    fn count_mut(&mut self, status: Status, online_status: OnlineStatus) -> &mut u64 {
         &mut self.by_state[usize::from(status.code() - 1)][usize::from(online_status.code() - 1)]
     }
 

@@ -22,8 +22,7 @@ enum ListContent {
     Some(Vec<RosterRow>),
 }
 
-/// A chunk as the owner of bytes in a response. While a response holds it, the next event copies it instead of changing
-/// it.
+/// A chunk whose bytes a response uses. While a response holds it, the next event changes a copy.
 struct SharedChunk(Arc<RowChunk>);
 
 impl AccountList {

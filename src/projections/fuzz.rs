@@ -1,4 +1,4 @@
-//! The roster's checkpoint, with arbitrary bytes.
+//! Fuzz target: the roster's checkpoint.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -11,7 +11,7 @@ use crate::store::StoreId;
 const STORE: StoreId = StoreId(7);
 
 pub(crate) fn rosters() -> Vec<Vec<u8>> {
-    let of = |accounts: u64| {
+    let encode_roster = |accounts: u64| {
         let mut state = RosterState::default();
         state.progress.position = accounts;
         for number in 0..accounts {
@@ -24,10 +24,10 @@ pub(crate) fn rosters() -> Vec<Vec<u8>> {
         }
         RosterCheckpoint::of(&state).encode(STORE)
     };
-    [0, 1, 9, 200].map(of).into()
+    [0, 1, 9, 200].map(encode_roster).into()
 }
 
-/// A checkpoint that can be read is written again unchanged, except for the order of sets, and its list is JSON.
+/// A decoded checkpoint is encoded with the same rows, and decoded again to the same state. Its list is JSON.
 pub(crate) fn roster(bytes: &[u8]) -> Option<String> {
     let state = RosterCheckpoint::decode(bytes, STORE)?;
     let back = RosterCheckpoint::of(&state).encode(STORE);

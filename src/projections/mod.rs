@@ -10,7 +10,7 @@
 //! | `roster_rows` | an account's row in the list, and the chunks that hold rows |
 //! | `gzip` | one gzip stream, joined from pieces that are compressed once |
 //! | `roster_checkpoint` | the roster as bytes: a cache |
-//! | `fuzz` | its parsers with arbitrary bytes: for tests only |
+//! | `fuzz` | fuzz target of the checkpoint; only tests compile it |
 
 mod account_counts;
 mod account_list;

@@ -128,9 +128,9 @@ impl Roster {
         AccountList::some(self.store, changed, name, rows.collect())
     }
 
-    /// The accounts that are online or coming online, oldest first; also the dropped ones, if `dropped_come_back`.
-    pub fn desired_online(&self, dropped_come_back: bool) -> Vec<AccountNumber> {
-        let dropped = if dropped_come_back { self.read().dropped.clone() } else { BTreeSet::new() };
+    /// The accounts that are online or coming online, oldest first. With `include_dropped`, the dropped ones too.
+    pub fn desired_online(&self, include_dropped: bool) -> Vec<AccountNumber> {
+        let dropped = if include_dropped { self.read().dropped.clone() } else { BTreeSet::new() };
         self.accounts_where(|row| row.online_status.is_desired_online() || dropped.contains(&row.account))
     }
 
@@ -159,7 +159,7 @@ impl Roster {
             state.gateways.iter().filter(|(_, served)| served.gateway == gateway).map(|(account, _)| *account).collect()
         };
         accounts.sort_unstable();
-        // In parts, so that no commit waits for all of them.
+        // In parts, so that no commit waits until all rows are read.
         let rows = accounts.chunks(ROSTER_CHUNK_ROWS).flat_map(|part| {
             let state = self.read();
             let row = |account: &AccountNumber| {
@@ -178,12 +178,12 @@ impl Roster {
     /// The counts of a gateway's accounts by status.
     pub fn counts_of_gateway(&self, gateway: GatewayKind) -> AccountCounts {
         let state = self.read();
-        let of = |kind: GatewayKind| state.gateway_counts[usize::from(kind.code())];
+        let counts_of = |kind: GatewayKind| state.gateway_counts[usize::from(kind.code())];
         if gateway == GatewayKind::UNASSIGNED {
-            let assigned = GatewayKind::ALL.into_iter().filter(|kind| *kind != gateway).map(of);
+            let assigned = GatewayKind::ALL.into_iter().filter(|kind| *kind != gateway).map(counts_of);
             assigned.fold(state.rows.counts(), AccountCounts::minus)
         } else {
-            of(gateway)
+            counts_of(gateway)
         }
     }
 
@@ -225,10 +225,10 @@ impl Roster {
             let state = self.read();
             (state.rows.counts(), state.progress.position)
         };
-        for of in AccountState::ALL {
-            metrics.accounts.with(*of).set(counts.of_state(*of));
+        for state in AccountState::ALL {
+            metrics.accounts.with(*state).set(counts.of_state(*state));
             for gateway in GatewayKind::ALL {
-                metrics.gateway_accounts.with((gateway, *of)).set(self.counts_of_gateway(gateway).of_state(*of));
+                metrics.gateway_accounts.with((gateway, *state)).set(self.counts_of_gateway(gateway).of_state(*state));
             }
         }
         metrics.projection_lag.with(Projection::Roster).set(head.saturating_sub(position));
@@ -241,7 +241,7 @@ impl Roster {
     }
 
     /// Rebuilds a roster from all events while this one keeps serving, reports progress, and compares the two. With
-    /// `swap`, the new one replaces this one. Returns the number of folded events, and the accounts whose rows differ.
+    /// `swap`, the new one replaces this one. Returns the number of applied events, and the accounts whose rows differ.
     pub fn rebuild(
         &self,
         journal: &Journal,
@@ -252,7 +252,7 @@ impl Roster {
         loop {
             let records = journal.read_after(fresh.position(), READ_RECORDS)?;
             if records.is_empty() {
-                // Both are at the same position, unless a commit is being applied; then a moment later.
+                // Both are at the same position, unless a commit is being applied. Then this loop tries again.
                 if let Some(differing) = self.swap_at_equal_position(&fresh, swap) {
                     return Ok((fresh.position(), differing));
                 }
@@ -296,12 +296,12 @@ impl Roster {
         store.save_cache(CHECKPOINT, &checkpoint.encode(self.store))
     }
 
-    fn accounts_where(&self, is_meant: impl Fn(&RosterRow) -> bool) -> Vec<AccountNumber> {
+    fn accounts_where(&self, is_wanted: impl Fn(&RosterRow) -> bool) -> Vec<AccountNumber> {
         let chunks = self.read().rows.chunks();
-        select_accounts(&chunks, is_meant)
+        select_accounts(&chunks, is_wanted)
     }
 
-    // A panic while the lock is held leaves whole rows: each event is applied in full before the next.
+    // Poisoning is ignored: after a panic all rows are still complete.
     fn read(&self) -> RwLockReadGuard<'_, RosterState> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -315,12 +315,12 @@ impl RosterState {
     fn account_at_gateway(&self, account: AccountNumber) -> Option<(GatewayKind, ServedAccount)> {
         let GatewayAssignment { gateway, version } = *self.gateways.get(&account)?;
         let RosterRow { account, status, online_status } = self.rows.get(account)?;
-        let comes_back = self.dropped.contains(&account);
-        Some((gateway, ServedAccount { account, status, online_status, may_reconnect: comes_back, version }))
+        let may_reconnect = self.dropped.contains(&account);
+        Some((gateway, ServedAccount { account, status, online_status, may_reconnect, version }))
     }
 }
 
-fn select_accounts(chunks: &[Arc<RowChunk>], is_meant: impl Fn(&RosterRow) -> bool) -> Vec<AccountNumber> {
+fn select_accounts(chunks: &[Arc<RowChunk>], is_wanted: impl Fn(&RosterRow) -> bool) -> Vec<AccountNumber> {
     let rows = chunks.iter().flat_map(|chunk| chunk.rows());
-    rows.filter(is_meant).map(|row| row.account).collect()
+    rows.filter(is_wanted).map(|row| row.account).collect()
 }

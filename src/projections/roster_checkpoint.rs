@@ -1,10 +1,10 @@
 //! The roster as bytes: a cache, so that a start need not read the whole journal.
 //!
-//! The format is 64-bit words, little endian: format, store id, position of the last event, position and time of the
-//! last change of a row, largest task id, number of waiting registrations, number of dropped accounts, number of
-//! accounts at another gateway than `UNASSIGNED`. Then come the account numbers of the first two groups. The third
-//! group has the number times 256 plus its gateway, followed by the account's version. The rows come last, in order:
-//! account number times 256, plus status times 16, plus online status.
+//! The format is 64-bit words, little endian. The header is: format, store id, position of the last event, position and
+//! time of the last change of a row, largest task id, number of waiting registrations, number of dropped accounts, and
+//! number of accounts at another gateway than `UNASSIGNED`. Then come the account numbers of the first two groups. Each
+//! entry of the third group is the account number times 256 plus the gateway, followed by the account's version. The rows
+//! come last, in order: account number times 256, plus status times 16, plus online status.
 
 use std::sync::Arc;
 

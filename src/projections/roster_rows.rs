@@ -69,8 +69,8 @@ impl RosterRows {
 
     /// The row of an account, if it is listed.
     pub(super) fn get(&self, account: AccountNumber) -> Option<RosterRow> {
-        let place = *self.locations.get(&account)?;
-        self.chunks.get(place.chunk as usize)?.row_at(place.offset as usize)
+        let location = *self.locations.get(&account)?;
+        self.chunks.get(location.chunk as usize)?.row_at(location.offset as usize)
     }
 
     /// Whether an account is listed.
@@ -81,12 +81,12 @@ impl RosterRows {
     /// Replaces the account's row, or appends it. Returns whether anything changed: an equal row is not written again,
     /// so its chunk is not copied.
     pub(super) fn upsert(&mut self, row: RosterRow) -> bool {
-        let Some(place) = self.locations.get(&row.account) else {
+        let Some(location) = self.locations.get(&row.account) else {
             self.push(row);
             return true;
         };
-        let offset = place.offset as usize;
-        let Some(chunk) = self.chunks.get_mut(place.chunk as usize) else { return false };
+        let offset = location.offset as usize;
+        let Some(chunk) = self.chunks.get_mut(location.chunk as usize) else { return false };
         let Some(before) = chunk.row_at(offset).filter(|before| *before != row) else { return false };
         Arc::make_mut(chunk).patch(offset, row);
         self.counts.remove(before.status, before.online_status);
@@ -120,8 +120,8 @@ impl RosterRows {
         }
         if let Some(chunk) = self.chunks.last_mut() {
             let offset = Arc::make_mut(chunk).push(row, listed > 0);
-            let place = RowLocation { chunk: (listed / ROSTER_CHUNK_ROWS) as u32, offset: offset as u16 };
-            self.locations.insert(row.account, place);
+            let location = RowLocation { chunk: (listed / ROSTER_CHUNK_ROWS) as u32, offset: offset as u16 };
+            self.locations.insert(row.account, location);
             self.counts.add(row.status, row.online_status);
         }
     }

@@ -126,7 +126,7 @@ impl RosterState {
     /// changed.
     fn apply_row(&mut self, account: AccountNumber, event: &Event) -> bool {
         let (status, online_status) = match event.definition().resulting_status {
-            Some(standing) => standing,
+            Some(statuses) => statuses,
             None if self.rows.contains(account) => return false,
             None => (Status::Normal, OnlineStatus::Offline),
         };

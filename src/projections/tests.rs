@@ -148,12 +148,12 @@ fn render(list: &AccountList) -> String {
     let mut decoder = GzDecoder::new(stream.as_slice());
     decoder.read_to_string(&mut decoded).unwrap();
     assert_eq!(decoded, plain, "gzip differs");
-    assert!(decoder.into_inner().is_empty(), "something stands behind the gzip stream");
+    assert!(decoder.into_inner().is_empty(), "there is data after the gzip stream");
     plain
 }
 
 #[test]
-fn small_list_reads_like_the_document() {
+fn a_small_list_has_the_contracts_form() {
     let roster = Roster::new_empty(StoreId(7));
     let numbers = ["861821371272", "861821726232", "8218132718231", "1234567", "123456789012345"].map(account);
     let events = [
@@ -247,7 +247,10 @@ fn an_event_changes_one_chunk_and_responses_share_the_others() {
     let (held, again) = (roster.list(), roster.list());
     let text_before = render(&held);
     let (pieces, same) = (held.render(HEAD, TAIL), again.render(HEAD, TAIL));
-    assert!(pieces.iter().zip(&same).all(|(one, other)| one.as_ptr() == other.as_ptr()), "two answers share all");
+    assert!(
+        pieces.iter().zip(&same).all(|(one, other)| one.as_ptr() == other.as_ptr()),
+        "two responses share all bytes"
+    );
 
     let changed = accounts[ROSTER_CHUNK_ROWS + 5];
     assert!(follow(&mut model, vec![(changed, Event::OnlineRequested)]));
@@ -256,7 +259,7 @@ fn an_event_changes_one_chunk_and_responses_share_the_others() {
         (0..pieces.len()).filter(|at| pieces[*at].as_ptr() != others[*at].as_ptr()).collect()
     };
     assert_eq!(own(&after, &pieces), [3], "after head, bracket and the first chunk comes the one that changed");
-    assert_eq!(render(&held), text_before, "what is held stays");
+    assert_eq!(render(&held), text_before, "a held list does not change");
     assert_eq!(text(&pieces), text_before);
 
     // A chunk that is not shared is changed in place.
@@ -305,7 +308,7 @@ fn a_checkpoint_restores_everything_and_a_damaged_one_nothing() {
     for roster in [&back, &roster] {
         roster.apply(&next);
     }
-    assert!(facts(&back) == facts(&roster), "the checkpoint leads elsewhere");
+    assert!(facts(&back) == facts(&roster), "later events lead to different states");
 
     let bytes = store.load_cache("roster").unwrap();
     let last_row = bytes[bytes.len() - 8..].to_vec();

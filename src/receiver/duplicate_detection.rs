@@ -1,4 +1,4 @@
-//! Detection of repeated and late webhooks. Pure.
+//! Detects repeated and late webhooks. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -6,21 +6,22 @@ use std::hash::{BuildHasher, RandomState};
 use super::received_headers::ReceivedHeaders;
 use crate::limits::RECEIVER_REMEMBERED;
 
-/// Position of a webhook relative to those accepted before.
+/// The position of a webhook relative to the webhooks that were accepted before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SequenceStatus {
     /// Not seen before, and in order.
     New,
     /// A webhook with this id was accepted before.
     Duplicate,
-    /// A later version of the account was accepted before on the same path. Each channel has its own order.
+    /// A later version of the account was already accepted on the same path. Each channel has its own order.
     OutOfOrder {
         /// The latest accepted version.
         after: u64,
     },
 }
 
-/// Remembers the last [`RECEIVER_REMEMBERED`] webhooks. It stores hashes, so that long ids need no more memory.
+/// Remembers the newest [`RECEIVER_REMEMBERED`] webhook ids, and the latest versions of as many accounts. Stores hashes,
+/// because ids may be long.
 #[derive(Default)]
 pub(super) struct DuplicateDetector {
     hasher: RandomState,
@@ -28,7 +29,7 @@ pub(super) struct DuplicateDetector {
     versions: RecentMap<u64>,
 }
 
-/// A map that keeps only the newest keys.
+/// A map that keeps only the newest keys. Keys are hashes.
 #[derive(Default)]
 struct RecentMap<V> {
     values: HashMap<u64, V>,
@@ -37,13 +38,13 @@ struct RecentMap<V> {
 }
 
 impl DuplicateDetector {
-    /// Classifies a webhook, and remembers it if it `is_taken`.
+    /// Classifies a webhook, and remembers it if it `is_accepted`.
     pub(super) fn classify(
         &mut self,
         path: &str,
         headers: &ReceivedHeaders,
         account: &str,
-        is_taken: bool,
+        is_accepted: bool,
     ) -> SequenceStatus {
         let id = headers.get("webhook-id").map(|id| self.hasher.hash_one(id));
         let lane = self.hasher.hash_one((path, account));
@@ -57,7 +58,7 @@ impl DuplicateDetector {
         } else {
             SequenceStatus::New
         };
-        if is_taken {
+        if is_accepted {
             id.into_iter().for_each(|id| self.ids.insert(id, ()));
             self.versions.insert(lane, latest.max(version));
         }
@@ -82,16 +83,18 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten() {
-        let mut memory = DuplicateDetector::default();
+        let mut detector = DuplicateDetector::default();
         let mut status = |id: usize| {
             let header = |name: &str| (name == "webhook-id").then(|| id.to_string());
-            memory.classify("/", &ReceivedHeaders::read(header), &id.to_string(), true)
+            detector.classify("/", &ReceivedHeaders::read(header), &id.to_string(), true)
         };
         assert!((0..=RECEIVER_REMEMBERED).all(|id| status(id) == SequenceStatus::New));
         assert_eq!(
             [0, 2, RECEIVER_REMEMBERED].map(status),
             [SequenceStatus::New, SequenceStatus::Duplicate, SequenceStatus::Duplicate]
         );
-        assert!([memory.ids.keys.len(), memory.versions.values.len()].iter().all(|held| *held == RECEIVER_REMEMBERED));
+        assert!(
+            [detector.ids.keys.len(), detector.versions.values.len()].iter().all(|held| *held == RECEIVER_REMEMBERED)
+        );
     }
 }

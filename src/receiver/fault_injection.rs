@@ -1,4 +1,4 @@
-//! Injected error responses, chosen by a seed. Pure.
+//! Injects error responses; a seed determines which webhooks get them. Pure.
 
 use super::received_webhook::ReceiverResponse;
 use crate::webhooks::deterministic_random;
@@ -13,11 +13,11 @@ pub struct FaultInjector {
 }
 
 impl FaultInjector {
-    /// Replaces the fraction `share` (0 to 1) of all responses by `status` and body code `code`. The default share is 1 if
-    /// a status or code is given, else 0.
+    /// Replaces the fraction `share` (0 to 1) of the responses to valid webhooks. The default share is 1 if a status or a
+    /// code is given, else 0. `status` is the HTTP status of the replacement, and `code` the code in its body.
     pub fn new(share: Option<f64>, status: Option<u16>, code: Option<u32>, seed: u64) -> FaultInjector {
-        let is_named = status.is_some() || code.is_some();
-        let probability = share.unwrap_or(if is_named { 1.0 } else { 0.0 });
+        let is_configured = status.is_some() || code.is_some();
+        let probability = share.unwrap_or(if is_configured { 1.0 } else { 0.0 });
         let status = status.unwrap_or(if code.is_some() { 200 } else { 500 });
         let mut response = ReceiverResponse::rejection(status, "a fault, as requested");
         response.code = code.unwrap_or(response.code);
@@ -30,9 +30,9 @@ impl FaultInjector {
     /// The error response for the next webhook; `None` for a normal response.
     pub(super) fn next_fault(&mut self) -> Option<ReceiverResponse> {
         self.draws += 1;
-        // The upper 53 bits give a number from 0 to 1, exclusive, that a float represents exactly.
-        let drawn = (deterministic_random(self.seed, self.draws) >> 11) as f64 / (1_u64 << 53) as f64;
-        (drawn < self.probability).then(|| self.response.clone())
+        // A float has 53 bits of precision, so the upper 53 bits give a number from 0 up to, but not including, 1.
+        let number = (deterministic_random(self.seed, self.draws) >> 11) as f64 / (1_u64 << 53) as f64;
+        (number < self.probability).then(|| self.response.clone())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Fuzzing of the receiver: it must handle any bytes.
+//! Fuzzing of the receiver with arbitrary bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -27,7 +27,7 @@ pub(crate) fn webhook_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A webhook is accepted only if it is a JSON object, and signed if required. Every webhook can be printed.
+/// A webhook must be accepted only if it is a JSON object, and signed if required. It must be possible to print it.
 pub(crate) fn check_webhook(bytes: &[u8]) -> Option<String> {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
     let (head, body) = (String::from_utf8_lossy(&bytes[..end]), bytes.get(end + 2..).unwrap_or_default());
@@ -36,18 +36,19 @@ pub(crate) fn check_webhook(bytes: &[u8]) -> Option<String> {
         let found = lines.lines().filter_map(|line| line.split_once(':')).find(|(known, _)| *known == name);
         found.map(|(_, value)| value.trim().to_owned())
     };
-    let signed = SignatureVerifier::new(&[WebhookSecret::from_bytes(&[7; 24]).to_text().to_string()], None).unwrap();
-    let mut refused = None;
-    for (keys, must_be_signed) in [(SignatureVerifier::default(), false), (signed, true)] {
-        let mut handler = WebhookHandler::new(keys, FaultInjector::default());
+    let with_secret =
+        SignatureVerifier::new(&[WebhookSecret::from_bytes(&[7; 24]).to_text().to_string()], None).unwrap();
+    let mut rejection = None;
+    for (verifier, must_be_signed) in [(SignatureVerifier::default(), false), (with_secret, true)] {
+        let mut handler = WebhookHandler::new(verifier, FaultInjector::default());
         let arrival = handler.handle(NOW, path, ReceivedHeaders::read(header), Ok(body.to_vec()));
         let printed: Value = serde_json::from_str(&arrival.to_json()).unwrap();
         assert!(!arrival.to_json().contains('\n'), "one line");
-        let _for_people = arrival.to_text();
-        let is_taken = printed["answer"]["status"] == 200;
-        assert_eq!(is_taken && must_be_signed, printed["signature"] == "verified" && is_taken);
-        assert!(!is_taken || serde_json::from_str::<Value>(&json_text(body)).is_ok_and(|it| it.is_object()));
-        refused = refused.or((!is_taken).then(|| printed["answer"]["message"].as_str().unwrap().to_owned()));
+        let _text = arrival.to_text();
+        let is_accepted = printed["answer"]["status"] == 200;
+        assert_eq!(is_accepted && must_be_signed, printed["signature"] == "verified" && is_accepted);
+        assert!(!is_accepted || serde_json::from_str::<Value>(&json_text(body)).is_ok_and(|it| it.is_object()));
+        rejection = rejection.or((!is_accepted).then(|| printed["answer"]["message"].as_str().unwrap().to_owned()));
     }
-    refused
+    rejection
 }

@@ -1,4 +1,4 @@
-//! The response to each webhook. Pure.
+//! Decides the response to each webhook. Pure.
 
 use serde_json::Value;
 
@@ -18,13 +18,13 @@ pub(super) struct WebhookHandler {
 }
 
 impl WebhookHandler {
-    /// A handler without history.
+    /// A handler that has seen no webhook yet.
     pub(super) fn new(verifier: SignatureVerifier, faults: FaultInjector) -> WebhookHandler {
         WebhookHandler { verifier, faults, duplicates: DuplicateDetector::default() }
     }
 
-    /// Accepts or rejects a webhook. `body` is the error response if the body could not be read. Only webhooks that would be
-    /// accepted get injected errors.
+    /// Accepts or rejects a webhook. `body` is an error response if the body could not be read. Errors are injected only for
+    /// webhooks that would be accepted.
     pub(super) fn handle(
         &mut self,
         at: Timestamp,
@@ -32,16 +32,16 @@ impl WebhookHandler {
         headers: ReceivedHeaders,
         body: Result<Vec<u8>, ReceiverResponse>,
     ) -> ReceivedWebhook {
-        let (signature, body, answer) = match body {
-            Err(unread) => (Ok("not checked"), Value::Null, unread),
+        let (signature, body, response) = match body {
+            Err(response) => (Ok("not checked"), Value::Null, response),
             Ok(bytes) => {
                 let (signature, body) = (self.verifier.verify(&headers, &bytes, at), object_or_text(&bytes));
-                let answer = match &signature {
+                let response = match &signature {
                     Err(why) => ReceiverResponse::rejection(401, why),
                     Ok(_) if !body.is_object() => ReceiverResponse::rejection(400, "the body is not a JSON object"),
                     Ok(_) => self.faults.next_fault().unwrap_or_else(ReceiverResponse::success),
                 };
-                (signature, body, answer)
+                (signature, body, response)
             }
         };
         let path = path.to_owned();
@@ -52,14 +52,15 @@ impl WebhookHandler {
             headers,
             signature,
             sequence: SequenceStatus::New,
-            response: answer,
+            response,
         };
-        let (account, is_taken) = (arrival.summary().account, arrival.response.is_success());
-        arrival.sequence = self.duplicates.classify(&arrival.path, &arrival.headers, account, is_taken);
+        let (account, is_accepted) = (arrival.summary().account, arrival.response.is_success());
+        arrival.sequence = self.duplicates.classify(&arrival.path, &arrival.headers, account, is_accepted);
         arrival
     }
 }
 
+/// The body as a JSON object, or else as a string.
 fn object_or_text(bytes: &[u8]) -> Value {
     match serde_json::from_str(&json_text(bytes)) {
         Ok(object @ Value::Object(_)) => object,

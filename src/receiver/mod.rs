@@ -1,15 +1,15 @@
-//! An example receiver of both webhooks, as in a caller's back-end. It helps to build such a receiver, or stands in for it.
+//! An example receiver of both webhooks. Developers of a caller's back-end use it as a model, or in place of their own.
 //!
 //! | file | what it knows |
 //! |---|---|
 //! | `received_webhook` | a webhook and its response, as text and as JSON. Pure |
 //! | `received_headers` | the headers of a webhook that interest receivers. Pure |
-//! | `webhook_summary` | what a webhook reports, in words. Pure |
-//! | `signature_verification` | verification of signatures. Pure |
-//! | `fault_injection` | injected error responses, chosen by a seed. Pure |
-//! | `duplicate_detection` | detection of repeated and late webhooks. Pure |
-//! | `handler` | the response to each webhook. Pure |
-//! | `routes` | HTTP requests to the handler |
+//! | `webhook_summary` | a summary of what a webhook reports. Pure |
+//! | `signature_verification` | verifies signatures. Pure |
+//! | `fault_injection` | injects error responses; a seed determines which webhooks get them. Pure |
+//! | `duplicate_detection` | detects repeated and late webhooks. Pure |
+//! | `handler` | decides the response to each webhook. Pure |
+//! | `routes` | passes HTTP requests to the handler |
 //! | `fuzz` | fuzzing of the handler, for tests only |
 
 mod duplicate_detection;
@@ -54,35 +54,36 @@ pub struct ReceiverOptions {
     pub delay: Duration,
 }
 
-/// Receives webhooks until `stop`, and passes each to `tell`. Calls `ready` with the address once it listens. Blocking.
+/// Receives webhooks until `stop` is cancelled, and passes each to `on_webhook`. Calls `ready` with the address once it
+/// listens. Blocks.
 pub fn run(
     listen: &str,
-    rules: ReceiverOptions,
+    options: ReceiverOptions,
     ready: impl FnOnce(SocketAddr),
-    mut tell: impl FnMut(&ReceivedWebhook),
+    mut on_webhook: impl FnMut(&ReceivedWebhook),
     stop: &CancellationToken,
 ) -> Result<(), service::Error> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().thread_name("receiver").build();
     runtime.map_err(service::Error::Threads)?.block_on(async {
-        let (address, mut arrivals) = start(listen, rules, stop.clone()).await?;
+        let (address, mut arrivals) = start(listen, options, stop.clone()).await?;
         ready(address);
         while let Some(arrival) = arrivals.recv().await {
-            tell(&arrival);
+            on_webhook(&arrival);
         }
         Ok(())
     })
 }
 
-/// Starts a receiver in the background of a tokio runtime. Returns its address and the channel of received webhooks, which
-/// ends after `stop`.
+/// Starts a receiver as a task of the tokio runtime. Returns its address, and a channel with the received webhooks. The
+/// channel ends after `stop` is cancelled.
 pub async fn start(
     listen: &str,
-    rules: ReceiverOptions,
+    options: ReceiverOptions,
     stop: CancellationToken,
 ) -> Result<(SocketAddr, mpsc::Receiver<ReceivedWebhook>), service::Error> {
     let (listener, address) = service::bind_listener(listen).await?;
-    let (reports, arrivals) = mpsc::channel(RECEIVER_QUEUED);
-    let routes = routes::routes(WebhookHandler::new(rules.verifier, rules.faults), rules.delay, reports);
+    let (sender, arrivals) = mpsc::channel(RECEIVER_QUEUED);
+    let routes = routes::routes(WebhookHandler::new(options.verifier, options.faults), options.delay, sender);
     tokio::spawn(http::serve_routes(listener, routes, RECEIVER_CONNECTIONS, stop));
     Ok((address, arrivals))
 }

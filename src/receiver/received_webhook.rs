@@ -1,6 +1,6 @@
 //! A webhook and its response, as text and as JSON. Pure.
 //!
-//! The output contains the sender's text unchanged, with control characters. The caller escapes them before printing.
+//! The output has the sender's text unchanged, including control characters. The code that prints it must escape them.
 
 use serde_json::{Map, Value, json};
 
@@ -14,11 +14,11 @@ use crate::domain::{Channel, Timestamp};
 pub struct ReceivedWebhook {
     /// When it arrived.
     pub received_at: Timestamp,
-    /// The body: a JSON object, or a string if it is no object; null if it was not read.
+    /// The body: a JSON object, or a string if it is not an object; null if it could not be read.
     pub body: Value,
     pub(super) path: String,
     pub(super) headers: ReceivedHeaders,
-    /// The result of the signature check in one word, or why it was rejected.
+    /// The result of the signature check in one or two words, or why the signature is wrong.
     pub(super) signature: Result<&'static str, String>,
     pub(super) sequence: SequenceStatus,
     pub(super) response: ReceiverResponse,
@@ -31,7 +31,7 @@ pub(super) struct ReceiverResponse {
     pub(super) status: u16,
     /// The code in the body.
     pub(super) code: u32,
-    /// `success`, or the reason of the rejection.
+    /// `success`, or the reason for the rejection.
     pub(super) message: String,
 }
 
@@ -41,26 +41,26 @@ impl ReceivedWebhook {
         WebhookSummary::parse(&self.body)
     }
 
-    /// One line of text for people, without a line break.
+    /// One line of text for people, without a line break at its end.
     pub fn to_text(&self) -> String {
-        let WebhookSummary { account, label: what, reason, instance_code, still_waiting } = self.summary();
-        let mut said = match (what, &self.body) {
-            (Some(what), _) => what.to_owned(),
+        let WebhookSummary { account, label, reason, instance_code, still_waiting } = self.summary();
+        let mut summary = match (label, &self.body) {
+            (Some(label), _) => label.to_owned(),
             (None, Value::Null) => "-".to_owned(),
             (None, body) => body.to_string(),
         };
         let details = [("reason", reason), ("instanceCode", instance_code)];
-        for (name, value) in details.iter().filter(|(_, value)| what.is_some() && !value.is_empty()) {
-            said += &format!(" {name}={value}");
+        for (name, value) in details.iter().filter(|(_, value)| label.is_some() && !value.is_empty()) {
+            summary += &format!(" {name}={value}");
         }
-        said += match still_waiting.filter(|_| what.is_some()) {
+        summary += match still_waiting.filter(|_| label.is_some()) {
             Some(true) => ", another code can be submitted",
             Some(false) => ", no more codes can be submitted",
             None => "",
         };
         let header = |name| self.headers.get(name).unwrap_or("-");
         let line = format!(
-            "{}  {:9} {account:15} v{:<5} {said:36} attempt {:2} {:15} → {}  {}",
+            "{}  {:9} {account:15} v{:<5} {summary:36} attempt {:2} {:15} → {}  {}",
             write_time(self.received_at),
             self.channel().map_or(&*self.path, |channel| channel.short_name()),
             header("x-muster-account-version"),
@@ -78,7 +78,7 @@ impl ReceivedWebhook {
 
     /// One line of JSON for programs.
     pub fn to_json(&self) -> String {
-        let WebhookSummary { account, label: what, .. } = self.summary();
+        let WebhookSummary { account, label, .. } = self.summary();
         let ReceiverResponse { status, code, message } = &self.response;
         let after = match self.sequence {
             SequenceStatus::OutOfOrder { after } => Some(after),
@@ -91,7 +91,7 @@ impl ReceivedWebhook {
             "path": self.path,
             "channel": self.channel().map(Channel::configuration_id),
             "account": account,
-            "what": what,
+            "what": label,
             "signature": self.signature.as_deref().unwrap_or("wrong"),
             "isDuplicate": matches!(self.sequence, SequenceStatus::Duplicate),
             "outOfOrderAfter": after,
@@ -102,7 +102,7 @@ impl ReceivedWebhook {
         .to_string()
     }
 
-    /// The channel, by the end of the path. The base URL does not matter.
+    /// The channel whose default path the path ends with. The base URL does not matter.
     fn channel(&self) -> Option<Channel> {
         Channel::ALL.into_iter().find(|channel| self.path.ends_with(channel.default_path()))
     }
@@ -119,7 +119,7 @@ impl ReceiverResponse {
         ReceiverResponse { status, code: u32::from(status), message: message.into() }
     }
 
-    /// Whether the response accepts the webhook, by the contract.
+    /// Whether the response accepts the webhook, as the contract defines it.
     pub(super) fn is_success(&self) -> bool {
         self.status == 200 && matches!(self.code, 0 | 200)
     }

@@ -1,4 +1,4 @@
-//! HTTP requests to the handler.
+//! Passes HTTP requests to the handler.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::received_webhook::{ReceivedWebhook, ReceiverResponse};
 use crate::clock;
 use crate::limits::{BODY_TIMEOUT, RECEIVER_BODY_BYTES};
 
-/// Passes every POST to the handler, reports it on `reports`, and responds after the delay `delay`.
+/// Passes the webhook in every POST to the handler, sends the result to `reports`, and responds after `delay`.
 pub(super) fn routes(
     handler: WebhookHandler,
     delay: Duration,
@@ -32,23 +32,23 @@ pub(super) fn routes(
             let body =
                 body.unwrap_or_else(|_| Err(ReceiverResponse::rejection(400, "the body did not arrive in time")));
             let header = |name: &str| Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned());
-            let answer = {
-                // The lock is held while reporting, so that reports come in the order of handling.
+            let response = {
+                // The lock is held until the webhook is sent, so that webhooks are sent in the order of their handling.
                 let (handler, reports) = &mut *handler.lock().await;
                 let arrival = handler.handle(clock::now(), path.as_str(), ReceivedHeaders::read(header), body);
-                let answer = arrival.response.clone();
-                // The demonstration drops its end of the channel when it is over.
+                let response = arrival.response.clone();
+                // Sending fails once the other end is dropped: the demonstration drops it when it is over.
                 let _sent = reports.send(arrival).await;
-                answer
+                response
             };
             sleep(delay).await;
-            let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            warp::reply::with_status(warp::reply::json(&answer.to_envelope()), status)
+            let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            warp::reply::with_status(warp::reply::json(&response.to_envelope()), status)
         }
     })
 }
 
-/// Reads a body. An oversized body is also read to its end; otherwise its sender would see a reset connection instead of
+/// Reads a body. An oversized body is also read to its end. Otherwise its sender would see a reset connection instead of
 /// the response.
 async fn read_body<B: Buf>(
     mut body: impl Stream<Item = Result<B, warp::Error>> + Unpin,

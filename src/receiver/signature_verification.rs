@@ -1,17 +1,18 @@
-//! Verification of signatures. Pure.
+//! Verifies signatures. Pure.
 
 use super::received_headers::ReceivedHeaders;
 use crate::domain::Timestamp;
 use crate::webhooks::signature::{AppSecret, SecretError, SignatureError, WebhookSecret};
 
-/// The secrets that webhooks must be signed with. Without secrets, all webhooks are accepted. No `Debug`: it holds secrets.
+/// The secrets that webhooks must be signed with. Without secrets, signatures are not checked. No `Debug`: it holds
+/// secrets.
 #[derive(Default)]
 pub struct SignatureVerifier {
     secrets: Vec<WebhookSecret>,
     app_secret: Option<AppSecret>,
 }
 
-/// A text is not a valid secret. The error does not repeat the text.
+/// An invalid secret. The message does not repeat the secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{} {why}", secret_label(.why))]
 pub struct ReceiverSecretError {
@@ -21,14 +22,15 @@ pub struct ReceiverSecretError {
 }
 
 impl SignatureVerifier {
-    /// Requires a Standard Webhooks signature by one of `secrets`, and a token of `app` (tenant id, app secret) if given.
+    /// Requires a Standard Webhooks signature by one of `secrets`, and a token that is signed by `app`: a tenant id and its
+    /// app secret. Without `secrets` or `app`, that signature is not required.
     pub fn new(secrets: &[String], app: Option<(&str, &str)>) -> Result<SignatureVerifier, ReceiverSecretError> {
         let secrets = secrets.iter().map(|text| WebhookSecret::parse(text)).collect::<Result<_, _>>()?;
         let app = app.map(|(tenant_id, secret)| AppSecret::new(tenant_id, secret)).transpose()?;
         Ok(SignatureVerifier { secrets, app_secret: app })
     }
 
-    /// The result of the check in one word, or why the webhook is rejected.
+    /// The result of the check in one or two words, or why the webhook is rejected.
     pub(super) fn verify(
         &self,
         headers: &ReceivedHeaders,

@@ -1,4 +1,4 @@
-//! Webhooks of every kind: how they are handled and printed.
+//! Tests of how webhooks of every kind are handled and printed.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ const SYNC: &str = "/hooks/callback/gsTask/syncWhatsAppStatus";
 const REGISTER: &str = "/group-dispatch-api/register/syncStatus";
 const ONLINE: &str = r#"{"whatsApp":"861821726232","status":1,"onlineStatus":2,"reason":"","instanceCode":"SIM-1"}"#;
 
-/// The headers of one webhook; each line of `text` is name, space, value.
+/// The headers of one webhook. Each line of `text` has a name, a space and a value.
 fn headers(text: &str) -> ReceivedHeaders {
     let value = |line: &str, name: &str| Some(line.trim().strip_prefix(name)?.strip_prefix(' ')?.to_owned());
     ReceivedHeaders::read(|name| text.lines().find_map(|line| value(line, name)))
@@ -82,12 +82,12 @@ fn signatures_are_verified() {
         let (signature, seconds) = (secret.sign("a3", at, body), at.0 / 1_000_000);
         format!("webhook-id a3\nwebhook-timestamp {seconds}\nwebhook-signature v1,AAAA {signature}\n")
     };
-    let family = |app: &AppSecret, at: Timestamp| {
+    let with_token = |app: &AppSecret, at: Timestamp| {
         let (timestamp, token) = app.sign(at);
         format!("tenant_id {}\ntimestamp {timestamp}\naccess_token {token}\n", app.tenant_id)
     };
     let late = Timestamp(NOW.0 - 301_000_000);
-    let (signed, by_app) = (standard(&secret(1), NOW), family(&app, NOW));
+    let (signed, by_app) = (standard(&secret(1), NOW), with_token(&app, NOW));
     let cases = [
         ("nothing", "webhook-id a3".to_owned()),
         ("standard", signed.clone()),
@@ -98,7 +98,7 @@ fn signatures_are_verified() {
         ("long ago", standard(&secret(1), late)),
         ("app", by_app.clone()),
         ("by another tenant", by_app.replace("500975", "500976")),
-        ("by the app, long ago", family(&app, late)),
+        ("by the app, long ago", with_token(&app, late)),
         ("both", format!("{signed}{by_app}")),
         ("both, the app wrong", format!("{signed}{}", by_app.replace("access_token ", "access_token 0"))),
     ];
@@ -123,7 +123,7 @@ fn signatures_are_verified() {
     golden("receiver_signed", &text);
 }
 
-/// A webhook that got an injected error was not accepted, so its redelivery is no duplicate.
+/// A webhook that got an injected error was not accepted, so its redelivery is not a duplicate.
 #[test]
 fn faults() {
     let mut text = String::new();
@@ -141,17 +141,21 @@ fn faults() {
     ] {
         let mut handler =
             WebhookHandler::new(SignatureVerifier::default(), FaultInjector::new(share, status, code, seed));
-        let mut take = || handler.handle(NOW, SYNC, headers("webhook-id a3"), Ok(ONLINE.into()));
-        let arrivals: Vec<_> = (0..40).map(|_| take()).collect();
+        let mut deliver = || handler.handle(NOW, SYNC, headers("webhook-id a3"), Ok(ONLINE.into()));
+        let arrivals: Vec<_> = (0..40).map(|_| deliver()).collect();
         let line: String = arrivals.iter().map(|it| if it.response.is_success() { '.' } else { 'x' }).collect();
         let duplicates = arrivals.iter().filter(|it| it.to_text().ends_with("DUPLICATE")).count();
-        assert_eq!(duplicates, line.find('.').map_or(0, |first| line.len() - first - 1), "all after the first taken");
-        let answer = arrivals.iter().rev().find(|it| !it.response.is_success()).unwrap_or(&arrivals[0]);
-        let ReceiverResponse { status: http, .. } = answer.response;
+        assert_eq!(
+            duplicates,
+            line.find('.').map_or(0, |first| line.len() - first - 1),
+            "all after the first accepted one"
+        );
+        let arrival = arrivals.iter().rev().find(|it| !it.response.is_success()).unwrap_or(&arrivals[0]);
+        let ReceiverResponse { status: http, .. } = arrival.response;
         writeln!(
             text,
             "{share:?} {status:?} {code:?} seed {seed}\n  {line}\n  HTTP {http} {}",
-            answer.response.to_envelope()
+            arrival.response.to_envelope()
         )
         .unwrap();
     }

@@ -1,8 +1,8 @@
-//! What a webhook reports, in words. Pure.
+//! A summary of what a webhook reports. Pure.
 
 use serde_json::Value;
 
-/// The contents of a webhook's body, in the contract's terms. Missing texts are empty.
+/// The contents of a webhook's body. Missing texts are empty.
 pub struct WebhookSummary<'a> {
     /// The account or phone number.
     pub account: &'a str,
@@ -12,7 +12,7 @@ pub struct WebhookSummary<'a> {
     pub reason: &'a str,
     /// The gateway's scan or pairing id.
     pub instance_code: &'a str,
-    /// After a failed registration: whether another code may be tried. The body has it only with
+    /// After a failed registration: whether another code may be tried. The body says so only with the setting
     /// `webhooks.register_still_waiting`.
     pub still_waiting: Option<bool>,
 }
@@ -21,7 +21,7 @@ impl WebhookSummary<'_> {
     /// Parses the body of either channel.
     pub(super) fn parse(body: &Value) -> WebhookSummary<'_> {
         let text = |name: &str| body[name].as_str().unwrap_or_default();
-        // With `webhooks.register_status_as_string` the number is a string.
+        // With the setting `webhooks.register_status_as_string` the status is a string.
         let number = |name: &str| body[name].as_i64().or_else(|| body[name].as_str()?.parse().ok());
         let (account, label) = match body.get("phone") {
             Some(_) => (text("phone"), registration_label(number("status"))),
@@ -32,7 +32,7 @@ impl WebhookSummary<'_> {
     }
 }
 
-/// The result of a registration.
+/// The label for the result of a registration.
 fn registration_label(status: Option<i64>) -> Option<&'static str> {
     match status? {
         0 => Some("registration failed"),
@@ -41,7 +41,7 @@ fn registration_label(status: Option<i64>) -> Option<&'static str> {
     }
 }
 
-/// The status of an account.
+/// The label for the status of an account.
 fn account_label(status: Option<i64>, online_status: Option<i64>) -> Option<&'static str> {
     match (status?, online_status?) {
         (2, _) => Some("banned"),

@@ -5,7 +5,7 @@
 //! keys/      the master key, unless it is configured elsewhere (`vault`)
 //! store/     sled's files
 //! cache/     caches that speed up a start and may be lost
-//! log/       the last signed checkpoint of the journal, and the public key that verifies it (`audit`)
+//! log/       small files outside the tables: the high-water mark, the last checkpoint, its public key, a rotation file
 //! ```
 
 use std::fmt;
@@ -23,7 +23,7 @@ use crate::files::open_with;
 use crate::limits::{LOCK_POLL_INTERVAL, LOCK_WAIT};
 
 const MARKER: &str = "MUSTER";
-/// Bytes that are read of the marker; ours has fewer.
+/// Most bytes that are read of the marker; a valid marker has fewer.
 const MARKER_BYTES: u64 = 256;
 const FORMAT: &str = "muster data directory, format 1";
 
@@ -75,7 +75,7 @@ impl DataDirectory {
         Ok(DataDirectory { path: path.to_owned(), id, marker, is_new })
     }
 
-    /// Makes the empty directory at `path` one of the store `id`: for a copy, which keeps the id.
+    /// Creates a data directory with this store id, for a copy. The directory at `path` must be empty or missing.
     pub(super) fn create_with_id(path: &Path, id: StoreId) -> Result<(), Error> {
         create_directories(path).map_err(io_error("create the data directory", path))?;
         if !is_empty(path)? {
@@ -89,7 +89,7 @@ impl DataDirectory {
         written.map_err(io_error("write", &marker))
     }
 
-    /// Writes the marker of a new directory once everything else in it is durable, then makes the directory entries
+    /// Writes the marker of a new directory after everything else in it is durable. Then makes the directory entries
     /// durable. If the marker came first, a power cut could leave it beside sled files that no start can open.
     pub(super) fn finish_creation(&mut self) -> Result<(), Error> {
         if self.is_new {
@@ -166,10 +166,10 @@ pub(super) fn exists_at(path: &Path) -> bool {
 /// Locks `file`, and waits a moment for a holder that is about to end. A killed process needs time to free its
 /// memory. A store dropped in this process has threads that end a little later.
 pub(super) fn lock_with_retry(file: &File) -> Result<(), TryLockError> {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => thread::sleep(LOCK_POLL_INTERVAL),
+            Err(TryLockError::WouldBlock) if started.elapsed() < LOCK_WAIT => thread::sleep(LOCK_POLL_INTERVAL),
             outcome => return outcome,
         }
     }
@@ -181,11 +181,11 @@ pub(super) fn lock_with_retry(file: &File) -> Result<(), TryLockError> {
 /// Without these syncs a power cut removed `keys`, with the master key, from one data directory. It removed another
 /// one completely, because its parent was new too.
 pub fn create_directories(path: &Path) -> io::Result<()> {
-    let made: Vec<&Path> = path.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
+    let missing: Vec<&Path> = path.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    for directory in made {
-        let above = directory.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(above)?.sync_all()?;
+    for directory in missing {
+        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
     }
     Ok(())
 }
@@ -208,11 +208,11 @@ pub(super) fn format_marker(id: StoreId) -> String {
     format!("{FORMAT}\nstore {id}\n")
 }
 
-/// Whether `marker` is empty or only the beginning of a marker. Then the creation of the directory was cut off.
+/// Whether `marker` is empty or only the beginning of a marker. Then the creation of the directory was interrupted.
 pub(super) fn is_incomplete_marker(marker: &str) -> bool {
     let whole = format!("{FORMAT}\nstore {}", StoreId(0));
-    let is_like = |(there, whole): (char, char)| there == whole || (whole == '0' && there.is_ascii_hexdigit());
-    marker.len() < whole.len() && marker.chars().zip(whole.chars()).all(is_like)
+    let matches = |(found, whole): (char, char)| found == whole || (whole == '0' && found.is_ascii_hexdigit());
+    marker.len() < whole.len() && marker.chars().zip(whole.chars()).all(matches)
 }
 
 pub(super) fn parse_marker(marker: &str) -> Option<StoreId> {

@@ -10,7 +10,7 @@
 //! | `fuzz` | fuzz targets of the decoders; only tests compile it |
 //!
 //! Other modules see only this interface, so the backend (sled, in `sled_backend.rs`) can be replaced. The interface
-//! also suits a store that several machines share. Callers must not assume to be the only writer.
+//! also suits a store that several machines share. Callers must not assume that they are the only writer.
 
 mod atomic_files;
 mod data_directory;
@@ -61,9 +61,9 @@ pub enum Table {
     Redeliveries,
     /// Settings of webhook receivers that operators changed, sealed (`webhooks`).
     ReceiverSettings,
-    /// Webhook deliveries that succeeded at the first attempt, many in a row (`webhooks`).
+    /// Webhook deliveries that succeeded at the first attempt, many in one row (`webhooks`).
     SuccessLog,
-    /// Responses to repeat when a caller retries a request (`answers`).
+    /// Responses to repeat when a caller retries a request (`idempotency`).
     IdempotencyRecords,
     /// Stream offsets of gateway reports, and which reports were ignored (`gateway`).
     ReportOffsets,
@@ -248,13 +248,13 @@ impl Store {
     }
 
     /// Appends blocks, each under its first position, which must be above all earlier ones. The blocks are on disk
-    /// when this returns. A crash in between leaves only the first few, each complete.
+    /// when this returns. A crash in between leaves only the first blocks, each complete.
     pub fn append(&self, blocks: &[(u64, impl AsRef<[u8]>)]) -> Result<(), Error> {
         match blocks.iter().map(|(_, block)| block.as_ref().len()).max() {
             Some(bytes) if bytes > BLOCK_BYTES => Err(Error::TooLarge { bytes }),
             Some(_) | None => {
-                let took = self.failure_latch.sync(|| self.backend.append(blocks))?;
-                self.metrics.sync_seconds.observe_duration(took);
+                let elapsed = self.failure_latch.sync(|| self.backend.append(blocks))?;
+                self.metrics.sync_seconds.observe_duration(elapsed);
                 Ok(())
             }
         }
@@ -338,7 +338,7 @@ impl Store {
         self.failure_latch.sync(|| self.backend.sync()).map(drop)
     }
 
-    /// Bytes that the store uses on disk.
+    /// Bytes that blocks and tables use on disk: the same as [`Store::disk_bytes`].
     pub fn size(&self) -> Result<u64, Error> {
         self.backend.size()
     }
@@ -379,7 +379,7 @@ impl Store {
         if table == Table::Snapshots { self.write_cache(write) } else { self.failure_latch.write(write) }
     }
 
-    /// Writes a cache. An error is counted, and the store goes on.
+    /// Writes a cache. An error is counted, and does not fail the store.
     fn write_cache<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         self.failure_latch.try_write(write).inspect_err(|_| {
             self.metrics.cache_failures.inc();

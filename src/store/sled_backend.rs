@@ -118,7 +118,7 @@ impl SledBackend {
 
     pub(super) fn put_if_absent(&self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<StoredValue>, Error> {
         let outcome = self.table(table).compare_and_swap(key, None::<&[u8]>, Some(value));
-        Ok(outcome.map_err(|source| self.backend_error(source))?.err().and_then(|there| there.current))
+        Ok(outcome.map_err(|source| self.backend_error(source))?.err().and_then(|existing| existing.current))
     }
 
     pub(super) fn compare_and_swap(
@@ -164,9 +164,9 @@ impl SledBackend {
     /// Makes all writes durable. Returns how long the disk took.
     pub(super) fn sync(&self) -> Result<Duration, Error> {
         self.flush()?;
-        let begun = Instant::now();
+        let started = Instant::now();
         self.log.sync_data().map_err(io_error("sync the store in", &self.path))?;
-        Ok(begun.elapsed())
+        Ok(started.elapsed())
     }
 
     pub(super) fn size(&self) -> Result<u64, Error> {
@@ -216,7 +216,7 @@ pub(super) fn describe_error(error: &::sled::Error) -> String {
 }
 
 /// Removes `snap.*.generating`. sled uses the newest file whose name starts with `snap.` as its snapshot, finished or
-/// not. It never opens again on a torn one. A rename finishes a snapshot, so an unfinished one is never needed.
+/// not. A torn one prevents every later start. A rename finishes a snapshot, so an unfinished one is never needed.
 ///
 /// Also removes `conf` if the store's creation is not finished. sled does not sync it: after a power cut during the
 /// first start it was torn, and no later start could read it. It holds only our settings, and sled writes it again.
@@ -227,14 +227,14 @@ fn remove_torn_files(store: &Path, is_new: bool) -> Result<(), Error> {
         if (name.starts_with("snap.") && name.ends_with(".generating")) || (is_new && name == "conf") {
             fs::remove_file(&path).map_err(io_error("remove", &path))?;
         } else if !path.is_dir() {
-            // sled opens its files as they are, and would wait for a FIFO for ever.
+            // sled does not check what it opens, and would wait for ever on a FIFO.
             check_file(&path).map_err(io_error("open", &path))?;
         }
     }
     Ok(())
 }
 
-/// Syncs the files that opening wrote. sled syncs neither `conf`, nor its snapshots, nor their names.
+/// Syncs the files that sled wrote when it opened. sled syncs neither `conf`, nor its snapshots, nor their names.
 fn sync_all_files(directory: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(directory).map_err(io_error("read", directory))? {
         let path = entry.map_err(io_error("read", directory))?.path();

@@ -50,30 +50,29 @@ pub(super) fn take_write_permit(left: &Mutex<Option<u64>>) -> Result<(), Error> 
     }
 }
 
-/// The content found at the data directory's path, and the error message of the start.
 #[test]
 fn a_directory_that_cannot_be_ours_is_refused() {
-    let place = tempdir().unwrap();
-    let path = place.path().join("data");
-    let refused = |expected: &str| {
+    let parent = tempdir().unwrap();
+    let path = parent.path().join("data");
+    let assert_refused = |expected: &str| {
         let message = open_error(&path);
         assert!(message.contains(expected), "{message:?} should say {expected:?}");
         assert!(message.contains(&path.display().to_string()), "{message:?} should name the directory");
     };
 
     fs::write(&path, "a file").unwrap();
-    refused("cannot create the data directory");
+    assert_refused("cannot create the data directory");
     fs::remove_file(&path).unwrap();
 
     fs::create_dir(&path).unwrap();
     fs::write(path.join("holiday.jpg"), "").unwrap();
-    refused("is not empty and is not a muster data directory");
+    assert_refused("is not empty and is not a muster data directory");
     assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "nothing is left in a foreign directory");
 
     fs::write(path.join("MUSTER"), "muster data directory, format 2\nstore 0000000000000001\n").unwrap();
-    refused("has format \"muster data directory, format 2\", but this program reads format 1");
+    assert_refused("has format \"muster data directory, format 2\", but this program reads format 1");
     fs::write(path.join("MUSTER"), "muster data directory, format 1\nstore none\n").unwrap();
-    refused("has format");
+    assert_refused("has format");
     assert!(!path.join("store").exists(), "nothing is made in a directory of another format");
 }
 
@@ -91,9 +90,9 @@ fn a_directory_has_one_owner() {
     assert_ne!(new_store().1.id(), id, "each store has its own");
 }
 
-/// A creation that was cut off may leave any beginning of the marker, and a part of `conf`.
+/// An interrupted creation may leave any beginning of the marker, and a part of `conf`.
 #[test]
-fn a_creation_that_was_cut_off_is_taken_up_again() {
+fn an_interrupted_creation_is_completed() {
     let first = "muster data directory, format 1\n";
     for marker in ["", "muster data", first, &format!("{first}store 00c0ffee00c0ff")] {
         let directory = tempdir().unwrap();
@@ -138,7 +137,7 @@ fn blocks_are_found_by_position_and_survive() {
 }
 
 #[test]
-fn tables_are_apart_and_ordered() {
+fn tables_are_separate_and_ordered() {
     let (directory, store) = new_store();
     for table in TABLES {
         let name = format!("{table:?}");
@@ -186,7 +185,7 @@ fn a_cache_is_whole_or_absent() {
     assert_eq!(store.load_cache("heads").as_deref(), Some(&b""[..]), "an empty cache is one too");
 }
 
-/// Trap: sled uses the newest `snap.*` as its snapshot, finished or not, and never opens again on a torn one.
+/// Trap: sled uses the newest `snap.*` as its snapshot, finished or not. A torn one prevents every later start.
 #[test]
 fn a_torn_snapshot_is_removed_before_opening() {
     let (directory, store) = new_store();
@@ -226,16 +225,16 @@ fn opening_waits_for_a_closing_store() {
     drop(store);
     let lingering = fs::File::open(directory.path().join("store/db")).unwrap();
     lingering.lock().unwrap();
-    let letting_go = thread::spawn(move || {
+    let release = thread::spawn(move || {
         thread::sleep(Duration::from_millis(50));
         drop(lingering);
     });
     open(directory.path()).unwrap();
-    letting_go.join().unwrap();
+    release.join().unwrap();
 }
 
-/// Tests every kind of write. When one meets a full disk, the store has failed: waiters are notified, and every later
-/// write is rejected, even if the disk has room again.
+/// Tests every kind of write. After one write on a full disk the store has failed: waiters are notified, and every later
+/// write is rejected, even if the disk has space again.
 #[tokio::test]
 async fn a_failed_write_of_any_kind_is_final() {
     type Write = fn(&Store) -> Result<(), Error>;
@@ -261,7 +260,7 @@ async fn a_failed_write_of_any_kind_is_final() {
         assert!(store.save_cache("heads", b"cache").is_err());
         assert!(store.put(Table::Snapshots, b"key", b"value").is_err());
         assert_eq!(store.metrics().cache_failures.get(), 2);
-        assert!(store.wait_for_failure().now_or_never().is_none(), "a cache is none of it");
+        assert!(store.wait_for_failure().now_or_never().is_none(), "a failed cache does not fail the store");
         let error = write(&store).unwrap_err().to_string();
         assert!(
             error.contains("No space left on device") && error.contains("disk, then start again"),
@@ -278,14 +277,17 @@ async fn a_failed_write_of_any_kind_is_final() {
     let files = io_error("write", Path::new("there"))(io::Error::from_raw_os_error(24));
     assert!(store.failure_latch.latch(Err::<(), _>(files)).is_err());
     assert!(store.append(&[(1, vec![0; BLOCK_BYTES + 1])]).is_err());
-    assert!(store.wait_for_failure().now_or_never().is_none(), "neither too many open files nor what is too large");
+    assert!(
+        store.wait_for_failure().now_or_never().is_none(),
+        "too many open files and too large blocks do not fail the store"
+    );
 }
 
 #[test]
 fn a_block_over_the_limit_is_refused() {
     let (_directory, store) = new_store();
-    let refused = store.append(&[(1, &vec![0; BLOCK_BYTES + 1])]);
-    assert!(matches!(refused, Err(Error::TooLarge { bytes }) if bytes == BLOCK_BYTES + 1));
+    let outcome = store.append(&[(1, &vec![0; BLOCK_BYTES + 1])]);
+    assert!(matches!(outcome, Err(Error::TooLarge { bytes }) if bytes == BLOCK_BYTES + 1));
     assert!(store.block_at(1).unwrap().is_none());
 }
 

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::client::{self, ClientOptions, TlsSetupError, redact_url};
 use crate::limits::{COLLECTOR_CONNECTIONS, COLLECTOR_RESPONSE_BYTES, COLLECTOR_TIMEOUT};
 
-/// The collector, called with our own client, on threads apart from the service's.
+/// The HTTP client of the exporter. It uses our own client, on threads apart from the service's.
 #[derive(Debug)]
 pub(super) struct CollectorClient {
     http: client::HttpClient,
@@ -28,7 +28,7 @@ impl CollectorClient {
         Ok(CollectorClient { http, runtime, endpoint: redact_url(endpoint), is_unavailable: AtomicBool::new(false) })
     }
 
-    /// Logs once that the collector does not accept spans, and once that it does again.
+    /// Logs once when the collector stops accepting spans, and once when it accepts them again.
     fn log_availability(&self, why_not: Option<String>) {
         let collector = &self.endpoint;
         let was_unavailable = self.is_unavailable.swap(why_not.is_some(), Ordering::Relaxed);
@@ -55,8 +55,8 @@ impl HttpClient for CollectorClient {
         Box::pin(async move {
             let sent = sending.await.unwrap_or_else(|stopped| Err(stopped.into()));
             self.log_availability(match &sent {
-                Ok(answer) if answer.status().is_success() => None,
-                Ok(answer) => Some(format!("HTTP {}", answer.status().as_u16())),
+                Ok(response) if response.status().is_success() => None,
+                Ok(response) => Some(format!("HTTP {}", response.status().as_u16())),
                 Err(error) => Some(error.to_string()),
             });
             sent
@@ -66,8 +66,8 @@ impl HttpClient for CollectorClient {
 
 async fn send(http: &client::HttpClient, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
     let (parts, body) = request.into_parts();
-    let sent = client::request(parts.method, &parts.uri.to_string().parse()?);
-    let sent = parts.headers.iter().fold(sent, |sent, (name, value)| sent.header(name, value));
-    let answer = http.send(sent, body, COLLECTOR_RESPONSE_BYTES).await?.into_complete()?;
-    Ok(Response::builder().status(answer.status).body(answer.body.into())?)
+    let builder = client::request(parts.method, &parts.uri.to_string().parse()?);
+    let builder = parts.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value));
+    let response = http.send(builder, body, COLLECTOR_RESPONSE_BYTES).await?.into_complete()?;
+    Ok(Response::builder().status(response.status).body(response.body.into())?)
 }

@@ -1,4 +1,4 @@
-//! The headers of a trace with arbitrary bytes.
+//! Fuzz target: the headers of a trace.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -15,7 +15,7 @@ pub(crate) fn context_seeds() -> Vec<Vec<u8>> {
         .into()
 }
 
-/// What is passed on is short, and parses to the same context.
+/// A parsed context is within the limits, and its own headers parse to the same context.
 pub(crate) fn check_context(bytes: &[u8]) -> Option<String> {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let mut headers = HeaderMap::new();

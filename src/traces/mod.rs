@@ -6,7 +6,7 @@
 //! | `trace_memory` | the trace contexts of events, for their later deliveries |
 //! | `otlp_export` | spans to a collector. Only it and `collector_client` know OpenTelemetry |
 //! | `collector_client` | the HTTP client for the collector |
-//! | `fuzz` | the headers with arbitrary bytes: for tests only |
+//! | `fuzz` | fuzz target of the headers; only tests compile it |
 //!
 //! Spans for a collector have the target [`SPAN_TARGET`], which the log excludes. Without a collector they are
 //! disabled, and cost next to nothing. The log has only the trace id, in a span of its own.

@@ -51,7 +51,7 @@ pub struct TraceExporter {
 }
 
 impl TraceExporter {
-    /// Starts it, if the settings name a collector. `mask` masks the texts in spans.
+    /// Starts the exporter, if the settings name a collector. `mask` masks the texts in spans.
     pub fn start(settings: &config::TelemetrySettings, mask: Option<MaskFn>) -> Result<Option<TraceExporter>, Error> {
         let Some(endpoint) = &settings.otlp_endpoint else { return Ok(None) };
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().thread_name("spans").build();
@@ -76,13 +76,14 @@ impl TraceExporter {
             .build();
         let processor =
             BatchSpanProcessor::builder(MaskingExporter { exporter, mask }).with_batch_config(queue).build();
-        let about = [("service.name", settings.service_name.as_str()), ("service.version", env!("CARGO_PKG_VERSION"))];
-        let about = about.map(|(key, value)| KeyValue::new(key, value.to_owned()));
+        let attributes =
+            [("service.name", settings.service_name.as_str()), ("service.version", env!("CARGO_PKG_VERSION"))];
+        let attributes = attributes.map(|(key, value)| KeyValue::new(key, value.to_owned()));
         let provider = SdkTracerProvider::builder()
             .with_span_processor(processor)
             .with_id_generator(TraceIdGenerator(RandomIdGenerator::default()))
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample_ratio))))
-            .with_resource(Resource::builder_empty().with_attributes(about).build())
+            .with_resource(Resource::builder_empty().with_attributes(attributes).build())
             .build();
         Ok(Some(TraceExporter { provider, runtime }))
     }
@@ -95,7 +96,7 @@ impl TraceExporter {
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false);
-        layer.with_filter(filter_fn(|of| of.is_span() && of.target() == SPAN_TARGET))
+        layer.with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == SPAN_TARGET))
     }
 
     /// Sends the queued spans within [`SPANS_FLUSH_TIMEOUT`]; the rest is lost.
@@ -118,7 +119,7 @@ pub fn start_span(span: &Span, parent: Option<&TraceContext>, trace: Option<u128
         let state: TraceState = parent.state.parse().unwrap_or_default();
         let parent = SpanContext::new(parent.trace.into(), parent.span.into(), flags, true, state);
         // Fails without a collector, and then the parent does not matter.
-        let _unheard = span.set_parent(Context::new().with_remote_span_context(parent));
+        let _no_collector = span.set_parent(Context::new().with_remote_span_context(parent));
     }
     NEXT_TRACE_ID.set(trace);
     let context = span.context();

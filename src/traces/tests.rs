@@ -22,11 +22,7 @@ fn parents() {
     assert_eq!((context.trace, context.span), (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7));
     assert_eq!((context.to_traceparent().as_str(), context.is_sampled, &*context.state), (PARENT, true, ""));
     let other_flags = parse_context(&[("traceparent", &PARENT.replace("-01", "-02"))]).unwrap();
-    assert_eq!(
-        other_flags.to_traceparent(),
-        PARENT.replace("-01", "-00"),
-        "flags that are not known are not passed on"
-    );
+    assert_eq!(other_flags.to_traceparent(), PARENT.replace("-01", "-00"), "unknown flags are not passed on");
     let later = PARENT.replacen("00", "cc", 1) + "-what-comes-later";
     assert_eq!(parse_context(&[("traceparent", &later)]).unwrap().to_traceparent(), PARENT);
     for wrong in [
@@ -42,7 +38,7 @@ fn parents() {
     ] {
         assert_eq!(parse_context(&[("traceparent", wrong)]), None, "{wrong:?}");
     }
-    assert_eq!(parse_context(&[("traceparent", PARENT), ("traceparent", PARENT)]), None, "two say nothing");
+    assert_eq!(parse_context(&[("traceparent", PARENT), ("traceparent", PARENT)]), None, "two parents are ignored");
 }
 
 #[test]
@@ -54,7 +50,7 @@ fn states() {
             .state
             .to_string()
     };
-    assert_eq!(state(&["rojo=00f067aa0ba902b7 , t61rcWkgMzE=", ""]), "", "a key in capitals is none");
+    assert_eq!(state(&["rojo=00f067aa0ba902b7 , t61rcWkgMzE=", ""]), "", "a key with a capital letter is invalid");
     assert_eq!(
         state(&["rojo=00f067aa0ba902b7 ,\tfw529a3039@dt=FfD+/:", "congo=t61"]),
         "rojo=00f067aa0ba902b7,fw529a3039@dt=FfD+/:,congo=t61"

@@ -43,7 +43,7 @@ impl TraceContext {
     }
 }
 
-/// Trace id, span id, and the recorded flag. Later versions of the header may append more.
+/// The trace id, the span id and the sampled flag. Later versions of the header may append more fields.
 fn parse_traceparent(text: &str) -> Option<(u128, u64, bool)> {
     let mut fields = text.split('-');
     let mut field = |digits: usize| parse_hex(fields.next()?, digits);
@@ -57,24 +57,24 @@ fn parse_traceparent(text: &str) -> Option<(u128, u64, bool)> {
     (is_whole && trace != 0 && span != 0).then_some((trace, span, flags & 1 == 1))
 }
 
-/// Exactly `digits` lower-case hexadecimal digits.
+/// The number in exactly `digits` lower-case hexadecimal digits.
 fn parse_hex(text: &str, digits: usize) -> Option<u128> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     (text.len() == digits && text.bytes().all(is_digit)).then(|| u128::from_str_radix(text, 16).ok())?
 }
 
-/// The members, without the blanks around them; `None` if one is malformed, or there are too many.
+/// The members, without the blanks around them; `None` if one is malformed, or if they exceed a limit.
 fn parse_tracestate(text: &str) -> Option<String> {
     let members: Vec<&str> =
         text.split(',').map(|it| it.trim_matches([' ', '\t'])).filter(|it| !it.is_empty()).collect();
     let mut seen = HashSet::new();
-    let is_good = members.len() <= TRACE_STATE_MEMBERS
+    let is_valid = members.len() <= TRACE_STATE_MEMBERS
         && members.iter().all(|member| {
             let (key, value) = member.split_once('=').unwrap_or_default();
             is_tracestate_key(key) && is_tracestate_value(value) && seen.insert(key)
         });
     let state = members.join(",");
-    (is_good && state.len() <= TRACE_STATE_BYTES).then_some(state)
+    (is_valid && state.len() <= TRACE_STATE_BYTES).then_some(state)
 }
 
 fn is_tracestate_key(key: &str) -> bool {

@@ -47,7 +47,7 @@ pub fn recall(cause: TraceOrigin) -> Option<TraceContext> {
     })?
 }
 
-/// The same, and forgets it.
+/// Like [`recall`], and forgets the context.
 pub fn recall_once(cause: TraceOrigin) -> Option<TraceContext> {
     HAS_CONTEXTS.load(Ordering::Relaxed).then(|| {
         let mut memory = TRACE_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +60,7 @@ impl TraceMemory {
         if self.contexts.insert(cause, context).is_none() {
             self.order.push_back(cause);
         }
-        // A forgotten context stays in the order, so the order's length is the bound.
+        // `recall_once` leaves the cause in `order`, so the length of `order` is the bound.
         while self.order.len() > TRACE_CONTEXTS_REMEMBERED {
             let oldest = self.order.pop_front();
             oldest.map(|oldest| self.contexts.remove(&oldest));

@@ -2,7 +2,7 @@
 //! request fingerprints, because requests contained those secrets.
 //!
 //! An intent is stored before the event, and the key is destroyed after it. A crash in between leaves the intent. The
-//! next start checks the account's state for the event, then completes the erasure or drops the intent.
+//! next start looks for the event in the account's history, and completes the erasure or removes the intent.
 
 use std::sync::PoisonError;
 
@@ -16,7 +16,7 @@ use crate::store::Table;
 /// Prefix of an intent's key in the table, before the account number.
 const INTENT_PREFIX: &[u8] = b"erase ";
 
-/// Held from before a secret is sealed until its command is in the account's mailbox.
+/// The right to seal secrets. No key is destroyed meanwhile.
 pub struct SealingGuard<'v> {
     _shared: RwLockReadGuard<'v, ()>,
 }

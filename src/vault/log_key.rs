@@ -20,7 +20,7 @@ pub struct LogKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey(pub [u8; 32]);
 
-/// Its key in the table of data keys.
+/// The row of the log's key in [`Table::Keys`].
 pub(super) const LOG_KEY: &[u8] = b"log key";
 
 impl Vault {
@@ -36,8 +36,8 @@ impl Vault {
                 .ok_or(Error::LogKeyDoesNotOpen)?,
             None => {
                 let seed = SymmetricKey::new(cipher::random_bytes()?);
-                let masters = self.master_keys();
-                let sealed = masters.seal(&aad, &*seed, &cipher::random_bytes()?);
+                let key_ring = self.master_keys();
+                let sealed = key_ring.seal(&aad, &*seed, &cipher::random_bytes()?);
                 self.inner.store.put(Table::Keys, LOG_KEY, &sealed)?;
                 // The public key is soon written to a file of its own. It must never be durable without this seed:
                 // after such a power cut a second key was created, and no start accepted a log with two keys.

@@ -47,13 +47,13 @@ pub(super) fn create(path: &Path) -> Result<SymmetricKey, Error> {
 /// Replaces the key's file, durably. The new file is written beside the old one and renamed, so a crash leaves one of
 /// them intact.
 pub(super) fn write(path: &Path, key: &SymmetricKey) -> Result<(), Error> {
-    let (beside, path) = (write_temporary(path, key)?, resolve_links(path));
-    let moved = || {
+    let (temporary, path) = (write_temporary(path, key)?, resolve_links(path));
+    let move_into_place = || {
         // The rename moved the temporary file away, so dropping its handle removes nothing.
-        fs::rename(beside.path(), &path)?;
+        fs::rename(temporary.path(), &path)?;
         File::open(parent_directory(&path))?.sync_all()
     };
-    moved().map_err(|source| Error::MasterKeyFile { what: "make", path: path.clone(), source })
+    move_into_place().map_err(|source| Error::MasterKeyFile { what: "make", path: path.clone(), source })
 }
 
 /// Writes the key to a temporary file beside its own file. It is deleted unless it is renamed.
@@ -67,7 +67,7 @@ pub(super) fn write_temporary(path: &Path, key: &SymmetricKey) -> Result<NamedTe
         }
     }
     text.push('\n');
-    let written = || {
+    let write_file = || {
         store::create_directories(parent_directory(path))?;
         // A new file with a random name, readable only by its owner.
         let mut file = tempfile::Builder::new().prefix(".master-key-").tempfile_in(parent_directory(path))?;
@@ -75,7 +75,7 @@ pub(super) fn write_temporary(path: &Path, key: &SymmetricKey) -> Result<NamedTe
         file.as_file().sync_all()?;
         Ok(file)
     };
-    written().map_err(|source| Error::MasterKeyFile { what: "make", path: path.to_owned(), source })
+    write_file().map_err(|source| Error::MasterKeyFile { what: "make", path: path.to_owned(), source })
 }
 
 /// The target of `path` if it is a link. The old key must not stay behind in the target.

@@ -1,8 +1,8 @@
 //! The known master keys: the current one, and during a rotation the previous one too.
 //!
-//! During a rotation, a sidecar file holds each of the two keys sealed with the other, so either one opens both. It
-//! is not in the store, because old pages of the store keep removed data. There, a retired key could open the next
-//! one.
+//! During a rotation, a sidecar file holds each of the two keys sealed with the other, so either one opens both. The
+//! file is not in the store, because old pages of the store keep removed data. With such a page, a retired key could
+//! open the next one.
 
 use zeroize::Zeroizing;
 
@@ -35,7 +35,7 @@ const UNDO_LINE: &str = "undoes";
 const ROTATION_ID_DIGITS: usize = 64;
 
 impl MasterKeyRing {
-    /// Loads the keys of `store`. The first time it creates the master key's file, if the key is configured as a
+    /// Loads the keys of `store`. The first opening creates the master key's file, if the key is configured as a
     /// file.
     pub(super) fn open(store: &Store, source: &MasterKeySource) -> Result<MasterKeyRing, Error> {
         let check = store.get(Table::Keys, MASTER_KEY_CHECK)?;
@@ -51,17 +51,17 @@ impl MasterKeyRing {
             return MasterKeyRing::from_rotation_file(configured, &file).ok_or_else(|| source.wrong_key_error());
         }
         store.remove_sidecar(ROTATION_FILE)?;
-        let masters = MasterKeyRing { current: configured, previous: None, matches_setting: true };
+        let key_ring = MasterKeyRing { current: configured, previous: None, matches_setting: true };
         let aad = AadContext::MasterKeyCheck.aad_for(None);
         match check {
-            Some(sealed) if masters.open_sealed(&aad, &sealed).is_none() => return Err(source.wrong_key_error()),
+            Some(sealed) if key_ring.open_sealed(&aad, &sealed).is_none() => return Err(source.wrong_key_error()),
             Some(_) => {}
             None => {
-                store.put(Table::Keys, MASTER_KEY_CHECK, &masters.seal_key_check()?)?;
+                store.put(Table::Keys, MASTER_KEY_CHECK, &key_ring.seal_key_check()?)?;
                 store.flush()?;
             }
         }
-        Ok(masters)
+        Ok(key_ring)
     }
 
     /// Both keys, from one of them and the rotation file.

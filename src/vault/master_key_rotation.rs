@@ -1,15 +1,15 @@
 //! Rotation: reseals everything under a new master key while the service runs.
 //!
-//! 1. The rotation file is written durably. It holds each key sealed with the other, so a start with either has both.
+//! 1. The rotation file is written durably. It holds each key sealed with the other, so a start with either opens both.
 //! 2. New values are sealed with the new key. Stored values are opened with either key and resealed with the new one.
 //! 3. Once all of that is durable, the rotation is recorded, and the new key replaces the old one in the key's file.
-//! 4. The rotation file is overwritten and removed. The old key has no use any more.
+//! 4. The rotation file is overwritten and removed. The old key is not needed any more.
 //!
 //! After a crash at any point, the next start continues the rotation.
 //!
 //! A rotation is undone by another one, from the new key back to the last. Its rotation file replaces the first one
-//! atomically, so a crash leaves one or the other. An undo is impossible once a file is to get the new key: a backup
-//! taken by then may open only with that key, which has no other copy.
+//! atomically, so a crash leaves one or the other. If the key comes from a file, an undo is impossible once the rotation
+//! is recorded: a backup taken since then may open only with the new key, which may have no other copy.
 
 use std::path::Path;
 use std::sync::PoisonError;
@@ -73,7 +73,7 @@ pub struct MasterKeyStatus {
 }
 
 impl Vault {
-    /// Begins a rotation, or continues one that a failure broke off. The new key comes from `new_key_file`. Without
+    /// Begins a rotation, or continues one that a failure interrupted. The new key comes from `new_key_file`. Without
     /// it, a random key is created, if the master key is configured as a file. Blocks for disk writes.
     pub fn begin_rotation(&self, new_key_file: Option<&Path>) -> Result<Rotation, Error> {
         let rotation = self.try_acquire_rotation().ok_or(Error::RotationUnderWay)?;
@@ -113,12 +113,12 @@ impl Vault {
             // Checks now, not at the end, that the file can be written.
             drop(master_key_file::write_temporary(path, &next)?);
         }
-        let mut masters = self.master_keys_mut();
+        let mut key_ring = self.master_keys_mut();
         let store = &self.inner.store;
-        store.save_sidecar(ROTATION_FILE, &MasterKeyRing::encode_rotation_file(&masters.current, &next, false)?)?;
-        masters.previous = Some(std::mem::replace(&mut masters.current, next));
-        masters.matches_setting = false;
-        drop(masters);
+        store.save_sidecar(ROTATION_FILE, &MasterKeyRing::encode_rotation_file(&key_ring.current, &next, false)?)?;
+        key_ring.previous = Some(std::mem::replace(&mut key_ring.current, next));
+        key_ring.matches_setting = false;
+        drop(key_ring);
         Ok(rotation)
     }
 
@@ -145,9 +145,9 @@ impl Vault {
             (false, true, MasterKeySource::File(_)) => "broken off",
             (false, true, MasterKeySource::Command(_) | MasterKeySource::Environment(_)) => "waits for its setting",
         };
-        let [done, of] =
+        let [done, total] =
             [&self.inner.rotation_done, &self.inner.rotation_total].map(|count| count.load(Ordering::Relaxed));
-        MasterKeyStatus { source: self.inner.master_key_source.setting(), rotation, done, total: of }
+        MasterKeyStatus { source: self.inner.master_key_source.setting(), rotation, done, total }
     }
 
     /// Updates the gauges for the progress of a rotation.
@@ -174,25 +174,25 @@ impl Vault {
 }
 
 impl Rotation {
-    /// Makes the last key the current one and starts a rotation to it, which undoes the broken-off one. Blocks for a
+    /// Makes the last key the current one and starts a rotation to it, which undoes the interrupted one. Blocks for a
     /// disk write.
     pub fn begin_undo(&self) -> Result<(), Error> {
         let (store, source) = (&self.vault.inner.store, &self.vault.inner.master_key_source);
-        let mut masters = self.vault.master_keys_mut();
-        let MasterKeyRing { current, previous: last, matches_setting: is_given } = &mut *masters;
-        let (Some(last), Some(note)) = (last, store.load_sidecar(ROTATION_FILE)?) else {
+        let mut key_ring = self.vault.master_keys_mut();
+        let MasterKeyRing { current, previous: last, matches_setting } = &mut *key_ring;
+        let (Some(last), Some(rotation_file)) = (last, store.load_sidecar(ROTATION_FILE)?) else {
             return Err(Error::NoRotationToUndo);
         };
-        if is_undo(&note) {
+        if is_undo(&rotation_file) {
             return Ok(());
         }
-        if let (MasterKeySource::File(path), true) = (source, is_rotation_recorded(store, &note)?) {
+        if let (MasterKeySource::File(path), true) = (source, is_rotation_recorded(store, &rotation_file)?) {
             return Err(Error::RotationTooLateToUndo { path: path.clone() });
         }
         store.save_sidecar(ROTATION_FILE, &MasterKeyRing::encode_rotation_file(current, last, true)?)?;
         std::mem::swap(current, last);
         // The setting gives exactly one of the two keys.
-        *is_given = !*is_given;
+        *matches_setting = !*matches_setting;
         Ok(())
     }
 
@@ -223,15 +223,15 @@ impl Rotation {
         is_start: bool,
         progress: impl FnMut(u64, u64),
     ) -> Result<RotationReport, Error> {
-        let broken_off = |error| {
+        let interrupted = |error| {
             if matches!(error, Error::RotationStopped) { error } else { Error::RotationInterrupted(Box::new(error)) }
         };
-        let rewrapped = self.rewrap_and_record(journal, runtime, requester, is_start, progress).map_err(broken_off)?;
-        let next = self.finish().map_err(broken_off)?;
+        let rewrapped = self.rewrap_and_record(journal, runtime, requester, is_start, progress).map_err(interrupted)?;
+        let next = self.finish().map_err(interrupted)?;
         Ok(RotationReport { rewrapped, next })
     }
 
-    /// Everything except the last step. Returns how many values were resealed.
+    /// Does everything except the last step. Returns how many values were resealed.
     fn rewrap_and_record(
         &self,
         journal: &Journal,
@@ -247,14 +247,14 @@ impl Rotation {
             let entry = AuditLogEntry { event, source: requester.from.clone() };
             runtime.block_on(journal.append_administrative_event(entry, requester.origin, clock::now()))
         };
-        let note = store.load_sidecar(ROTATION_FILE)?.unwrap_or_default();
-        if !is_rotation_recorded(store, &note)? {
-            record(if is_undo(&note) {
+        let rotation_file = store.load_sidecar(ROTATION_FILE)?.unwrap_or_default();
+        if !is_rotation_recorded(store, &rotation_file)? {
+            record(if is_undo(&rotation_file) {
                 AdministrativeEvent::MasterKeyRotationAborted { rewrapped }
             } else {
                 AdministrativeEvent::MasterKeyRotated { rewrapped }
             })?;
-            mark_rotation_recorded(store, &note)?;
+            mark_rotation_recorded(store, &rotation_file)?;
         }
         let ends = self.vault.master_keys().matches_setting
             || matches!(self.vault.inner.master_key_source, MasterKeySource::File(_));
@@ -267,7 +267,7 @@ impl Rotation {
     /// Reseals with the new key every value that is sealed with the last one. Both keys open values meanwhile.
     pub(super) fn rewrap_all(&self, mut progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
         let inner = &self.vault.inner;
-        // New accounts are sealed with the new key already, so the accounts that exist now are all.
+        // Data keys of new accounts are sealed with the new key already, so this list is complete.
         let (mut accounts, mut tenants) = (Vec::new(), Vec::new());
         for entry in inner.store.scan_from(Table::Keys, b"") {
             let (key, _) = entry?;
@@ -286,8 +286,8 @@ impl Rotation {
         for tenant in tenants {
             rewrapped += u64::from(self.rewrap(Table::Keys, &tenant, &tenant_secret_aad(&tenant))?);
         }
-        let of = accounts.len() as u64;
-        inner.rotation_total.store(of, Ordering::Relaxed);
+        let total = accounts.len() as u64;
+        inner.rotation_total.store(total, Ordering::Relaxed);
         for (account, done) in accounts.into_iter().zip(1..) {
             if self.stop.is_cancelled() {
                 return Err(Error::RotationStopped);
@@ -295,8 +295,8 @@ impl Rotation {
             let (key, aad) = (account.get().to_be_bytes(), AadContext::DataKey.aad_for(Some(account)));
             rewrapped += u64::from(self.rewrap(Table::Keys, &key, &aad)?);
             inner.rotation_done.store(done, Ordering::Relaxed);
-            if done % ROTATION_STEP == 0 || done == of {
-                progress(done, of);
+            if done % ROTATION_STEP == 0 || done == total {
+                progress(done, total);
             }
         }
         Ok(rewrapped)
@@ -307,9 +307,9 @@ impl Rotation {
         let store = &self.vault.inner.store;
         // Try again after a concurrent change: an erased key must not come back.
         while let Some(sealed) = store.get(table, key)? {
-            let masters = self.vault.master_keys();
-            let Some(last) = &masters.previous else { return Ok(false) };
-            if cipher::open(&masters.current, aad, &sealed).is_some() {
+            let key_ring = self.vault.master_keys();
+            let Some(last) = &key_ring.previous else { return Ok(false) };
+            if cipher::open(&key_ring.current, aad, &sealed).is_some() {
                 return Ok(false);
             }
             let Some(clear) = cipher::open(last, aad, &sealed) else {
@@ -320,7 +320,7 @@ impl Rotation {
                 );
                 return Ok(false);
             };
-            if store.compare_and_swap(table, key, &sealed, &masters.seal(aad, &clear, &cipher::random_bytes()?))? {
+            if store.compare_and_swap(table, key, &sealed, &key_ring.seal(aad, &clear, &cipher::random_bytes()?))? {
                 return Ok(true);
             }
         }
@@ -330,16 +330,16 @@ impl Rotation {
     /// Retires the last key if the setting gives the new one. Returns the operator's next step.
     pub(super) fn finish(self) -> Result<String, Error> {
         let inner = &self.vault.inner;
-        let mut masters = self.vault.master_keys_mut();
-        if let (MasterKeySource::File(path), false) = (&inner.master_key_source, masters.matches_setting) {
-            master_key_file::write(path, &masters.current)?;
-            masters.matches_setting = true;
+        let mut key_ring = self.vault.master_keys_mut();
+        if let (MasterKeySource::File(path), false) = (&inner.master_key_source, key_ring.matches_setting) {
+            master_key_file::write(path, &key_ring.current)?;
+            key_ring.matches_setting = true;
         }
-        inner.store.put(Table::Keys, MASTER_KEY_CHECK, &masters.seal_key_check()?)?;
+        inner.store.put(Table::Keys, MASTER_KEY_CHECK, &key_ring.seal_key_check()?)?;
         inner.store.sync()?;
-        let has_undone = inner.store.load_sidecar(ROTATION_FILE)?.is_some_and(|note| is_undo(&note));
+        let has_undone = inner.store.load_sidecar(ROTATION_FILE)?.is_some_and(|rotation_file| is_undo(&rotation_file));
         let setting = inner.master_key_source.setting();
-        if !masters.matches_setting {
+        if !key_ring.matches_setting {
             let key = if has_undone { "old" } else { "new" };
             return Ok(format!(
                 "make {setting} give the {key} key, then start the service again; until then both keys open the store"
@@ -347,7 +347,7 @@ impl Rotation {
         }
         inner.store.remove_sidecar(ROTATION_FILE)?;
         // Dropping the key clears it from memory.
-        masters.previous = None;
+        key_ring.previous = None;
         let place = match &inner.master_key_source {
             MasterKeySource::File(path) => path.display().to_string(),
             MasterKeySource::Command(_) | MasterKeySource::Environment(_) => setting.to_owned(),

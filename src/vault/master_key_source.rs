@@ -17,7 +17,7 @@ use crate::store::Store;
 
 /// The source of the master key. It has no `Debug`, because it may hold the key.
 pub(super) enum MasterKeySource {
-    /// The first line of a file.
+    /// A file that holds only the key.
     File(PathBuf),
     /// The output of a program, given as its path and its arguments.
     Command(Vec<String>),
@@ -75,29 +75,30 @@ impl MasterKeySource {
 fn read_from_command(command: &[String]) -> Result<SymmetricKey, Error> {
     let program = command.first().cloned().unwrap_or_default();
     let wrong = |words: String| Error::MasterKeyCommand { program: program.clone(), words };
-    let mut running = Command::new(&program)
+    let mut child = Command::new(&program)
         .args(command.iter().skip(1))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| wrong(format!("cannot be run: {error}")))?;
-    let stdout = running.stdout.take();
-    let (said, saying) = mpsc::channel();
+    let stdout = child.stdout.take();
+    let (sender, receiver) = mpsc::channel();
     let deadline = Instant::now() + MASTER_KEY_COMMAND_TIMEOUT;
     let reader = thread::Builder::new().name("master key".to_owned()).spawn(move || {
         let mut text = Zeroizing::new(String::with_capacity(MASTER_KEY_TEXT_BYTES));
         let read = stdout.map(|stdout| stdout.take(MASTER_KEY_TEXT_BYTES as u64).read_to_string(&mut text));
         // After the deadline the receiver is gone.
-        let _late = said.send((text, read.is_some_and(|read| read.is_ok())));
+        let _late = sender.send((text, read.is_some_and(|read| read.is_ok())));
     });
     reader.map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let heard = saying.recv_timeout(MASTER_KEY_COMMAND_TIMEOUT).ok();
-    let Some(((text, is_text), status)) = heard.and_then(|heard| Some((heard, wait_for_exit(&mut running, deadline)?)))
+    let output = receiver.recv_timeout(MASTER_KEY_COMMAND_TIMEOUT).ok();
+    let Some(((text, is_text), status)) =
+        output.and_then(|output| Some((output, wait_for_exit(&mut child, deadline)?)))
     else {
         // The process may have ended by itself already.
-        let _gone = running.kill();
-        let _gone = running.wait();
+        let _gone = child.kill();
+        let _gone = child.wait();
         return Err(wrong(format!("did not end within {} s", MASTER_KEY_COMMAND_TIMEOUT.as_secs())));
     };
     if !status.success() {
@@ -108,9 +109,9 @@ fn read_from_command(command: &[String]) -> Result<SymmetricKey, Error> {
 }
 
 /// The exit status of a program, if it ends before the deadline. Its output is complete, so it is about to end.
-fn wait_for_exit(running: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+fn wait_for_exit(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
     loop {
-        match running.try_wait() {
+        match child.try_wait() {
             Ok(Some(status)) => return Some(status),
             Ok(None) if Instant::now() < deadline => thread::sleep(MASTER_KEY_COMMAND_POLL),
             Ok(None) | Err(_) => return None,

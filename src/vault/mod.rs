@@ -92,14 +92,14 @@ pub fn generate_secret() -> Result<Zeroizing<[u8; 32]>, Error> {
 }
 
 impl Vault {
-    /// Opens the vault of `store`. The first time it creates the master key, if the key is configured as a file.
+    /// Opens the vault of `store`. The first opening creates the master key, if the key is configured as a file.
     pub fn open(store: Store, settings: &config::VaultSettings) -> Result<Vault, Error> {
         let source = MasterKeySource::from_settings(&store, settings);
-        let masters = RwLock::new(MasterKeyRing::open(&store, &source)?);
+        let key_ring = RwLock::new(MasterKeyRing::open(&store, &source)?);
         let inner = VaultInner {
             store,
             master_key_source: source,
-            master_keys: masters,
+            master_keys: key_ring,
             sealing_lock: tokio::sync::RwLock::default(),
             request_key: Mutex::default(),
             rotation_permit: Arc::new(Semaphore::new(1)),
@@ -205,16 +205,16 @@ impl Vault {
     /// lock, so that no rotation comes between them. Durable like a put of the store.
     pub fn put_receiver_settings(&self, channel: &str, clear: &[u8]) -> Result<(), Error> {
         let aad = receiver_settings_aad(channel.as_bytes());
-        let masters = self.master_keys();
-        let sealed = masters.seal(&aad, clear, &cipher::random_bytes()?);
+        let key_ring = self.master_keys();
+        let sealed = key_ring.seal(&aad, clear, &cipher::random_bytes()?);
         Ok(self.inner.store.put(Table::ReceiverSettings, channel.as_bytes(), &sealed)?)
     }
 
     /// The opened settings of a webhook receiver; `None` if there are none.
     pub fn get_receiver_settings(&self, channel: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        let masters = self.master_keys();
+        let key_ring = self.master_keys();
         let Some(sealed) = self.inner.store.get(Table::ReceiverSettings, channel.as_bytes())? else { return Ok(None) };
-        let clear = masters.open_sealed(&receiver_settings_aad(channel.as_bytes()), &sealed);
+        let clear = key_ring.open_sealed(&receiver_settings_aad(channel.as_bytes()), &sealed);
         clear.map(Some).ok_or_else(|| Error::ReceiverSettingsDoNotOpen(channel.to_owned()))
     }
 
@@ -229,11 +229,11 @@ impl Vault {
     }
 
     fn load_data_key(&self, account: AccountNumber) -> Result<Option<SymmetricKey>, Error> {
-        // Held before the key is read. Otherwise a rotation could reseal the data key under a master key that is not
-        // in this ring.
-        let masters = self.master_keys();
+        // Locked before the data key is read. Otherwise a rotation could reseal it under a master key that is not in
+        // this ring.
+        let key_ring = self.master_keys();
         let wrapped = self.inner.store.get(Table::Keys, &account.get().to_be_bytes())?;
-        wrapped.map(|wrapped| unwrap_data_key(&masters, account, &wrapped)).transpose()
+        wrapped.map(|wrapped| unwrap_data_key(&key_ring, account, &wrapped)).transpose()
     }
 
     /// The store gets the wrapped key before the journal gets anything sealed with it. One flush makes both durable,
@@ -242,27 +242,27 @@ impl Vault {
         if let Some(data_key) = self.load_data_key(account)? {
             return Ok(data_key);
         }
-        // One draw for both, because each is a system call.
+        // One system call for both.
         let random = Zeroizing::new(cipher::random_bytes::<{ cipher::KEY_BYTES + cipher::NONCE_BYTES }>()?);
         let (key, nonce) = random.split_at(cipher::KEY_BYTES);
         let (mut data_key, mut wrap_nonce) = (Zeroizing::new([0; cipher::KEY_BYTES]), [0; cipher::NONCE_BYTES]);
         data_key.copy_from_slice(key);
         wrap_nonce.copy_from_slice(nonce);
         let aad = AadContext::DataKey.aad_for(Some(account));
-        // Held until the key is stored: a rotation reseals only what is stored when it starts.
-        let masters = self.master_keys();
-        let wrapped = masters.seal(&aad, &*data_key, &wrap_nonce);
+        // Locked until the key is stored: a rotation reseals only what is stored when it starts.
+        let key_ring = self.master_keys();
+        let wrapped = key_ring.seal(&aad, &*data_key, &wrap_nonce);
         // Two requests may import the same account concurrently. The first key wins, and both use it.
         let existing = self.inner.store.put_if_absent(Table::Keys, &account.get().to_be_bytes(), &wrapped)?;
         match existing {
-            Some(existing) => unwrap_data_key(&masters, account, &existing),
+            Some(existing) => unwrap_data_key(&key_ring, account, &existing),
             None => Ok(data_key),
         }
     }
 }
 
-fn unwrap_data_key(masters: &MasterKeyRing, account: AccountNumber, wrapped: &[u8]) -> Result<SymmetricKey, Error> {
+fn unwrap_data_key(key_ring: &MasterKeyRing, account: AccountNumber, wrapped: &[u8]) -> Result<SymmetricKey, Error> {
     let aad = AadContext::DataKey.aad_for(Some(account));
-    let clear = masters.open_sealed(&aad, wrapped).ok_or(Error::AccountSecretDoesNotOpen { account })?;
+    let clear = key_ring.open_sealed(&aad, wrapped).ok_or(Error::AccountSecretDoesNotOpen { account })?;
     clear.first_chunk().map(|key| Zeroizing::new(*key)).ok_or(Error::AccountSecretDoesNotOpen { account })
 }

@@ -25,7 +25,7 @@ impl PlaintextContent<'_> {
         length_prefixed(&[], &self.encoded_texts(ContentField::is_sealed))
     }
 
-    /// The texts of the chosen fields in their order. Newer fields at the end are left out while they are missing, so
+    /// The texts of the chosen fields in their order. Newer fields at the end are left out if they are missing, so
     /// that content without them keeps its bytes.
     fn encoded_texts(&self, is_chosen: fn(ContentField) -> bool) -> Vec<Option<&str>> {
         let mut fields: Vec<ContentField> = ContentField::ALL.into_iter().filter(|field| is_chosen(*field)).collect();

@@ -2,7 +2,7 @@
 //!
 //! A body may hold a six-digit code, which a hash without a key would reveal. The key is stored sealed with the
 //! master key. It is destroyed together with the data key of any account: older fingerprints then reveal nothing, not
-//! even to this service. Each fingerprint carries the id of its key to make that visible.
+//! even to this service. Each fingerprint has the id of its key, because only fingerprints of one key can be compared.
 
 use std::sync::{Arc, PoisonError};
 
@@ -12,7 +12,7 @@ use super::master_key_ring::MasterKeyRing;
 use super::{Error, Vault};
 use crate::store::{StoredValue, Table};
 
-/// Its key in the table of data keys.
+/// The row of the key in [`Table::Keys`].
 pub(super) const REQUEST_KEY: &[u8] = b"request key";
 
 /// The fingerprint of a request.
@@ -51,13 +51,13 @@ impl Vault {
 
     /// The values derived from the stored key. The stored key is read each time, because it may have been destroyed.
     fn derived_request_keys(&self) -> Result<Arc<DerivedRequestKeys>, Error> {
-        let masters = self.master_keys();
-        let sealed = self.load_or_create_request_key(&masters)?;
+        let key_ring = self.master_keys();
+        let sealed = self.load_or_create_request_key(&key_ring)?;
         let mut opened = self.inner.request_key.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = opened.as_ref().filter(|keys| keys.sealed == sealed) {
             return Ok(keys.clone());
         }
-        let clear = masters.open_sealed(&AadContext::RequestKey.aad_for(None), &sealed);
+        let clear = key_ring.open_sealed(&AadContext::RequestKey.aad_for(None), &sealed);
         let key = clear.and_then(|key| key.first_chunk().map(|key| SymmetricKey::new(*key)));
         let key = key.ok_or(Error::RequestKeyDoesNotOpen)?;
         // Separate derived keys, so that no key serves two purposes.
@@ -67,15 +67,15 @@ impl Vault {
         Ok(opened.insert(keys).clone())
     }
 
-    /// The current key, created if it is missing. No rotation reseals it while `masters` is held.
-    fn load_or_create_request_key(&self, masters: &MasterKeyRing) -> Result<StoredValue, Error> {
+    /// The current key, created if it is missing. No rotation reseals it while `key_ring` is held.
+    fn load_or_create_request_key(&self, key_ring: &MasterKeyRing) -> Result<StoredValue, Error> {
         let aad = AadContext::RequestKey.aad_for(None);
         if let Some(sealed) = self.inner.store.get(Table::Keys, REQUEST_KEY)? {
             return Ok(sealed);
         }
         let key = SymmetricKey::new(cipher::random_bytes()?);
-        let sealed = masters.seal(&aad, &*key, &cipher::random_bytes()?);
-        let there = self.inner.store.put_if_absent(Table::Keys, REQUEST_KEY, &sealed)?;
-        Ok(there.unwrap_or_else(|| sealed.into()))
+        let sealed = key_ring.seal(&aad, &*key, &cipher::random_bytes()?);
+        let existing = self.inner.store.put_if_absent(Table::Keys, REQUEST_KEY, &sealed)?;
+        Ok(existing.unwrap_or_else(|| sealed.into()))
     }
 }

@@ -6,7 +6,7 @@ use super::aad::tenant_secret_aad;
 use super::{Error, Vault, cipher};
 use crate::store::Table;
 
-/// Prefix of their keys in the table of data keys, before the number of the API key.
+/// Prefix of their row keys in [`Table::Keys`], before the number of the API key.
 pub(super) const TENANT_PREFIX: &[u8] = b"tenant ";
 
 impl Vault {
@@ -14,16 +14,16 @@ impl Vault {
     /// between them. Durable like a put of the store.
     pub fn put_tenant_secret(&self, key: u64, secret: &str) -> Result<(), Error> {
         let (row_key, nonce) = (table_key(key), cipher::random_bytes()?);
-        let masters = self.master_keys();
-        let sealed = masters.seal(&tenant_secret_aad(&row_key), secret.as_bytes(), &nonce);
+        let key_ring = self.master_keys();
+        let sealed = key_ring.seal(&tenant_secret_aad(&row_key), secret.as_bytes(), &nonce);
         Ok(self.inner.store.put(Table::Keys, &row_key, &sealed)?)
     }
 
     /// The opened secret of a tenant; `None` if there is none.
     pub fn get_tenant_secret(&self, key: u64) -> Result<Option<Zeroizing<String>>, Error> {
-        let (row_key, masters) = (table_key(key), self.master_keys());
+        let (row_key, key_ring) = (table_key(key), self.master_keys());
         let Some(sealed) = self.inner.store.get(Table::Keys, &row_key)? else { return Ok(None) };
-        let clear = masters.open_sealed(&tenant_secret_aad(&row_key), &sealed);
+        let clear = key_ring.open_sealed(&tenant_secret_aad(&row_key), &sealed);
         let mut clear = clear.ok_or(Error::TenantSecretDoesNotOpen { key })?;
         let text =
             String::from_utf8(std::mem::take(&mut *clear)).map_err(|_| Error::TenantSecretDoesNotOpen { key })?;

@@ -33,7 +33,7 @@ fn open(directory: &Path) -> Result<Vault, Error> {
 }
 
 #[test]
-fn what_is_sealed_opens_for_its_account_alone() {
+fn sealed_bytes_open_only_for_their_account() {
     let directory = tempfile::tempdir().unwrap();
     let vault = open(directory.path()).unwrap();
     let (mine, other) = (account("861821726232"), account("861821726231"));
@@ -51,14 +51,18 @@ fn what_is_sealed_opens_for_its_account_alone() {
     for device_params in [None, Some(""), Some("{\"model\":1}")] {
         let mut sent = content("private", None);
         *sent.texts.slot(ContentField::DeviceParams) = device_params;
-        let kept = vault.seal_content(mine, &sent).unwrap();
-        let opened = vault.open_content(mine, &kept).unwrap();
+        let sealed = vault.seal_content(mine, &sent).unwrap();
+        let opened = vault.open_content(mine, &sealed).unwrap();
         for field in ContentField::ALL {
             let expected = sent.texts.get(field).copied();
             assert_eq!(opened.get(field), expected.filter(|_| field.is_sealed()), "{field:?}");
-            assert_eq!(kept.texts.get(field).map(|text| &**text), expected.filter(|_| !field.is_sealed()), "{field:?}");
+            assert_eq!(
+                sealed.texts.get(field).map(|text| &**text),
+                expected.filter(|_| !field.is_sealed()),
+                "{field:?}"
+            );
         }
-        assert!(vault.open_content(other, &kept).is_err());
+        assert!(vault.open_content(other, &sealed).is_err());
     }
 }
 
@@ -78,28 +82,28 @@ fn equal_content_has_an_equal_fingerprint_per_account() {
     assert_ne!(first.fingerprint, elsewhere.fingerprint, "accounts cannot be compared by their fingerprints");
 }
 
-/// The change to the master key's file, and the error message of the next start.
+/// Each change to the master key's file has its own error message at the next start.
 #[test]
-fn a_master_key_that_is_not_right_is_refused() {
+fn an_invalid_master_key_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()).unwrap());
     let file = directory.path().join("keys/master.key");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let key = fs::read_to_string(&file).unwrap();
-    let refused = |expected: &str| {
+    let assert_rejected = |expected: &str| {
         let message = open(directory.path()).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(message.contains(expected), "{message:?} should say {expected:?}");
     };
 
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-    refused("other users may read the master key file");
+    assert_rejected("other users may read the master key file");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&file, "not a key").unwrap();
-    refused("has no master key");
+    assert_rejected("has no master key");
     fs::write(&file, format!("{PREFIX_AND_ZEROS}\n")).unwrap();
-    refused("is not the one that sealed the store");
+    assert_rejected("is not the one that sealed the store");
     fs::remove_file(&file).unwrap();
-    refused("is missing, but the store is sealed with its key");
+    assert_rejected("is missing, but the store is sealed with its key");
     assert!(!file.exists(), "a missing key is never replaced by a new one");
     fs::write(&file, key).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -114,16 +118,16 @@ fn a_master_key_replaces_only_its_own_file() {
     let keys = [[1; 32], [2; 32]].map(Zeroizing::new);
     for name in ["master.key", "k.new", "master.key.new", "plain"] {
         master_key_file::write(&path(name), &keys[0]).unwrap();
-        let beside = master_key_file::write_temporary(&path(name), &keys[1]).unwrap();
+        let temporary = master_key_file::write_temporary(&path(name), &keys[1]).unwrap();
         assert_eq!(*master_key_file::read(&path(name)).unwrap().unwrap(), *keys[0], "{name} is as it was");
-        drop(beside);
+        drop(temporary);
     }
     std::os::unix::fs::symlink(path("k.new"), path("link")).unwrap();
     fs::write(path("link.new"), "another's").unwrap();
     master_key_file::write(&path("link"), &keys[1]).unwrap();
     assert_eq!(*master_key_file::read(&path("k.new")).unwrap().unwrap(), *keys[1], "no old key is left behind a link");
     assert_eq!(fs::read(path("link.new")).unwrap(), b"another's");
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 6, "nothing is left beside");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 6, "no temporary file is left");
 }
 
 /// Opening works at every moment while a rotation ends.
@@ -183,8 +187,8 @@ fn all_sealed(vault: &Vault) -> Vec<(Vec<u8>, Vec<u8>)> {
         };
         sealed.push((aad.to_vec(), value.to_vec()));
     }
-    let endpoints = store.scan_from(Table::ReceiverSettings, b"").map(|entry| entry.unwrap());
-    sealed.extend(endpoints.map(|(channel, value)| (receiver_settings_aad(&channel), value.to_vec())));
+    let receivers = store.scan_from(Table::ReceiverSettings, b"").map(|entry| entry.unwrap());
+    sealed.extend(receivers.map(|(channel, value)| (receiver_settings_aad(&channel), value.to_vec())));
     sealed
 }
 
@@ -195,7 +199,7 @@ fn a_rotation_continues_from_any_step() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("keys/master.key");
         let mine = account("861821726232");
-        let (code, log_key, print, old) = {
+        let (code, log_key, fingerprint, old) = {
             let vault = open(directory.path()).unwrap();
             vault.create_data_key(mine).unwrap();
             vault.put_receiver_settings("sync", b"a receiver").unwrap();
@@ -220,7 +224,7 @@ fn a_rotation_continues_from_any_step() {
             let rotation = vault.begin_rotation(Some(&next)).unwrap();
             vault.create_data_key(account("861821726231")).unwrap();
             if steps > 1 {
-                assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 5, "the account that is new is not sealed anew");
+                assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 5, "the new account's key is not resealed");
             }
             if steps > 2 {
                 master_key_file::write(&file, &vault.master_keys().current).unwrap();
@@ -242,7 +246,7 @@ fn a_rotation_continues_from_any_step() {
         assert_eq!(vault.get_receiver_settings("sync").unwrap().unwrap().as_slice(), b"a receiver");
         assert_eq!(vault.get_tenant_secret(7).unwrap().unwrap().as_str(), "a tenant's");
         assert_eq!(vault.load_or_create_log_key().unwrap().public_key(), log_key.public_key());
-        assert_eq!(vault.fingerprint_request(&[b"a body"]).unwrap(), print);
+        assert_eq!(vault.fingerprint_request(&[b"a body"]).unwrap(), fingerprint);
         let retired = master_key_file::parse(str::from_utf8(&old).unwrap().trim()).unwrap();
         let sealed = all_sealed(&vault);
         assert_eq!(sealed.len(), 7);
@@ -257,7 +261,7 @@ fn a_rotation_continues_from_any_step() {
 }
 
 #[test]
-fn a_tenants_secret_opens_for_its_key_alone() {
+fn a_tenants_secret_opens_only_for_its_key() {
     let directory = tempfile::tempdir().unwrap();
     let vault = open(directory.path()).unwrap();
     let sealed = |key: u64| {
@@ -302,7 +306,7 @@ fn a_key_from_a_command_or_the_environment() {
     let path = directory.path().join("data");
     let store = || Store::open(&path, &config::Settings::default().store).unwrap();
     let file = directory.path().join("key");
-    let give = |digits: &str| {
+    let write_key = |digits: &str| {
         fs::write(&file, digits.repeat(32)).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     };
@@ -311,14 +315,14 @@ fn a_key_from_a_command_or_the_environment() {
         ..config::VaultSettings::default()
     };
     let cat = by_command(&["cat", file.to_str().unwrap()]);
-    let said = |settings: &config::VaultSettings| {
+    let open_error = |settings: &config::VaultSettings| {
         Vault::open(store(), settings).err().map(|it| it.to_string()).unwrap_or_default()
     };
-    give("xy");
-    assert!(said(&cat).contains("must print only the master key"), "{}", said(&cat));
-    assert!(said(&by_command(&["/nowhere"])).contains("vault.master_key_command cannot be run"));
-    assert!(said(&by_command(&["false"])).contains("failed (exit status: 1)"));
-    give("11");
+    write_key("xy");
+    assert!(open_error(&cat).contains("must print only the master key"), "{}", open_error(&cat));
+    assert!(open_error(&by_command(&["/nowhere"])).contains("vault.master_key_command cannot be run"));
+    assert!(open_error(&by_command(&["false"])).contains("failed (exit status: 1)"));
+    write_key("11");
     {
         let vault = Vault::open(store(), &cat).unwrap();
         vault.create_data_key(account("861821726232")).unwrap();
@@ -344,6 +348,6 @@ fn a_key_from_a_command_or_the_environment() {
         vault.unfinished_rotation().unwrap().finish().unwrap();
         assert!(vault.seal_code(account("861821726232"), "123456").unwrap().is_some());
     }
-    assert!(said(&cat).contains("the command's output is not the one"), "{}", said(&cat));
-    assert_eq!(said(&environment), "");
+    assert!(open_error(&cat).contains("the command's output is not the one"), "{}", open_error(&cat));
+    assert_eq!(open_error(&environment), "");
 }

@@ -56,14 +56,14 @@ async fn authorization_is_as_of_now() {
         let fixture = KeysFixture::new();
         let auth = Authenticator::new(fixture.keys.clone(), 1_000);
         let from = "192.0.2.1".parse().unwrap();
-        let lasts = (meanwhile == TheKeyExpires).then_some(Duration::from_millis(300));
+        let lifetime = (meanwhile == TheKeyExpires).then_some(Duration::from_millis(300));
         let mut session = String::new();
         let context = match method {
             Owner => AuthContext::OWNER,
             Anonymous => auth.authenticate(Credentials::Anonymous, from).await.unwrap(),
             Key | Session => {
                 fixture.create(Role::Admin, &[], None).await.unwrap();
-                let key = fixture.create(Role::Operator, &[], lasts).await.unwrap();
+                let key = fixture.create(Role::Operator, &[], lifetime).await.unwrap();
                 let context = auth.authenticate(Credentials::ApiKey(&key), from).await.unwrap();
                 if method == Session {
                     session = auth.sign_in(&context).unwrap().to_string();
@@ -74,12 +74,12 @@ async fn authorization_is_as_of_now() {
             }
             ByToken => {
                 fixture.create(Role::Admin, &[], None).await.unwrap();
-                let secret = fixture.create_tenant(TENANT, None, lasts).await.unwrap().unwrap();
+                let secret = fixture.create_tenant(TENANT, None, lifetime).await.unwrap().unwrap();
                 let at = (clock::now().0 / 1_000).to_string();
                 let digest = Md5::digest(format!("{TENANT}{at}{}", *secret));
                 let token: String = digest.iter().map(|it| format!("{it:02x}")).collect();
-                let shown = TenantToken { tenant: Some(TENANT), timestamp: Some(&at), token: Some(&token) };
-                auth.authenticate(Credentials::TenantToken(shown), from).await.unwrap()
+                let token = TenantToken { tenant: Some(TENANT), timestamp: Some(&at), token: Some(&token) };
+                auth.authenticate(Credentials::TenantToken(token), from).await.unwrap()
             }
         };
         let requester = requester(
@@ -123,7 +123,7 @@ async fn authorization_is_as_of_now() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_key_is_created_once() {
     let fixture = KeysFixture::new();
-    // All are let in before the first of them acts.
+    // All are authenticated before the first of them acts.
     let anonymous = [(); 12].map(|()| fixture.keys.authenticate_key(None, clock::now()).unwrap());
     let all = anonymous.map(|anonymous| {
         let keys = fixture.keys.clone();
@@ -138,6 +138,6 @@ async fn the_first_key_is_created_once() {
         };
         tokio::spawn(async move { keys.create(request, || Ok::<_, KeyError>(requester.authorize()?)).await.is_ok() })
     });
-    let given = join_all(all).await.into_iter().filter(|made| *made.as_ref().unwrap()).count();
-    assert_eq!((given, fixture.keys.list(clock::now()).len()), (1, 1));
+    let created = join_all(all).await.into_iter().filter(|is_created| *is_created.as_ref().unwrap()).count();
+    assert_eq!((created, fixture.keys.list(clock::now()).len()), (1, 1));
 }

@@ -57,7 +57,7 @@ impl AuditFixture {
         AuditFixture { audit: open_audit(store.unwrap()).unwrap(), directory }
     }
 
-    /// With the sample history: one account comes and goes, one is banned and registers again, and a backup is taken.
+    /// With the sample history: one account goes online and offline, one is banned and registered, and a backup is taken.
     pub(crate) async fn with_history() -> AuditFixture {
         let fixture = AuditFixture::empty();
         for (seconds, (number, event)) in (0..).zip(sample_history()) {

@@ -111,8 +111,8 @@ async fn accounts_are_filtered_by_state() {
     let counts = fixture.audit.roster().counts();
     // The counts match the rows.
     for (status, online_status, accounts) in counts.by_state() {
-        let stand_so = |_, it, online| (it, online) == (status, online_status);
-        let (found, _) = fixture.audit.roster().select(0, usize::MAX, stand_so);
+        let has_state = |_, it, online| (it, online) == (status, online_status);
+        let (found, _) = fixture.audit.roster().select(0, usize::MAX, has_state);
         assert_eq!(accounts, found.len() as u64, "{status:?}, {online_status:?}");
     }
     assert_eq!((counts.total(), counts.online(), counts.banned()), (2_500, 0, 1));

@@ -132,12 +132,12 @@ async fn an_altered_export_is_rejected() {
     };
     let verified = verify_export(&export_bytes(&fixture, &filter)[..], Some(signer)).unwrap();
     assert_eq!((verified.events, verified.is_complete), (2, false));
-    let of_one = EventFilter { account: Some(SECOND.parse().unwrap()), ..EventFilter::default() };
-    assert_eq!(verify_export(&export_bytes(&fixture, &of_one)[..], Some(signer)).unwrap().events, 9);
+    let one_account = EventFilter { account: Some(SECOND.parse().unwrap()), ..EventFilter::default() };
+    assert_eq!(verify_export(&export_bytes(&fixture, &one_account)[..], Some(signer)).unwrap().events, 9);
 }
 
 #[tokio::test]
-async fn csv_has_a_row_for_each() {
+async fn csv_has_a_row_for_each_event() {
     let fixture = AuditFixture::with_history().await;
     let csv =
         collect_bytes(|write| fixture.audit.write_export(ExportFormat::Csv, &EventFilter::default(), |_, _| {}, write));
@@ -154,7 +154,7 @@ fn restore_backup(fixture: &AuditFixture, backup: &[u8], signer: Option<&Signer>
 }
 
 #[test]
-fn a_backup_is_restored_whole_or_not_at_all() {
+fn a_backup_is_restored_completely_or_not_at_all() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let fixture = runtime.block_on(AuditFixture::with_history());
     let signer = fixture.audit.signer().unwrap();
@@ -163,8 +163,8 @@ fn a_backup_is_restored_whole_or_not_at_all() {
     let left = || fs::read_dir(fixture.directory.path()).unwrap().count();
     // Every third alteration only, because each test creates a store.
     for (what, altered) in alterations(&backup).step_by(3) {
-        let refused = restore_backup(&fixture, &altered, Some(signer)).map(|it| it.events);
-        assert!(refused.as_ref().is_err_and(Error::is_integrity_fault), "{what}: {refused:?}");
+        let outcome = restore_backup(&fixture, &altered, Some(signer)).map(|it| it.events);
+        assert!(outcome.as_ref().is_err_and(Error::is_integrity_fault), "{what}: {outcome:?}");
         assert_eq!(left(), 1, "{what}");
     }
     fs::create_dir(&target).unwrap();

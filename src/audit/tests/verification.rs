@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 
 #[tokio::test]
-async fn a_sound_journal_is_reported() {
+async fn a_valid_journal_is_verified() {
     let fixture = AuditFixture::with_history().await;
     let before = fixture.audit.verify(|_, _| {}).unwrap();
     assert_eq!((before.events, before.accounts, before.unknown, before.checkpoint), (16, 2, 0, None));
@@ -16,7 +16,7 @@ async fn a_sound_journal_is_reported() {
 
 /// A store restored from an older copy, with a checkpoint that was signed later.
 #[tokio::test]
-async fn a_journal_that_came_back_shorter_is_found() {
+async fn a_truncated_journal_is_detected() {
     let fixture = AuditFixture::with_history().await;
     let note = fixture.audit.sign_checkpoint().unwrap();
     let AuditFixture { audit, directory } = AuditFixture::empty();
@@ -41,7 +41,7 @@ async fn a_journal_that_came_back_shorter_is_found() {
 }
 
 #[tokio::test]
-async fn a_journal_with_another_past_is_found() {
+async fn an_altered_journal_is_detected() {
     let fixture = AuditFixture::with_history().await;
     let origin = fixture.audit.signer().unwrap().name.clone();
     let text = LogCheckpoint { origin, size: 3, root: fixture.audit.journal.root().1 }.to_text();
@@ -55,7 +55,7 @@ async fn a_journal_with_another_past_is_found() {
 
 /// A history that the rules forbid, in records that are all well-formed.
 #[tokio::test]
-async fn an_impossible_history_is_found() {
+async fn a_forbidden_history_is_detected() {
     let fixture = AuditFixture::with_history().await;
     fixture.happen(FIRST, Event::Registered, 70).await;
     let error = fixture.audit.verify(|_, _| {}).unwrap_err();
@@ -108,8 +108,8 @@ async fn a_rebuild_while_serving() {
     });
     while !writer.is_finished() {
         let fixture = fixture.clone();
-        let refold = move || fixture.audit.roster.rebuild(&fixture.audit.journal, true, |_| {});
-        let (_, differing) = tokio::task::spawn_blocking(refold).await.unwrap().unwrap();
+        let rebuild = move || fixture.audit.roster.rebuild(&fixture.audit.journal, true, |_| {});
+        let (_, differing) = tokio::task::spawn_blocking(rebuild).await.unwrap().unwrap();
         assert_eq!(differing, []);
     }
     writer.await.unwrap();

@@ -31,7 +31,7 @@ async fn events_are_cloud_events() {
 }
 
 #[tokio::test]
-async fn states_are_those_of_any_time() {
+async fn states_at_any_time() {
     let fixture = AuditFixture::with_history().await;
     let second = SECOND.parse().unwrap();
     let mut states = String::new();
@@ -46,9 +46,9 @@ async fn states_are_those_of_any_time() {
     // The status changed at the sixth second, not a microsecond earlier.
     let status = |time: i64| fixture.audit.state(second, AsOf::Time(Timestamp(time))).unwrap()["status"].clone();
     assert_eq!((status(at(6).0 - 1), status(at(6).0)), (Value::from(1), Value::from(2)));
-    let refused = |as_of| fixture.audit.state(second, as_of).unwrap_err().to_string();
-    assert_eq!(refused(AsOf::Version(10)), "account 861821720003 has the versions 1 to 9, and no version 10");
-    assert_eq!(refused(AsOf::Version(0)), "account 861821720003 has the versions 1 to 9, and no version 0");
+    let state_error = |as_of| fixture.audit.state(second, as_of).unwrap_err().to_string();
+    assert_eq!(state_error(AsOf::Version(10)), "account 861821720003 has the versions 1 to 9, and no version 10");
+    assert_eq!(state_error(AsOf::Version(0)), "account 861821720003 has the versions 1 to 9, and no version 0");
     let early = "account 861821720003 did not exist then; its history begins at 2026-11-25T09:00:02.000000Z";
-    assert_eq!(refused(AsOf::Time(at(1))), early);
+    assert_eq!(state_error(AsOf::Time(at(1))), early);
 }

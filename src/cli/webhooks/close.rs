@@ -39,7 +39,7 @@ impl CloseChannelArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let counted = self.channel.submit("POST", "close", Some(&json!({"dryRun": true})))?;
         if self.dry_run {
-            // The service counts all the same, and refuses only the order itself.
+            // The service counts also for a channel with a receiver, and rejects only the close itself.
             if !self.channel.get_json("")?["url"].is_null() {
                 let detail = format!(
                     "{} has a receiver for its pending deliveries, so it cannot be closed; remove the receiver first",
@@ -60,10 +60,10 @@ impl CloseChannelArgs {
         let (deliveries, accounts) = (&counted["deliveries"], &counted["accounts"]);
         let waiting = format!("{deliveries} deliveries of {accounts} accounts are pending in {}", self.channel.channel);
         let mut stderr = io::stderr().lock();
-        // If the question cannot be written, the answer is no.
+        // A question that cannot be written is ignored, because only the answer "yes" drops anything.
         let _unseen = write!(stderr, "{waiting}. Type yes to drop them for good: ").and_then(|()| stderr.flush());
         let mut answer = String::new();
-        // An answer that cannot be read is a no.
+        // An answer that cannot be read counts as no.
         let _unread = io::stdin().lock().take(CONFIRMATION_BYTES).read_line(&mut answer);
         if answer.trim() == "yes" { Ok(()) } else { Err(Error::NotConfirmed { waiting }) }
     }

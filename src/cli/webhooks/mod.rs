@@ -2,12 +2,12 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `show` | the state of the channels |
-//! | `receiver_settings` | the receiver's URL and secrets |
-//! | `pause` | test, pause, resume |
-//! | `close` | dropping waiting deliveries, after a confirmation |
-//! | `deliveries` | deliveries with their attempts, and sending them again |
-//! | `dead_letters` | dead letters |
+//! | `show` | showing the state of the channels |
+//! | `receiver_settings` | setting a receiver's URL and secrets |
+//! | `pause` | testing, pausing and resuming a channel |
+//! | `close` | dropping pending deliveries, after a confirmation |
+//! | `deliveries` | listing deliveries with their attempts, and sending them again |
+//! | `dead_letters` | listing, replaying and dropping dead letters |
 
 mod close;
 mod dead_letters;
@@ -108,7 +108,7 @@ fn channel_names() -> String {
 }
 
 impl ChannelArgs {
-    /// Requests the JSON at a path of the channel.
+    /// Requests the JSON at `path` under the channel.
     fn get_json(&self, path: &str) -> Result<Value, Error> {
         let path = format!("webhooks/{}/{path}", self.channel);
         self.request.source.open()?.request_json(&ApiRequest {
@@ -118,27 +118,28 @@ impl ChannelArgs {
         })
     }
 
-    /// Requests at most `most` items from the pages at a path, with these parameters, under this name.
+    /// Requests up to `max_items` items of the list `name`, page by page. The pages are at `path`, and get `filters` as their
+    /// query.
     fn get_pages(
         &self,
         path: &str,
         name: &str,
         filters: &[(&str, &Option<String>)],
-        most: usize,
+        max_items: usize,
     ) -> Result<Vec<Value>, Error> {
-        let (mut found, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
-        while found.len() < most {
-            let limit = Some((most - found.len()).min(PAGE_EVENTS).to_string());
+        let (mut items, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
+        while items.len() < max_items {
+            let limit = Some((max_items - items.len()).min(PAGE_EVENTS).to_string());
             let paging = [("cursor", &cursor), ("limit", &limit)];
             let parameters = filters.iter().chain(&paging).map(|(name, value)| (*name, (*value).clone()));
             let page = self.get_json(&format!("{path}{}", query_string(&parameters.collect::<Vec<_>>())))?;
-            found.extend(page[name].as_array().cloned().unwrap_or_default());
+            items.extend(page[name].as_array().cloned().unwrap_or_default());
             match page["next"].as_str() {
                 Some(next) => cursor = Some(next.to_owned()),
                 None => break,
             }
         }
-        Ok(found)
+        Ok(items)
     }
 
     /// Sends a command to the channel.

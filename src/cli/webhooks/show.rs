@@ -15,9 +15,9 @@ pub(super) struct ShowWebhooksArgs {
 
 impl ShowWebhooksArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let RequestArgs { output: form, source } = &self.request;
+        let RequestArgs { output: format, source } = &self.request;
         let path = self.channel.as_ref().map_or_else(|| "webhooks".to_owned(), |channel| format!("webhooks/{channel}"));
-        let shown = source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
-        listing_output::print_records(*form, &shown, "channels")
+        let response = source.open()?.request_json(&ApiRequest { method: "GET", path: &path, accept: JSON })?;
+        listing_output::print_records(*format, &response, "channels")
     }
 }

@@ -1,4 +1,4 @@
-//! The targets, each with valid bytes that are changed at random; any toolchain can run this.
+//! Checks each target with valid bytes that are changed at random. Any toolchain can run this.
 //!
 //! | variable | what it says |
 //! |---|---|
@@ -51,10 +51,10 @@ fn no_bytes_from_outside_do_harm() {
     let seed = numeric_variable("MUSTER_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("MUSTER_FUZZ_SEED={seed} makes the same cases again");
     let cases = numeric_variable("MUSTER_FUZZ_CASES").unwrap_or(DEFAULT_CASES);
-    let shares: u64 = targets.iter().map(|target| target.weight).sum();
+    let total_weight: u64 = targets.iter().map(|target| target.weight).sum();
     for target in targets {
         (target.seeds)().iter().for_each(|seed| target.check_input(seed));
-        FuzzRun { target, cases: u64::max(1, cases * target.weight / shares), seed }.run_cases();
+        FuzzRun { target, cases: u64::max(1, cases * target.weight / total_weight), seed }.run_cases();
     }
 }
 

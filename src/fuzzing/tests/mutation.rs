@@ -17,7 +17,7 @@ impl Arbitrary for Mutation {
 
     fn arbitrary_with((): ()) -> BoxedStrategy<Mutation> {
         let parts = (0..KINDS, any::<u32>(), any::<u32>(), any::<u16>());
-        parts.prop_map(|(kind, at, with, many)| Mutation { kind, at, operand: with, amount: many }).boxed()
+        parts.prop_map(|(kind, at, operand, amount)| Mutation { kind, at, operand, amount }).boxed()
     }
 }
 
@@ -139,21 +139,21 @@ fn pick<T>(of: &[T], by: u32) -> &T {
 
 impl Mutation {
     fn apply(&self, bytes: &mut Vec<u8>, seeds: &[Vec<u8>], longest: usize) {
-        let Mutation { kind, at, operand: with, amount: many } = *self;
+        let Mutation { kind, at, operand, amount } = *self;
         let at = at as usize % (bytes.len() + 1);
-        // Mostly a few bytes, seldom many.
-        let short = 1 + many as usize % if many.is_multiple_of(7) { 4096 } else { 16 };
+        // Mostly a few bytes, rarely many.
+        let short = 1 + amount as usize % if amount.is_multiple_of(7) { 4096 } else { 16 };
         let end = (at + short).min(bytes.len());
         let put = |bytes: &mut Vec<u8>, piece: &[u8]| drop(bytes.splice(at..at, piece.iter().copied()));
         match kind {
             0 => {
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << (with % 8);
+                    *byte ^= 1 << (operand % 8);
                 }
             }
             1 => {
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte = with as u8;
+                    *byte = operand as u8;
                 }
             }
             2 => bytes.truncate(at),
@@ -162,37 +162,37 @@ impl Mutation {
                 let piece = bytes[at..end].to_vec();
                 put(bytes, &piece);
             }
-            5 => put(bytes, pick_piece(with)),
+            5 => put(bytes, pick_piece(operand)),
             6 => {
                 // Continues as another seed from some offset on.
-                let other = pick(seeds, with);
-                let from = many as usize % (other.len() + 1);
+                let other = pick(seeds, operand);
+                let from = amount as usize % (other.len() + 1);
                 bytes.truncate(at);
                 bytes.extend_from_slice(&other[from..]);
             }
             7 => {
-                let number = pick(&NUMBERS, with).wrapping_add(u64::from(many % 3)).wrapping_sub(1);
-                let width = [1, 2, 4, 8][many as usize / 3 % 4];
+                let number = pick(&NUMBERS, operand).wrapping_add(u64::from(amount % 3)).wrapping_sub(1);
+                let width = [1, 2, 4, 8][amount as usize / 3 % 4];
                 let mut number = number.to_le_bytes();
-                if many >= 1 << 15 {
+                if amount >= 1 << 15 {
                     number[..width].reverse();
                 }
                 let end = (at + width).min(bytes.len());
                 bytes[at..end].copy_from_slice(&number[..end - at]);
             }
-            8 => replace_run(bytes, at, u8::is_ascii_digit, pick_piece(14 + with % 21)),
-            9 => replace_run(bytes, at, |byte| byte.is_ascii_alphanumeric() || *byte == b'_', pick_piece(with)),
+            8 => replace_run(bytes, at, u8::is_ascii_digit, pick_piece(14 + operand % 21)),
+            9 => replace_run(bytes, at, |byte| byte.is_ascii_alphanumeric() || *byte == b'_', pick_piece(operand)),
             10 => {
                 // The same piece repeated: `[[[[[`, or ten thousand entries.
                 let piece =
-                    if with.is_multiple_of(2) { bytes[at..end].to_vec() } else { pick_piece(with / 2).to_vec() };
-                let times = 1 << (many % 24);
+                    if operand.is_multiple_of(2) { bytes[at..end].to_vec() } else { pick_piece(operand / 2).to_vec() };
+                let times = 1 << (amount % 24);
                 let times = usize::min(times, longest.saturating_sub(bytes.len()) / piece.len().max(1));
                 put(bytes, &piece.repeat(times));
             }
             11 => {
                 // Swaps two parts.
-                let other = with as usize % (bytes.len() + 1);
+                let other = operand as usize % (bytes.len() + 1);
                 let (first, second) = (at.min(other), at.max(other));
                 let length = short.min(second - first).min(bytes.len() - second);
                 let (before, behind) = bytes.split_at_mut(second);
@@ -200,14 +200,14 @@ impl Mutation {
             }
             12 => {
                 // Inserts a part of this or another seed at another offset.
-                let other = pick(seeds, with);
-                let from = with as usize / seeds.len() % (other.len() + 1);
+                let other = pick(seeds, operand);
+                let from = operand as usize / seeds.len() % (other.len() + 1);
                 put(bytes, &other[from..(from + short).min(other.len())]);
             }
-            13 => replace_text(bytes, at, pick_piece(with)),
-            14 => replace_text(bytes, at, &b"k".repeat(many as usize)),
+            13 => replace_text(bytes, at, pick_piece(operand)),
+            14 => replace_text(bytes, at, &b"k".repeat(amount as usize)),
             _ => {
-                let mut state = u64::from(with) << 16 | u64::from(many);
+                let mut state = u64::from(operand) << 16 | u64::from(amount);
                 let random = (0..short).map(|_| {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     (state >> 56) as u8
@@ -219,9 +219,9 @@ impl Mutation {
 }
 
 /// Replaces the next run of matching bytes.
-fn replace_run(bytes: &mut Vec<u8>, at: usize, is_meant: impl Fn(&u8) -> bool, piece: &[u8]) {
-    let Some(start) = bytes[at..].iter().position(&is_meant).map(|start| at + start) else { return };
-    let end = bytes[start..].iter().position(|byte| !is_meant(byte)).map_or(bytes.len(), |length| start + length);
+fn replace_run(bytes: &mut Vec<u8>, at: usize, matches: impl Fn(&u8) -> bool, piece: &[u8]) {
+    let Some(start) = bytes[at..].iter().position(&matches).map(|start| at + start) else { return };
+    let end = bytes[start..].iter().position(|byte| !matches(byte)).map_or(bytes.len(), |length| start + length);
     bytes.splice(start..end, piece.iter().copied());
 }
 

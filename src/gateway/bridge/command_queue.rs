@@ -64,7 +64,7 @@ impl CommandQueue {
         self.with_state(|queue, now| queue.leased_command(lease, now.steady).cloned())
     }
 
-    /// Completes the command of a lease, and counts it as `outcome`.
+    /// Completes the command of a lease, and counts it as `outcome`. `None` if the lease has ended.
     pub(super) fn complete(&self, lease: u64, outcome: BridgeCommand) -> Option<QueuedCommand> {
         let completed = self.with_state(|queue, now| queue.complete(lease, now.steady));
         self.count(outcome, usize::from(completed.is_some()));
@@ -103,7 +103,7 @@ impl CommandQueue {
 
     /// How long until a command is due or something expires.
     fn next_wakeup(&self) -> Option<Duration> {
-        // A due command that was not taken is blocked by something else. The minimum wait keeps it from spinning.
+        // A due command that was not taken is blocked by something else. The minimum wait keeps the loop from spinning.
         self.with_state(|queue, now| queue.next_wakeup(now.steady).map(|next| next.since(now.steady).max(MIN_WAIT)))
     }
 
@@ -128,5 +128,5 @@ impl CommandQueue {
     }
 }
 
-/// Keeps `wait_for` from spinning in a tight loop.
+/// The minimum wait, which keeps `wait_for` from spinning.
 const MIN_WAIT: Duration = Duration::from_millis(5);

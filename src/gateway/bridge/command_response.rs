@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts() {
+    fn responses_are_interpreted() {
         let mut text = String::new();
         let sessions = r#"{"sessions":[{"account":"861821726232","session":3,"state":"connected"}],"next":null}"#;
         for (status, body, asks_sessions) in [
@@ -146,15 +146,15 @@ mod tests {
             (302, "", false),
             (405, "", false),
         ] {
-            let judged = interpret_response(status, body.as_bytes(), Some(Duration::from_secs(7)), asks_sessions);
-            let said = match &judged {
-                Ok(verdict) => format!("{verdict:?}"),
+            let result = interpret_response(status, body.as_bytes(), Some(Duration::from_secs(7)), asks_sessions);
+            let described = match &result {
+                Ok(response) => format!("{response:?}"),
                 Err(failure) => {
                     let (away, wait) = (if failure.is_unavailable() { ", away" } else { "" }, failure.retry_after());
                     format!("tried again{away}, after {wait:?}: {failure}")
                 }
             };
-            text += &format!("{status} {body}{}\n  {said}\n", if asks_sessions { " (list_sessions)" } else { "" });
+            text += &format!("{status} {body}{}\n  {described}\n", if asks_sessions { " (list_sessions)" } else { "" });
         }
         insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
             prepend_module_to_snapshot => false, omit_expression => true}, {

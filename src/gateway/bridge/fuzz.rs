@@ -54,8 +54,8 @@ pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
     let page = SessionPage::read(bytes).err().map(|fault| fault.to_string());
     let status = u16::from(bytes.first().copied().unwrap_or_default()) * 4;
     for asks_sessions in [false, true] {
-        // Any response is a verdict, or a failure to retry.
-        let _judged = interpret_response(status, bytes, None, asks_sessions);
+        // Any response has a meaning, or is a failure that is retried.
+        let _interpreted = interpret_response(status, bytes, None, asks_sessions);
     }
     acks.or(page)
 }
@@ -76,13 +76,12 @@ pub(crate) fn signature(bytes: &[u8]) -> Option<String> {
     let mut lines = text.splitn(4, '\n');
     let headers = SignatureHeaders { id: lines.next(), timestamp: lines.next(), signature: lines.next() };
     let body = lines.next().unwrap_or_default().as_bytes();
-    let (signatures, at) =
-        (RequestVerifier::new(WebhookSecret::from_bytes(&[7; 24])), Moment { wall: NOW, steady: NOW });
-    if let Err(why) = signatures.verify(headers, body, at) {
+    let (verifier, at) = (RequestVerifier::new(WebhookSecret::from_bytes(&[7; 24])), Moment { wall: NOW, steady: NOW });
+    if let Err(why) = verifier.verify(headers, body, at) {
         return Some(why.to_string());
     }
     assert_eq!((headers.id, headers.timestamp, body), (Some("a"), Some("1700000000"), &b"{}"[..]), "{text:?}");
-    assert!(signatures.verify(headers, body, at).is_err(), "{text:?} is taken twice");
+    assert!(verifier.verify(headers, body, at).is_err(), "{text:?} is taken twice");
     None
 }
 
@@ -107,8 +106,8 @@ pub(crate) fn stored() -> Vec<Vec<u8>> {
 
 /// Writing a row gives the bytes that were read.
 pub(crate) fn row(bytes: &[u8]) -> Option<String> {
-    if let Some(mark) = StreamOffset::read(bytes) {
-        assert_eq!(mark.bytes(), bytes);
+    if let Some(offset) = StreamOffset::read(bytes) {
+        assert_eq!(offset.bytes(), bytes);
     }
     if let Some(ignored) = IgnoredReportRow::read(bytes) {
         assert_eq!(ignored.bytes(), bytes);

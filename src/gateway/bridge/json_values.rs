@@ -62,7 +62,7 @@ fn explain_fault<'de, T: Deserialize<'de>>(body: &'de [u8]) -> BridgeBodyError {
     }
 }
 
-/// The text of `error` without line and column: errors within a body name the field instead.
+/// The text of `error` without line and column, which count from the start of the text that was parsed.
 pub(super) fn words_of(error: &serde_json::Error) -> String {
     let words = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -82,7 +82,7 @@ pub(super) trait Scalar<'de>: Sized {
         Err(wrong_kind::<Self>("a string"))
     }
 
-    /// Reads a whole JSON number.
+    /// Reads a whole JSON number from 0.
     fn from_number(_: u64) -> Result<Self, String> {
         Err(wrong_kind::<Self>("a number"))
     }
@@ -183,7 +183,7 @@ impl<'de> Scalar<'de> for BoundedText<'de> {
     }
 }
 
-/// A list of at most `MOST` entries. Reading stops at the first entry beyond.
+/// A list of at most `MOST` entries. Reading stops at the first entry beyond this limit.
 pub(super) struct BoundedList<T, const MOST: usize>(pub(super) Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for BoundedList<T, MOST> {
@@ -251,8 +251,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for ObjectKey<'a> {
 }
 
 /// Declares a JSON object and its reader. Each field may be missing or null, and unknown fields are ignored. A repeated key
-/// is an error, for an [`Unchecked`](super::unchecked::Unchecked) value only where it is used. The doc comment of a key
-/// becomes its OpenAPI description.
+/// is an error. For an [`Unchecked`](super::unchecked::Unchecked) value it is an error only if the value is used. The doc
+/// comment of a key becomes its OpenAPI description.
 macro_rules! object {
     ($(#[$doc:meta])* $name:ident<'a> { $($(#[doc = $words:literal])+ $key:literal => $field:ident: $type:ty,)+ }) => {
         $(#[$doc])*
@@ -305,7 +305,7 @@ pub(super) use object;
 
 /// Reads the fields of an object.
 pub(super) trait ObjectReader<'de> {
-    /// The object that they make.
+    /// The object that the fields make up.
     type Value;
 
     /// Reads all fields.
@@ -334,7 +334,7 @@ pub(super) trait BodySchema {
     /// Its type and bounds.
     fn json_schema() -> Schema;
 
-    /// What stands for the value if its key is given twice; `None` if that is a fault at once.
+    /// The value of a key that is given twice. `None` if a repeated key is an error.
     fn repeated() -> Option<Self>
     where
         Self: Sized,

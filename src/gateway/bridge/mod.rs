@@ -97,7 +97,7 @@ pub(super) const DESCRIPTION: GatewayDescription = GatewayDescription {
     open,
 };
 
-/// Opens the bridge, if a gateway can sign its requests.
+/// Opens the bridge, if the settings have a signing secret.
 fn open(settings: &Settings, dependencies: &GatewayDependencies) -> Result<OpenedGateway, GatewaySetupError> {
     let settings = &settings.gateway.bridge;
     if settings.secret.is_none() {
@@ -202,7 +202,7 @@ impl Bridge {
         Ok(Bridge { inner: Arc::new(inner) })
     }
 
-    /// Pushes commands until `stop`. Returns at once where the gateway fetches them.
+    /// Pushes commands until `stop`. Returns at once if the gateway fetches them.
     async fn run(self, stop: CancellationToken) {
         if let CommandTransport::Push(pusher) = &self.inner.transport {
             pusher.clone().run(stop).await;
@@ -247,7 +247,7 @@ impl Bridge {
         self.inner.ingester.ingest(batch).await
     }
 
-    /// The metrics that the bridge counts in.
+    /// The metrics of the bridge.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
     }
@@ -265,7 +265,7 @@ impl Bridge {
         }
     }
 
-    /// Reports a failure to the account, from a task of its own.
+    /// Reports a failure to the account, in a separate task.
     fn report_failure(&self, account: AccountNumber, report: Report) {
         let reports = self.inner.reports.clone();
         self.inner.runtime.spawn(async move {
@@ -289,8 +289,8 @@ impl Bridge {
             Ok(CommandResponse::Accepted | CommandResponse::TooLate) => {
                 away("the gateway did not list its sessions".to_owned())
             }
-            Err(refused @ (CallError::BreakerOpen { .. } | CallError::Timeout { .. } | CallError::Failed(_))) => {
-                away(refused.to_string())
+            Err(error @ (CallError::BreakerOpen { .. } | CallError::Timeout { .. } | CallError::Failed(_))) => {
+                away(error.to_string())
             }
         }
     }

@@ -58,7 +58,7 @@ pub(crate) struct AckResult {
 
 /// A gateway's response to a command that it accepts.
 #[derive(ToSchema)]
-#[allow(dead_code)] // It is only described: a status says all that is needed.
+#[allow(dead_code)] // Only its schema is used: the HTTP status says enough.
 #[schema(as = GatewayAccepted)]
 pub(crate) struct AcceptedSchema {
     /// The gateway has stored the command, and will report its outcome.
@@ -73,7 +73,7 @@ object! {
     }
 }
 
-/// The `error` sentence in a gateway's refusal, if there is one.
+/// Reads the `error` sentence in a gateway's refusal, if there is one.
 pub(super) fn read_refusal(body: &[u8]) -> Option<String> {
     let ScalarValue(error) = read_body::<RejectionFields<'_>>(body).ok()?.error?;
     (!error.is_empty()).then(|| error.into_owned())
@@ -119,7 +119,7 @@ pub(super) enum AckOutcome {
     Sessions(SessionPage),
 }
 
-/// The acknowledgements in a body.
+/// Reads the acknowledgements in a body.
 pub(crate) fn read_acks(body: &[u8]) -> Result<Vec<Ack>, BridgeBodyError> {
     let body = json_text(body);
     let Some(BoundedList(acks)) = read_body::<AcksFields<'_>>(body.as_bytes())?.acks else {

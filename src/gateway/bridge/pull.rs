@@ -39,7 +39,7 @@ pub(super) struct WorkServer {
 /// Why a request for work is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WorkRequestError {
-    /// The settings push commands to the gateway.
+    /// The settings say that commands are pushed to the gateway.
     #[error("commands are sent to gateway.bridge.url and cannot be fetched; unset it if the gateway is to fetch them")]
     PushConfigured,
     /// Too many requests wait for work already.
@@ -88,26 +88,26 @@ impl WorkServer {
         stop: &CancellationToken,
     ) -> Result<Zeroizing<Vec<u8>>, WorkRequestError> {
         let _permit = self.permits.try_acquire().map_err(|_| WorkRequestError::TooManyWaiters)?;
-        let give = || {
+        let lease_batch = || {
             let leased = self.queue.lease_commands(most, |now, _| now.plus(self.lease_duration));
             (!leased.is_empty()).then_some(LeasedBatch { queue: &self.queue, commands: leased })
         };
-        let waited = stop.run_until_cancelled(timeout(wait, self.queue.wait_for(give)));
+        let waited = stop.run_until_cancelled(timeout(wait, self.queue.wait_for(lease_batch)));
         let mut batch =
             waited.await.and_then(Result::ok).unwrap_or(LeasedBatch { queue: &self.queue, commands: Vec::new() });
-        let mut refused = Vec::new();
-        let opened: Vec<_> = batch
+        let mut unreadable = Vec::new();
+        let unsealed: Vec<_> = batch
             .commands
             .iter()
             .filter_map(|leased| match leased.command.unseal(&self.vault) {
-                Ok(opened) => Some((leased, opened)),
+                Ok(unsealed) => Some((leased, unsealed)),
                 Err(error) => {
-                    refused.push((leased.lease, leased.command.clone(), error.to_string()));
+                    unreadable.push((leased.lease, leased.command.clone(), error.to_string()));
                     None
                 }
             })
             .collect();
-        let commands: Vec<_> = opened.iter().map(|(leased, opened)| (*leased, opened.to_message())).collect();
+        let commands: Vec<_> = unsealed.iter().map(|(leased, unsealed)| (*leased, unsealed.to_message())).collect();
         let items = commands.iter().map(|(leased, command)| WorkItem {
             lease: self.lease_id(leased.lease),
             delivery: leased.delivery,
@@ -116,9 +116,9 @@ impl WorkServer {
         });
         let body = to_json(&WorkBatch { work: items.collect() });
         drop(commands);
-        drop(opened);
+        drop(unsealed);
         batch.commands.clear();
-        for (lease, command, why) in refused {
+        for (lease, command, why) in unreadable {
             self.reject_command(lease, &command, &why).await;
         }
         Ok(body)
@@ -126,15 +126,15 @@ impl WorkServer {
 
     /// Processes acknowledgements.
     pub(super) async fn acknowledge(&self, acks: Vec<Ack>) -> AckResult {
-        let mut answer = AckResult { acknowledged: 0, unknown: Vec::new() };
+        let mut result = AckResult { acknowledged: 0, unknown: Vec::new() };
         for Ack { lease, outcome } in acks {
             let number = self.lease_number(&lease);
             let leased = number.and_then(|number| Some((number, self.queue.leased_command(number)?)));
             let Some((number, command)) = leased else {
-                answer.unknown.push(lease);
+                result.unknown.push(lease);
                 continue;
             };
-            answer.acknowledged += 1;
+            result.acknowledged += 1;
             match (outcome, &command.payload) {
                 (AckOutcome::Rejected(why), _) => self.reject_command(number, &command, &why).await,
                 (outcome, CommandPayload::ListSessions { .. }) => {
@@ -158,10 +158,10 @@ impl WorkServer {
                 }
             }
         }
-        answer
+        result
     }
 
-    /// Ends a command that the gateway rejects for good.
+    /// Ends a command that is rejected for good.
     async fn reject_command(&self, lease: u64, command: &QueuedCommand, why: &str) {
         self.pages.resolve(&command.id, Err(why.to_owned()));
         report_rejection(&self.reports, command, why).await;

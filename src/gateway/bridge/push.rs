@@ -1,4 +1,4 @@
-//! Posts commands to a gateway. Each is retried until the gateway takes it over or its deadline passes.
+//! Posts commands to a gateway. Each is retried until the gateway accepts or rejects it, or its deadline passes.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -57,29 +57,29 @@ pub(super) fn build_client(
     Ok(Some((client::HttpClient::new(options)?, url)))
 }
 
-/// Whether requests to this URL cannot be read in transit: over TLS, or within this machine.
+/// Whether requests to this URL cannot be read in transit: they use TLS, or stay on this machine.
 fn is_confidential(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    url.scheme() == "https" || (url.scheme() == "http" && is_here)
+    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }
 
 impl Pusher {
     /// Sends queued commands until `stop`.
     pub(super) async fn run(self: Arc<Pusher>, stop: CancellationToken) {
-        let mut under_way = FuturesUnordered::new();
+        let mut attempts = FuturesUnordered::new();
         let mut availability = self.bulkhead.availability();
         let mut paused_until = None::<Instant>;
         loop {
             // While the gateway is away, a single call probes it and the others wait.
             let most = if *availability.borrow_and_update() { self.max_in_flight } else { 1 };
-            let has_room = under_way.len() < most && paused_until.is_none();
+            let may_lease = attempts.len() < most && paused_until.is_none();
             let next = self.queue.wait_for(|| self.queue.lease_commands(1, |_, command| command.deadline).pop());
             tokio::select! {
                 () = stop.cancelled() => return,
-                leased = next, if has_room => under_way.push(self.send_command(leased)),
-                Some(pause) = under_way.next() => {
+                leased = next, if may_lease => attempts.push(self.send_command(leased)),
+                Some(pause) = attempts.next() => {
                     let until = pause.map(|wait| Instant::now() + wait);
                     paused_until = paused_until.max(until);
                 }
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn only_confidential_urls_are_accepted() {
-        for (url, is_sent) in [
+        for (url, is_accepted) in [
             ("https://gateway.example.com", true),
             ("http://127.0.0.1:9000/base/", true),
             ("http://[::1]:9000", true),
@@ -195,9 +195,9 @@ mod tests {
             ("ftp://127.0.0.1", false),
             ("gateway", false),
         ] {
-            let made = build_client(url, &config::Settings::default().gateway.bridge).unwrap();
-            assert_eq!(made.is_some(), is_sent, "{url}");
-            if let Some((_, url)) = made {
+            let client = build_client(url, &config::Settings::default().gateway.bridge).unwrap();
+            assert_eq!(client.is_some(), is_accepted, "{url}");
+            if let Some((_, url)) = client {
                 assert!(url.path().ends_with("/gateway/v1/commands"), "{url}");
             }
         }

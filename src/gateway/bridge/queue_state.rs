@@ -126,13 +126,13 @@ impl QueueState {
                 return PushOutcome::Superseded;
             }
             let is_leased = matches!(lane.head, HeadState::Leased(..));
-            let is_there =
+            let is_current =
                 |existing: &LaneEntry| existing.command.session_number().is_some() && !existing.is_superseded;
             let first_free = usize::from(is_leased);
-            if let Some(leased) = lane.commands.front_mut().filter(|front| is_leased && is_there(front)) {
+            if let Some(leased) = lane.commands.front_mut().filter(|front| is_leased && is_current(front)) {
                 leased.is_superseded = true;
             }
-            let at = (first_free..lane.commands.len()).find(|at| is_there(&lane.commands[*at]));
+            let at = (first_free..lane.commands.len()).find(|at| is_current(&lane.commands[*at]));
             if let Some(slot) = at.and_then(|at| lane.commands.get_mut(at)) {
                 self.ids.remove(&slot.command.id);
                 self.deadlines.remove(&(slot.command.deadline.steady, slot.number));
@@ -238,7 +238,7 @@ impl QueueState {
             let Some(lane) = self.lanes.get(&key) else { continue };
             let Some(at) = lane.commands.iter().position(|entry| entry.number == number) else { continue };
             match lane.head {
-                // The leaseholder may still complete it. It ends with its lease.
+                // The gateway may still complete a leased command. The command ends with its lease.
                 HeadState::Leased(..) if at == 0 => continue,
                 HeadState::Ready(due, turn) if at == 0 => drop(self.ready.remove(&(due, turn))),
                 HeadState::Leased(..) | HeadState::Ready(..) => {}
@@ -252,8 +252,8 @@ impl QueueState {
     pub(super) fn next_wakeup(&self, now: Timestamp) -> Option<Timestamp> {
         let ready = self.ready.first_key_value().map(|((due, _), _)| *due.max(&now));
         let end = self.lease_ends.first().map(|(until, _)| *until);
-        let late = self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline);
-        [ready, end, late].into_iter().flatten().min()
+        let deadline = self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline);
+        [ready, end, deadline].into_iter().flatten().min()
     }
 
     /// The number of leased commands.
@@ -280,12 +280,12 @@ impl QueueState {
         Some(key)
     }
 
-    /// Drops the first command of a lane whose lease has ended. The next one takes the last turn.
+    /// Drops the first command of a lane after its lease has ended. The lane then takes the last turn.
     fn drop_first(&mut self, key: LaneKey, now: Timestamp) -> Option<QueuedCommand> {
         self.drop_at(key, 0, now)
     }
 
-    /// Drops a command. If it was the first, its lane is neither ready nor leased at that moment.
+    /// Drops a command. Before the first command of a lane is dropped, the caller ends its lease or its turn.
     fn drop_at(&mut self, key: LaneKey, at: usize, now: Timestamp) -> Option<QueuedCommand> {
         let lane = self.lanes.get_mut(&key)?;
         let entry = lane.commands.remove(at)?;

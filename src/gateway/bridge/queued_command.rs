@@ -33,7 +33,7 @@ pub(super) enum CommandPayload {
         content: Arc<Content>,
     },
     Disconnect {
-        /// `None` means whichever session is open.
+        /// `None` closes any open session.
         session: Option<u32>,
     },
     RequestCode {

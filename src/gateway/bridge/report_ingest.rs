@@ -31,7 +31,7 @@ pub(super) struct ReportIngester {
     batch_permits: Semaphore,
     /// The number of streams that began. A new stream means that the gateway lost its memory, perhaps sessions too.
     streams_started: watch::Sender<u64>,
-    /// Age of the last ingested report when it was ingested.
+    /// The time from the creation of the last ingested report to its ingestion.
     report_lag: Mutex<Option<Duration>>,
     metrics: Metrics,
     now: Moments,
@@ -40,7 +40,7 @@ pub(super) struct ReportIngester {
 /// Why a batch is not ingested.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IngestError {
-    /// Reports are missing before it.
+    /// Reports before this batch are missing.
     #[error("reports before this batch are missing; send from sequence {expected} on, or start a new stream at 1")]
     Gap {
         /// The sequence that must come next.
@@ -90,13 +90,13 @@ impl ReportIngester {
         self.streams_started.subscribe()
     }
 
-    /// Age of the last ingested report when it was ingested. `None` before the first.
+    /// The time from the creation of the last ingested report to its ingestion. `None` before the first.
     pub(super) fn report_lag(&self) -> Option<Duration> {
         *self.report_lag.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ingests a batch. All of it is durable when this returns. After an error the offset is unchanged, though some reports
-    /// may have been decided; when the batch comes again, those are ignored as `does_not_fit`.
+    /// Ingests a batch. All of it is durable when this returns. After an error some reports may have been executed. If the
+    /// batch comes again, those are ignored as `does_not_fit`, or are duplicates if the offset was set.
     pub(super) async fn ingest(&self, batch: &ReportBatch) -> Result<BatchResult, IngestError> {
         let _permit = self.batch_permits.try_acquire().map_err(|_| IngestError::Busy)?;
         let stream_lock = self.lock().entry(batch.stream.clone()).or_default().clone();
@@ -124,7 +124,7 @@ impl ReportIngester {
             ignored: Vec::new(),
         };
         let Some(newest) = new.last() else { return Ok(result) };
-        // Reports are sent in the order of the first poll, so those of one account keep their order.
+        // `join_all` first polls the futures in order, so the reports of one account keep their order.
         let outcomes = join_all(new.iter().map(|received| self.decide_report(received))).await;
         let outcomes: Vec<Option<IgnoreReason>> = outcomes.into_iter().collect::<Result<_, _>>()?;
         let at = (self.now)().wall;
@@ -142,7 +142,7 @@ impl ReportIngester {
             result.ignored.push(IgnoredReport { sequence, why });
             self.offsets.record_ignored(&IgnoredReportRow { at, made_at, account, sequence, kind, why, stream })?;
         }
-        // After the events, which are durable by now.
+        // The offset is stored after the events, which are durable already.
         result.acknowledged = newest.sequence;
         self.offsets.set_offset(stream, StreamOffset { last_sequence: newest.sequence, at })?;
         (self.sync_store)().await.map_err(IngestError::NotDurable)?;
@@ -151,7 +151,7 @@ impl ReportIngester {
         result.ignored.iter().for_each(|ignored| self.count(ignored.why.into(), 1));
         if last.is_none() {
             tracing::info!(stream, "a gateway started a report stream");
-            self.streams_started.send_modify(|begun| *begun += 1);
+            self.streams_started.send_modify(|count| *count += 1);
         }
         Ok(result)
     }

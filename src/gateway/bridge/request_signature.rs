@@ -1,4 +1,5 @@
-//! Verifies that a request comes from the gateway: signed by Standard Webhooks with its secret, recent, and not replayed.
+//! Verifies that a request comes from the gateway: it is signed with the secret (Standard Webhooks), recent, and not
+//! replayed.
 //!
 //! The timestamp is compared with the wall clock, as the gateway's clock is one. Elapsed time decides how long a
 //! signature is remembered.
@@ -51,8 +52,8 @@ pub(super) struct RequestVerifier {
     replay_cache: Mutex<ReplayCache>,
 }
 
-/// The accepted signatures of this process. After a restart, sequences and leases reveal a replayed request, and work
-/// goes over TLS or loopback only.
+/// The accepted signatures of this process. After a restart the cache is empty. Then sequences and leases reveal a replayed
+/// request, and work goes over TLS or loopback only.
 struct ReplayCache {
     known: HashSet<TruncatedMac>,
     /// The same signatures in the order of acceptance.
@@ -117,7 +118,7 @@ impl ReplayCache {
         seconds: i64,
         now: Timestamp,
     ) -> Result<(), RequestSignatureError> {
-        // Twice the tolerance, because its timestamp may have been in the future when it was accepted.
+        // Twice the tolerance, because the timestamp may have been in the future when it was accepted.
         let is_over = |accepted: &mut AcceptedSignature| accepted.at.plus(2 * SIGNATURE_TOLERANCE) < now;
         while let Some(accepted) = self.accepted.pop_front_if(is_over) {
             self.known.remove(&accepted.mac);
@@ -157,53 +158,53 @@ mod tests {
     #[test]
     fn a_signature_is_accepted_once_and_only_in_time() {
         let (ours, other) = (WebhookSecret::from_bytes(&[1; 24]), WebhookSecret::from_bytes(&[2; 24]));
-        let signatures = RequestVerifier::new(WebhookSecret::from_bytes(&[1; 24]));
+        let verifier = RequestVerifier::new(WebhookSecret::from_bytes(&[1; 24]));
         let body = br#"{"stream":"a"}"#;
         let signed = |secret: &WebhookSecret, id: &str, at: Timestamp| {
             (secret.sign(id, at, body), (at.0 / 1_000_000).to_string())
         };
-        let ask = |id: Option<&str>, (signature, timestamp): &(String, String), body: &[u8], now| {
+        let verify = |id: Option<&str>, (signature, timestamp): &(String, String), body: &[u8], now| {
             let headers = SignatureHeaders { id, timestamp: Some(timestamp), signature: Some(signature) };
-            signatures.verify(headers, body, at(now))
+            verifier.verify(headers, body, at(now))
         };
         let good = signed(&ours, "a", NOW);
-        assert_eq!(ask(None, &good, body, NOW), Err(RequestSignatureError::Missing));
-        assert_eq!(ask(Some("b"), &good, body, NOW), Err(RequestSignatureError::Forged));
-        assert_eq!(ask(Some("a"), &good, b"{}", NOW), Err(RequestSignatureError::Forged));
-        assert_eq!(ask(Some("a"), &signed(&other, "a", NOW), body, NOW), Err(RequestSignatureError::Forged));
+        assert_eq!(verify(None, &good, body, NOW), Err(RequestSignatureError::Missing));
+        assert_eq!(verify(Some("b"), &good, body, NOW), Err(RequestSignatureError::Forged));
+        assert_eq!(verify(Some("a"), &good, b"{}", NOW), Err(RequestSignatureError::Forged));
+        assert_eq!(verify(Some("a"), &signed(&other, "a", NOW), body, NOW), Err(RequestSignatureError::Forged));
         assert_eq!(
-            ask(Some("a"), &(good.0.clone(), "soon".to_owned()), body, NOW),
+            verify(Some("a"), &(good.0.clone(), "soon".to_owned()), body, NOW),
             Err(RequestSignatureError::Missing)
         );
-        assert_eq!(ask(Some("a"), &good, body, after(301)), Err(RequestSignatureError::Stale));
-        assert_eq!(ask(Some("a"), &good, body, after(-301)), Err(RequestSignatureError::Stale));
-        assert_eq!(ask(Some("a"), &good, body, after(299)), Ok(()));
+        assert_eq!(verify(Some("a"), &good, body, after(301)), Err(RequestSignatureError::Stale));
+        assert_eq!(verify(Some("a"), &good, body, after(-301)), Err(RequestSignatureError::Stale));
+        assert_eq!(verify(Some("a"), &good, body, after(299)), Ok(()));
         assert_eq!(
-            ask(Some("a"), &good, body, NOW),
+            verify(Some("a"), &good, body, NOW),
             Err(RequestSignatureError::Replayed),
             "whichever way the clock goes"
         );
         // A further signature in the list does not make it a new request.
         let twice = (format!("v1,AAAA {}", good.0), good.1.clone());
-        assert_eq!(ask(Some("a"), &twice, body, NOW), Err(RequestSignatureError::Replayed));
-        assert_eq!(ask(Some("a"), &signed(&ours, "a", after(1)), body, NOW), Ok(()), "signed anew");
+        assert_eq!(verify(Some("a"), &twice, body, NOW), Err(RequestSignatureError::Replayed));
+        assert_eq!(verify(Some("a"), &signed(&ours, "a", after(1)), body, NOW), Ok(()), "signed anew");
     }
 
     /// The wall clock jumps by a day and back. An accepted signature stays remembered and is not accepted again.
     #[test]
     fn a_clock_change_forgets_no_signature() {
-        let signatures = RequestVerifier::new(WebhookSecret::from_bytes(&[1; 24]));
-        let ask = |signed: Timestamp, wall: Timestamp, steady: Timestamp| {
+        let verifier = RequestVerifier::new(WebhookSecret::from_bytes(&[1; 24]));
+        let verify = |signed: Timestamp, wall: Timestamp, steady: Timestamp| {
             let signature = WebhookSecret::from_bytes(&[1; 24]).sign("a", signed, b"{}");
             let timestamp = (signed.0 / 1_000_000).to_string();
             let headers = SignatureHeaders { id: Some("a"), timestamp: Some(&timestamp), signature: Some(&signature) };
-            signatures.verify(headers, b"{}", Moment { wall, steady })
+            verifier.verify(headers, b"{}", Moment { wall, steady })
         };
-        assert_eq!(ask(NOW, NOW, NOW), Ok(()));
-        assert_eq!(ask(after(86_400), after(86_400), after(1)), Ok(()));
-        assert_eq!(ask(NOW, NOW, after(2)), Err(RequestSignatureError::Replayed));
-        let count = || signatures.replay_cache.lock().unwrap().known.len();
-        assert_eq!((count(), ask(after(602), after(602), after(602)), count()), (2, Ok(()), 1), "elapsed time does");
+        assert_eq!(verify(NOW, NOW, NOW), Ok(()));
+        assert_eq!(verify(after(86_400), after(86_400), after(1)), Ok(()));
+        assert_eq!(verify(NOW, NOW, after(2)), Err(RequestSignatureError::Replayed));
+        let count = || verifier.replay_cache.lock().unwrap().known.len();
+        assert_eq!((count(), verify(after(602), after(602), after(602)), count()), (2, Ok(()), 1), "elapsed time does");
     }
 
     #[test]

@@ -65,8 +65,8 @@ impl SessionListing {
             return unavailable("the gateway's list of sessions does not end");
         }
         let Some(next) = next else { return Ok(true) };
-        let is_behind = last.is_none_or(|last| text(next) >= last) && self.after.is_none_or(|it| text(it) < text(next));
-        if !is_behind {
+        let advances = last.is_none_or(|last| text(next) >= last) && self.after.is_none_or(|it| text(it) < text(next));
+        if !advances {
             return unavailable("the gateway's list of sessions does not advance");
         }
         self.after = Some(next);
@@ -103,18 +103,18 @@ impl PendingPages {
         queue: &Arc<CommandQueue>,
         command: QueuedCommand,
     ) -> Result<SessionPage, GatewayUnavailable> {
-        let (answer, answered) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let request = PageRequest { pages: self, queue, id: command.id.clone() };
-        self.lock().insert(command.id.clone(), answer);
+        self.lock().insert(command.id.clone(), sender);
         match queue.push(command) {
             PushOutcome::Added | PushOutcome::Replaced | PushOutcome::Duplicate => {}
             PushOutcome::Superseded | PushOutcome::Full => {
                 return unavailable("too many commands wait for the gateway");
             }
         }
-        let answered = timeout(SESSIONS_PAGE_TIMEOUT, answered).await;
+        let answer = timeout(SESSIONS_PAGE_TIMEOUT, receiver).await;
         drop(request);
-        match answered {
+        match answer {
             Ok(Ok(Ok(page))) => Ok(page),
             Ok(Ok(Err(why))) => Err(GatewayUnavailable { reason: why }),
             Ok(Err(_)) => unavailable("the gateway was not called"),
@@ -170,7 +170,7 @@ mod tests {
         let cases: [&[(&[&str], &str)]; 8] = [
             &[(&[], "")],
             &[(&["10000001", "1000002"], "1000002"), (&["1000003"], "")],
-            // A page may be empty though there is more.
+            // An empty page, and another page after it.
             &[(&[], "1000002"), (&["1000003"], "")],
             &[(&["1000002", "10000001"], "")],
             &[(&["1000002", "1000002"], "")],
@@ -181,11 +181,11 @@ mod tests {
         let mut text = String::new();
         for pages in cases {
             let mut listing = SessionListing::default();
-            let taken: Result<Vec<bool>, GatewayUnavailable> =
+            let ends: Result<Vec<bool>, GatewayUnavailable> =
                 pages.iter().map(|it| listing.add_page(page(it))).collect();
             let all: Vec<String> = listing.into_sessions().iter().map(|it| it.account.to_string()).collect();
-            let said = taken.map_or_else(|away| away.reason, |ends| format!("{ends:?} {all:?}"));
-            text += &format!("{pages:?}\n  {said}\n");
+            let outcome = ends.map_or_else(|away| away.reason, |ends| format!("{ends:?} {all:?}"));
+            text += &format!("{pages:?}\n  {outcome}\n");
         }
         insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
             prepend_module_to_snapshot => false, omit_expression => true}, {

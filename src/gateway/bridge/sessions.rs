@@ -33,14 +33,14 @@ impl SessionPage {
         SessionPage::validate(sessions, next.map(|ScalarValue(next)| next), "")
     }
 
-    /// Checks a page. `under` is the path of its fields, for error texts.
+    /// Checks a page. In error texts `prefix` comes before the names of its fields.
     pub(super) fn validate(
         BoundedList(fields): SessionList<'_>,
         next: Option<AccountNumber>,
-        under: &str,
+        prefix: &str,
     ) -> Result<SessionPage, BridgeBodyError> {
-        let seen = |(at, fields): (usize, SessionFields<'_>)| {
-            let missing = |field: &str| BridgeBodyError::missing(&format!("{under}sessions[{at}].{field}"));
+        let read_session = |(at, fields): (usize, SessionFields<'_>)| {
+            let missing = |field: &str| BridgeBodyError::missing(&format!("{prefix}sessions[{at}].{field}"));
             let SessionFields { account, session, state, instance_code, reason, .. } = fields;
             let ScalarValue(account) = account.ok_or_else(|| missing("account"))?;
             let state = match state.ok_or_else(|| missing("state"))?.0 {
@@ -49,8 +49,8 @@ impl SessionPage {
                 EnumName::Known(SessionStateName::Connected) => GatewaySessionState::Connected,
                 EnumName::Known(SessionStateName::Banned) => {
                     let reason = reason.map(Unchecked::check).transpose();
-                    let reason =
-                        reason.map_err(|words| BridgeBodyError::at(&format!("{under}sessions[{at}].reason"), words))?;
+                    let reason = reason
+                        .map_err(|words| BridgeBodyError::at(&format!("{prefix}sessions[{at}].reason"), words))?;
                     let reason = reason.map_or_else(Reason::none, Reason::new);
                     GatewaySessionState::Banned { reason }
                 }
@@ -58,7 +58,7 @@ impl SessionPage {
             let instance_code = instance_code.map(|ScalarValue(code)| code.into_owned()).unwrap_or_default();
             Ok(GatewaySession { account, session: session.map(|ScalarValue(session)| session), state, instance_code })
         };
-        let sessions = fields.into_iter().enumerate().map(seen).collect::<Result<_, BridgeBodyError>>()?;
+        let sessions = fields.into_iter().enumerate().map(read_session).collect::<Result<_, BridgeBodyError>>()?;
         Ok(SessionPage { sessions, next })
     }
 }

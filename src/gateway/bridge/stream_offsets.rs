@@ -1,13 +1,14 @@
-//! What the store keeps of reports: the offset of each stream, and the last ignored reports.
+//! What the store keeps about reports: the offset of each stream, and the last ignored reports.
 //!
-//! | key | value |
-//! |---|---|
-//! | `bs`, name of the stream | format (1), last sequence (8), when it was ingested (8) |
-//! | `bi`, number (8) | format (1), when it was ignored (8), when it was made (8), account (8), sequence (8), type (1), why (1), stream |
-//! | likewise, of an unknown type | format (2), the same numbers, account 0 where it names none, bytes of the type's name (1), the name, stream |
+//! | key | format | value after the byte of the format |
+//! |---|---|---|
+//! | `bs`, name of the stream | 1 | last sequence (8), when it was ingested (8) |
+//! | `bi`, number (8) | 1 | when it was ignored (8), when it was made (8), account (8), sequence (8), type (1), why (1), stream |
+//! | `bi`, number (8) | 2 | the same four numbers (account 0 for none), length of the type's name (1), that name, stream |
 //!
-//! Numbers in keys are big endian, in values little endian. Times are microseconds since 1970-01-01T00:00:00Z. An offset
-//! is stored after the events of its reports. After a crash in between, the batch is processed again (at least once).
+//! Format 2 is for reports of an unknown type. Sizes in brackets are bytes. Numbers in keys are big endian, in values little
+//! endian. Times are microseconds since 1970-01-01T00:00:00Z. An offset is stored after the events of its reports. After a
+//! crash in between, the batch is processed again (at least once).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,7 +55,7 @@ pub(super) struct IgnoredReportRow {
     pub(super) made_at: Timestamp,
     /// The account. `None` for a report of an unknown type that names no account.
     pub(super) account: Option<AccountNumber>,
-    /// Its place in its stream.
+    /// Its sequence number in the stream.
     pub(super) sequence: u64,
     /// Its type.
     pub(super) kind: EnumName<ReportType>,
@@ -70,7 +71,7 @@ impl StreamOffsets {
         StreamOffsets::open_with_limits(store, REPORT_STREAMS, IGNORED_REPORTS_KEPT)
     }
 
-    fn open_with_limits(store: Store, most: usize, ignored_most: u64) -> Result<StreamOffsets, store::Error> {
+    fn open_with_limits(store: Store, stream_limit: usize, ignored_limit: u64) -> Result<StreamOffsets, store::Error> {
         let mut streams = HashMap::new();
         for entry in store.scan_from(Table::ReportOffsets, STREAMS) {
             let (key, value) = entry?;
@@ -86,7 +87,7 @@ impl StreamOffsets {
         let last = store.scan_back(Table::ReportOffsets, &ignored_key(u64::MAX)).next().transpose()?;
         let next = last.and_then(|(key, _)| number(&key)).map_or(0, |last| last.saturating_add(1));
         let cache = Mutex::new(OffsetCache { streams, ignored: first.unwrap_or(next)..next });
-        Ok(StreamOffsets { store, cache, stream_limit: most, ignored_limit: ignored_most })
+        Ok(StreamOffsets { store, cache, stream_limit, ignored_limit })
     }
 
     /// The last ingested sequence of a stream. `None` for an unknown stream.
@@ -94,8 +95,8 @@ impl StreamOffsets {
         self.lock().streams.get(stream).map(|offset| offset.last_sequence)
     }
 
-    /// Stores the offset of a stream. A new stream beyond the limit replaces the least recently used one. As durable as a
-    /// put of the store.
+    /// Stores the offset of a stream. A new stream beyond the limit replaces the least recently used one. Durable after
+    /// the next append or sync of the store.
     pub(super) fn set_offset(&self, stream: &str, offset: StreamOffset) -> Result<(), store::Error> {
         let mut cache = self.lock();
         if cache.streams.insert(stream.to_owned(), offset).is_none() && cache.streams.len() > self.stream_limit {
@@ -109,7 +110,7 @@ impl StreamOffsets {
         self.store.put(Table::ReportOffsets, &[STREAMS, stream.as_bytes()].concat(), &offset.bytes())
     }
 
-    /// Stores an ignored report, and removes the oldest beyond the limit. As durable as a put of the store.
+    /// Stores an ignored report, and removes the oldest beyond the limit. Durable after the next append or sync of the store.
     pub(super) fn record_ignored(&self, ignored: &IgnoredReportRow) -> Result<(), store::Error> {
         let mut cache = self.lock();
         self.store.put(Table::ReportOffsets, &ignored_key(cache.ignored.end), &ignored.bytes())?;
@@ -134,7 +135,7 @@ impl StreamOffsets {
         Ok(found)
     }
 
-    // The cache agrees with the store between any two statements, unless the store failed, which is final.
+    // After each call the cache agrees with the store, unless the store failed, which is final.
     fn lock(&self) -> MutexGuard<'_, OffsetCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -79,7 +79,7 @@ fn commands_as_they_are_sent() {
     let at = Moment { wall: NOW, steady: Timestamp(7) };
     for device_params in [Some("parameters"), None] {
         let (state, effects) = account_with_pending_effects(vault, device_params);
-        let orders =
+        let commands =
             effects.iter().map(|effect| QueuedCommand::for_effect(AccountNumber::EXAMPLE, &state, effect, at).unwrap());
         let first = QueuedCommand {
             id: "list_sessions-1".to_owned(),
@@ -90,7 +90,7 @@ fn commands_as_they_are_sent() {
         let second = CommandPayload::ListSessions { after: Some(AccountNumber::EXAMPLE), limit: 9 };
         let second = QueuedCommand { id: "list_sessions-2".to_owned(), payload: second, ..first.clone() };
         let any = QueuedCommand::close(AccountNumber::EXAMPLE, None, at);
-        for command in orders.chain([any, first, second]) {
+        for command in commands.chain([any, first, second]) {
             let body = to_json(&command.unseal(vault).unwrap().to_message());
             assert_eq!(body.capacity(), body.len(), "no copy was left behind while it grew");
             let json: Value = serde_json::from_slice(&body).unwrap();
@@ -180,8 +180,8 @@ fn errors_name_the_field() {
         format!(r#"{{"stream":"a","reports":[{}]}}"#, lines.join(","))
     };
     let many: Vec<u64> = (1..=1_001).collect();
-    let orders = [batch(&[1, 3]), batch(&[2, 1]), batch(&[1, 1]), batch(&[u64::MAX, 0]), batch(&many)];
-    for body in bodies.chain(orders) {
+    let unordered = [batch(&[1, 3]), batch(&[2, 1]), batch(&[1, 1]), batch(&[u64::MAX, 0]), batch(&many)];
+    for body in bodies.chain(unordered) {
         let fault = read_batch(body.as_bytes()).unwrap_err().to_string();
         assert!(!fault.contains("S3CRET"), "{fault}");
         writeln!(text, "{}\n  {fault}", &body[..body.len().min(200)]).unwrap();
@@ -214,7 +214,7 @@ fn errors_name_the_field() {
     golden("bridge_faults", &text);
 }
 
-/// Fields of an unknown type never stop the stream, whatever their form. The fields that all reports have are read.
+/// A report of an unknown type never stops the stream, whatever its fields hold. The fields that all reports have are read.
 #[test]
 fn reports_of_unknown_types_are_read_whatever_they_have() {
     let values =
@@ -230,7 +230,7 @@ fn reports_of_unknown_types_are_read_whatever_they_have() {
         let content = ReportContent::Unknown { account: None, kind: "flies".to_owned() };
         assert_eq!((batch.reports[0].sequence, &batch.reports[0].content), (7, &content), "{odd}");
     }
-    // As "always" is written.
+    // The end of year 9999 means "always". It becomes the last time that can be represented.
     for (time, micros) in
         [("9999-12-31T23:59:59Z", 253_402_207_200_999_999), ("2026-11-25T03:41:00Z", 1_795_578_060_000_000)]
     {

@@ -8,7 +8,7 @@ use utoipa::openapi::schema::Schema;
 
 use super::json_values::{BodySchema, Scalar, ScalarValue, words_of};
 
-/// A value that is checked only when it is used, which another field decides. An unused value may have any form.
+/// A value that is checked only when it is used. Another field decides that. An unused value may have any form.
 pub(super) struct Unchecked<'a, S> {
     /// The JSON text; `None` if the key appeared twice.
     json: Option<&'a RawValue>,

@@ -32,11 +32,11 @@ impl CloudApiInner {
         left: Duration,
     ) {
         let key = TaskKey::for_effect(effect);
-        // Work ends a little before the account's deadline, so that the reason still reaches the account.
-        let in_time = left * 9 / 10;
-        let (work, patience) = match effect {
-            PendingEffect::Connect { session } => (AccountWork::Connect { session: *session }, in_time),
-            PendingEffect::Disconnect { session } => (AccountWork::Disconnect { session: *session }, in_time),
+        // Work on a session ends before the account's deadline, so that the reason still reaches the account.
+        let shortened = left * 9 / 10;
+        let (work, time_left) = match effect {
+            PendingEffect::Connect { session } => (AccountWork::Connect { session: *session }, shortened),
+            PendingEffect::Disconnect { session } => (AccountWork::Disconnect { session: *session }, shortened),
             PendingEffect::RequestCode { task, verify_type } => {
                 let Some(registration) = &state.registration else { return };
                 let calling_code = registration.calling_code;
@@ -50,19 +50,20 @@ impl CloudApiInner {
             RegistrationInput { account, pin: state.pin.clone(), last_call: state.register_calls.last().copied() };
         let cancel = self.stop.child_token();
         let Some(lock) = self.account_tasks().entry(account).or_default().add(key, cancel.clone()) else { return };
-        let deadline = WorkDeadline { deadline: Instant::now() + patience, cancel };
+        let deadline = WorkDeadline { deadline: Instant::now() + time_left, cancel };
         let inner = self.clone();
         let task = async move {
             let stop = inner.stop.clone();
-            let carried_out = async {
+            let execution = async {
                 // A disconnect without a call to Meta is local, and need not wait for other tasks.
-                let waits = !matches!(work, AccountWork::Disconnect { .. }) || inner.settings.deregister_on_recycle;
-                let _guard = if waits { deadline.cancel.run_until_cancelled(lock.lock()).await } else { None };
+                let needs_lock =
+                    !matches!(work, AccountWork::Disconnect { .. }) || inner.settings.deregister_on_recycle;
+                let _guard = if needs_lock { deadline.cancel.run_until_cancelled(lock.lock()).await } else { None };
                 if !deadline.cancel.is_cancelled() {
                     inner.run_work(&deadline, &input, work).await;
                 }
             };
-            let _stopped = stop.run_until_cancelled(carried_out).await;
+            let _stopped = stop.run_until_cancelled(execution).await;
             inner.finish_task(account, key);
         };
         self.tasks.spawn_on(task, &self.runtime);
@@ -83,18 +84,18 @@ impl CloudApiInner {
             AccountWork::Connect { session } => {
                 let connected = self.connect(deadline, input).await;
                 connected.map_or_else(
-                    |ended| session_failure_reports(session, ended),
+                    |error| session_failure_reports(session, error),
                     |number| vec![Report::Connected { session: Some(session), instance_code: number.id }],
                 )
             }
             AccountWork::Disconnect { session } => match self.disconnect(deadline, input).await {
                 Ok(()) => vec![disconnected_report(session, Reason::none())],
-                Err(ended) => session_failure_reports(session, ended),
+                Err(error) => session_failure_reports(session, error),
             },
             AccountWork::RequestCode { task, verify_type, calling_code } => {
                 match self.request_code(deadline, input.account, calling_code, verify_type).await {
                     Ok(()) => vec![Report::CodeSent { task }],
-                    Err(ended) => registration_failure_reports(task, ended),
+                    Err(error) => registration_failure_reports(task, error),
                 }
             }
             AccountWork::SubmitCode { task, attempt, code } => match self.submit_code(deadline, input, &code).await {
@@ -102,7 +103,7 @@ impl CloudApiInner {
                 Err(SubmitCodeError::WrongCode(reason)) => {
                     vec![Report::CodeRefused { task, attempt, reason: Reason::new(reason) }]
                 }
-                Err(SubmitCodeError::Work(ended)) => registration_failure_reports(task, ended),
+                Err(SubmitCodeError::Work(error)) => registration_failure_reports(task, error),
             },
         };
         for report in reports {
@@ -113,8 +114,8 @@ impl CloudApiInner {
 }
 
 /// The reports for a session that could not be opened or closed.
-fn session_failure_reports(session: u32, ended: WorkError) -> Vec<Report> {
-    match ended {
+fn session_failure_reports(session: u32, error: WorkError) -> Vec<Report> {
+    match error {
         WorkError::Banned(reason) => vec![banned_report(reason)],
         WorkError::Failed(reason) => vec![disconnected_report(session, Reason::new(reason))],
         WorkError::Cancelled => vec![],
@@ -122,9 +123,9 @@ fn session_failure_reports(session: u32, ended: WorkError) -> Vec<Report> {
 }
 
 /// The reports for a registration that failed.
-fn registration_failure_reports(task: TaskId, ended: WorkError) -> Vec<Report> {
+fn registration_failure_reports(task: TaskId, error: WorkError) -> Vec<Report> {
     let failed = |reason: &str| Report::RegistrationFailed { task, reason: Reason::new(reason) };
-    match ended {
+    match error {
         WorkError::Banned(reason) => vec![failed(&reason), banned_report(reason)],
         WorkError::Failed(reason) => vec![failed(&reason)],
         WorkError::Cancelled => vec![],

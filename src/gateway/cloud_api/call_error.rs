@@ -1,4 +1,4 @@
-//! Errors of a call to the Graph, and when the call is worth another attempt.
+//! Errors of a call to the Graph, and when to retry the call.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) enum GraphCallError {
     NotSent {
         /// The reason.
         why: String,
-        /// The time until calls are made again, as far as it is known.
+        /// The time until calls are made again; zero if it is unknown.
         wait: Duration,
     },
     /// No connection was established, so nothing happened.
@@ -55,19 +55,20 @@ impl GraphCallError {
         }
     }
 
-    /// How long to wait after `tries` failed attempts before the next one. `None` if there is none.
+    /// How long to wait after `tries` failed attempts before the next one. `None` if the call must not be
+    /// retried.
     pub(super) fn retry_delay(&self, tries: u32) -> Option<Duration> {
-        let longer = GRAPH_RETRY_WAIT.saturating_mul(1 << tries.min(16)).min(GRAPH_RETRY_WAIT_MAX);
-        let passing = (tries < GRAPH_ATTEMPTS_MAX).then_some(longer);
+        let backoff = GRAPH_RETRY_WAIT.saturating_mul(1 << tries.min(16)).min(GRAPH_RETRY_WAIT_MAX);
+        let limited_backoff = (tries < GRAPH_ATTEMPTS_MAX).then_some(backoff);
         match self {
-            GraphCallError::NotSent { wait, .. } => Some(longer.max(*wait)),
-            GraphCallError::Unreachable { .. } => Some(longer),
-            GraphCallError::NoAnswer { .. } => passing,
+            GraphCallError::NotSent { wait, .. } => Some(backoff.max(*wait)),
+            GraphCallError::Unreachable { .. } => Some(backoff),
+            GraphCallError::NoAnswer { .. } => limited_backoff,
             GraphCallError::Cancelled => None,
             GraphCallError::Graph(refused) => match meta_codes::classify(refused).0 {
-                GraphErrorClass::Transient => passing,
+                GraphErrorClass::Transient => limited_backoff,
                 // The throttle holds the next attempt until calls are allowed.
-                GraphErrorClass::RateLimited | GraphErrorClass::TokenRejected => Some(longer),
+                GraphErrorClass::RateLimited | GraphErrorClass::TokenRejected => Some(backoff),
                 GraphErrorClass::RetryAfter(wait) => Some(wait),
                 GraphErrorClass::Permanent
                 | GraphErrorClass::Banned

@@ -1,4 +1,4 @@
-//! Registers a number by code: finds or adds the number, has a code sent once, verifies it, and registers the number.
+//! Registers a number with a code: finds or adds the number, requests the code once, verifies it, and registers.
 
 use zeroize::Zeroizing;
 
@@ -22,14 +22,14 @@ pub(super) enum SubmitCodeError {
 }
 
 impl From<WorkError> for SubmitCodeError {
-    fn from(ended: WorkError) -> SubmitCodeError {
-        SubmitCodeError::Work(ended)
+    fn from(error: WorkError) -> SubmitCodeError {
+        SubmitCodeError::Work(error)
     }
 }
 
 impl CloudApiInner {
-    /// Has a code sent, once per registration. A call with a lost response, or recorded before a crash, is not repeated: its
-    /// code may be on the way.
+    /// Asks Meta to send a code, once per registration. A call is not repeated if its response was lost, or if it was
+    /// recorded before a crash: its code may be on the way.
     pub(super) async fn request_code(
         &self,
         work: &WorkDeadline,
@@ -92,7 +92,7 @@ impl CloudApiInner {
         }
     }
 
-    /// Verifies a number by a code, and registers it. Steps that Meta shows as done are skipped.
+    /// Verifies a number with a code, and registers it. Steps that Meta shows as done are skipped.
     pub(super) async fn submit_code(
         &self,
         work: &WorkDeadline,
@@ -136,7 +136,7 @@ impl CloudApiInner {
     }
 }
 
-/// The digits of a code: the text message reads `123-830`.
+/// The digits of a code. A text message has it as `123-830`.
 pub(super) fn code_digits(code: &str) -> Zeroizing<String> {
     // Allocated in full, because a growing string leaves copies of the code behind.
     let mut digits = Zeroizing::new(String::with_capacity(code.len()));

@@ -30,7 +30,7 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// Any bytes as every kind of response. Parsed ids are safe in a URL, and each error has a sentence.
+/// Reads any bytes as every kind of response. Parsed ids are safe in a URL, and each error has a sentence.
 pub(crate) fn answer(bytes: &[u8]) -> Option<String> {
     let is_id = |id: &str| {
         (1..=GRAPH_ID_BYTES).contains(&id.len()) && !id.contains(['/', '?', '#', '%', '.', '&']) && id.is_ascii()
@@ -101,15 +101,15 @@ fn mac(body: &[u8]) -> Vec<u8> {
     Hmac::<Sha256>::new_from_slice(b"secret").unwrap().chain_update(body).finalize().into_bytes().to_vec()
 }
 
-/// A webhook, after an optional line with its signature. Only the right signature is accepted, equal updates have equal
-/// keys, and a plain JSON reader finds each update too.
+/// A webhook, after an optional line with its signature. Only the right signature is accepted, and equal updates have
+/// equal keys. An update has a known meaning only if the body names Meta's object type.
 pub(crate) fn webhook(bytes: &[u8]) -> Option<String> {
     let at = bytes.iter().position(|byte| *byte == b'\n').filter(|_| bytes.starts_with(b"sha256="));
     let (signature, body) = at.map_or((None, bytes), |at| (str::from_utf8(&bytes[..at]).ok(), &bytes[at + 1..]));
-    let is_ours = signature.is_some_and(|it| it.to_ascii_lowercase() == format!("sha256={}", encode_hex(&mac(body))));
+    let is_signed = signature.is_some_and(|it| it.to_ascii_lowercase() == format!("sha256={}", encode_hex(&mac(body))));
     assert_eq!(
         meta_webhook::verify_signature("secret", signature, body).is_ok(),
-        is_ours && signature?.starts_with("sha256=")
+        is_signed && signature?.starts_with("sha256=")
     );
     let updates = match meta_webhook::parse_updates(body, WABA) {
         Ok(updates) => updates,
@@ -122,11 +122,11 @@ pub(crate) fn webhook(bytes: &[u8]) -> Option<String> {
         memory.insert(update.key);
         assert!(memory.contains(&again.key));
     }
-    let is_heard = |heard: UpdateMeaning| !matches!(heard, UpdateMeaning::Unknown);
+    let is_known = |meaning: UpdateMeaning| !matches!(meaning, UpdateMeaning::Unknown);
     // A full JSON reader also rejects faults in values that the parser does not read.
     if let Ok(all) = serde_json::from_slice::<Value>(body) {
         let is_ours = all["object"] == "whatsapp_business_account";
-        assert!(is_ours || !updates.iter().any(|update| is_heard(update.meaning)));
+        assert!(is_ours || !updates.iter().any(|update| is_known(update.meaning)));
     }
     None
 }

@@ -1,4 +1,4 @@
-//! The calls to Meta's Graph. Each is made once, with a deadline. The token is in a header, never in a URL.
+//! The calls to Meta's Graph, each with a deadline. Only reads are retried here. The token is in a header, never in a URL.
 //!
 //! The token goes only to the configured host: redirects are not followed, and pages are requested by cursor, never by a
 //! URL from a body.
@@ -61,13 +61,13 @@ pub(super) enum CloudApiSetupError {
 impl GraphClient {
     /// A client with these settings.
     pub(super) fn new(settings: &config::CloudApiSettings) -> Result<GraphClient, CloudApiSetupError> {
-        let needed = |name, value: &Option<String>| value.clone().ok_or(CloudApiSetupError::Setting(name));
+        let require = |name, value: &Option<String>| value.clone().ok_or(CloudApiSetupError::Setting(name));
         let mut base: Url =
-            needed("base_url", &settings.base_url)?.parse().map_err(|_| CloudApiSetupError::Setting("base_url"))?;
+            require("base_url", &settings.base_url)?.parse().map_err(|_| CloudApiSetupError::Setting("base_url"))?;
         base.path_segments_mut()
             .map_err(|()| CloudApiSetupError::Setting("base_url"))?
             .pop_if_empty()
-            .push(&needed("version", &settings.version)?);
+            .push(&require("version", &settings.version)?);
         let token = settings.token.as_ref().ok_or(CloudApiSetupError::Setting("token"))?;
         let bearer = HeaderValue::try_from(format!("Bearer {}", token.text()));
         let mut authorization = bearer.map_err(|_| CloudApiSetupError::Setting("token"))?;
@@ -78,10 +78,10 @@ impl GraphClient {
         Ok(GraphClient {
             http,
             base,
-            waba_id: needed("waba_id", &settings.waba_id)?,
+            waba_id: require("waba_id", &settings.waba_id)?,
             authorization,
             code_request: settings.code_request,
-            language: needed("language", &settings.language)?,
+            language: require("language", &settings.language)?,
             verified_name: settings.verified_name.clone(),
             region: settings.region.clone(),
             bulkhead: Bulkhead::new(GatewayKind::CloudApi, timeout, max_in_flight, calls_per_second),
@@ -116,8 +116,8 @@ impl GraphClient {
 
     // === The calls ===
 
-    /// Lists all numbers of the account. Fails rather than return a part of them. A page with a transient error is
-    /// requested again.
+    /// Lists all numbers of the WhatsApp Business account. The list is complete, or the call fails. A page with a
+    /// transient error is requested again.
     pub(super) async fn list(&self, work: &WorkDeadline) -> Result<Vec<PhoneNumber>, GraphCallError> {
         let mut numbers = Vec::new();
         let mut after: Option<String> = None;
@@ -161,7 +161,7 @@ impl GraphClient {
         }
     }
 
-    /// Adds a number to the account, and returns its id.
+    /// Adds a number to the WhatsApp Business account, and returns its id.
     pub(super) async fn add(
         &self,
         work: &WorkDeadline,
@@ -175,7 +175,7 @@ impl GraphClient {
         self.call(work, as_json(client::post(&url), &body), graph_response::parse_created_id).await
     }
 
-    /// Has a code sent.
+    /// Asks Meta to send a code.
     pub(super) async fn request_code(&self, work: &WorkDeadline, id: &str, method: &str) -> Result<(), GraphCallError> {
         let parameters = [("code_method", method), ("language", &self.language)];
         self.call(work, self.request_with_parameters(&[id, "request_code"], &parameters), graph_response::parse_success)
@@ -244,7 +244,7 @@ impl GraphClient {
                 return Err(GraphCallError::NotSent { why: hold.message(), wait: hold.remaining() });
             }
             let is_held = AtomicBool::new(false);
-            let made = async {
+            let attempt = async {
                 // The throttle may have closed while the call waited for the bulkhead.
                 if self.throttle.current_hold().is_some() {
                     is_held.store(true, Ordering::Relaxed);
@@ -261,7 +261,7 @@ impl GraphClient {
                     None => Err(not_sent("the call was made before")),
                 }
             };
-            let outcome = self.bulkhead.call(made, is_unavailable).await;
+            let outcome = self.bulkhead.call(attempt, is_unavailable).await;
             return match outcome {
                 Ok(answer) => Ok(answer),
                 Err(bulkhead::CallError::Failed(GraphCallError::NotSent { .. })) if is_held.load(Ordering::Relaxed) => {
@@ -271,8 +271,8 @@ impl GraphClient {
                 Err(bulkhead::CallError::BreakerOpen { wait }) => {
                     Err(GraphCallError::NotSent { why: "Meta's service is unavailable".to_owned(), wait })
                 }
-                Err(late @ bulkhead::CallError::Timeout { .. }) => {
-                    Err(GraphCallError::NoAnswer { why: late.to_string() })
+                Err(error @ bulkhead::CallError::Timeout { .. }) => {
+                    Err(GraphCallError::NoAnswer { why: error.to_string() })
                 }
             };
         }
@@ -284,19 +284,19 @@ impl GraphClient {
         (request, body): GraphRequest,
         read: &impl Fn(u16, &[u8]) -> Result<T, GraphResponseError>,
     ) -> Result<T, GraphCallError> {
-        let unanswered = |error: client::Error| {
+        let network_error = |error: client::Error| {
             let why = error.message;
             // Without a connection nothing was sent.
             if error.is_unsent { GraphCallError::Unreachable { why } } else { GraphCallError::NoAnswer { why } }
         };
         let request = request.header(AUTHORIZATION, self.authorization.clone());
-        let client::HttpResponse { status, headers, body: answer, completeness: end } =
-            self.http.send(request, body, GRAPH_RESPONSE_BYTES).await.map_err(unanswered)?;
-        let held = pause_from_headers(status, &headers, clock::now());
-        if let Some(wait) = held {
+        let client::HttpResponse { status, headers, body: answer, completeness } =
+            self.http.send(request, body, GRAPH_RESPONSE_BYTES).await.map_err(network_error)?;
+        let pause = pause_from_headers(status, &headers, clock::now());
+        if let Some(wait) = pause {
             self.throttle.pause_for(wait, None);
         }
-        end.map_err(unanswered)?;
+        completeness.map_err(network_error)?;
         let refused = match read(status, &answer) {
             Ok(answer) => return Ok(answer),
             Err(GraphResponseError::Malformed { status, why }) => {
@@ -305,7 +305,7 @@ impl GraphClient {
             Err(GraphResponseError::Graph(refused)) => refused,
         };
         match meta_codes::classify(&refused).0 {
-            GraphErrorClass::RateLimited => self.throttle.pause_for(held.unwrap_or(GRAPH_RATE_PAUSE), Some(&refused)),
+            GraphErrorClass::RateLimited => self.throttle.pause_for(pause.unwrap_or(GRAPH_RATE_PAUSE), Some(&refused)),
             GraphErrorClass::TokenRejected => {
                 let words = meta_codes::error_message(&refused);
                 if self.throttle.reject_token(&words) {
@@ -369,8 +369,8 @@ fn not_sent(why: &str) -> GraphCallError {
     GraphCallError::NotSent { why: why.to_owned(), wait: Duration::ZERO }
 }
 
-/// How long calls must pause by the headers of a response: Meta's usage headers, and `Retry-After` with status 429 or
-/// 503, which a proxy may have sent.
+/// How long calls must pause, according to the headers of a response: Meta's usage headers, and `Retry-After` with status
+/// 429 or 503. A proxy may have sent the latter.
 pub(super) fn pause_from_headers(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let by_usage = graph_response::usage_pause(header("x-app-usage"), header("x-business-use-case-usage"));
@@ -380,7 +380,7 @@ pub(super) fn pause_from_headers(status: u16, headers: &HeaderMap, now: Timestam
 }
 
 /// Splits a number into calling code and rest, as Meta expects them. Meta's calling codes have 1 to 3 digits. A longer
-/// code, as of a Caribbean island, becomes 1, and its area code goes to the rest.
+/// code, such as that of a Caribbean island, becomes 1. Its other digits go to the rest.
 pub(super) fn split_calling_code(account: AccountNumber, code: CallingCode) -> (String, String) {
     let (digits, code) = (account.to_string(), code.to_string());
     let cc = if code.len() > 3 { code[..1].to_owned() } else { code };

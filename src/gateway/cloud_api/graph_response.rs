@@ -1,4 +1,4 @@
-//! Lenient readers of the Graph's responses: Meta's two specifications disagree, and proxies respond in its place. Pure.
+//! Lenient readers of the Graph's responses: Meta's two specifications disagree, and proxies may respond for Meta. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,18 +49,18 @@ pub(super) struct PhoneNumberPage {
 
 /// Reads a response as an object. Fails if it is an error, no object, or has no success status.
 pub(super) fn parse_response(status: u16, body: &[u8]) -> Result<Value, GraphResponseError> {
-    let garbled = |why| GraphResponseError::Malformed { status, why };
-    let answer: Value = serde_json::from_str(&json_text(body)).map_err(|_| garbled("it is not JSON"))?;
+    let malformed = |why| GraphResponseError::Malformed { status, why };
+    let answer: Value = serde_json::from_str(&json_text(body)).map_err(|_| malformed("it is not JSON"))?;
     match answer.get("error") {
         Some(error) if error.is_object() => return Err(GraphResponseError::Graph(read_error(status, error))),
-        Some(_) => return Err(garbled("its error is not an object")),
+        Some(_) => return Err(malformed("its error is not an object")),
         None => {}
     }
     if !(200..300).contains(&status) {
-        return Err(garbled("its status is not success, and it has no error"));
+        return Err(malformed("its status is not success, and it has no error"));
     }
     if !answer.is_object() {
-        return Err(garbled("it is not an object"));
+        return Err(malformed("it is not an object"));
     }
     Ok(answer)
 }
@@ -85,18 +85,20 @@ pub(super) fn parse_phone_number(status: u16, body: &[u8]) -> Result<PhoneNumber
     number_of(&answer).ok_or(GraphResponseError::Malformed { status, why: "it has no id or no number" })
 }
 
-/// Reads one page of the list. A number without id or digits makes the page malformed, so that no list is partial.
+/// Reads one page of the list. A number without id or display number makes the page malformed, so that no list is
+/// partial.
 pub(super) fn parse_page(status: u16, body: &[u8]) -> Result<PhoneNumberPage, GraphResponseError> {
-    let garbled = |why| GraphResponseError::Malformed { status, why };
+    let malformed = |why| GraphResponseError::Malformed { status, why };
     let answer = parse_response(status, body)?;
-    let data = answer.get("data").and_then(Value::as_array).ok_or(garbled("it has no list"))?;
+    let data = answer.get("data").and_then(Value::as_array).ok_or(malformed("it has no list"))?;
     let numbers: Option<Vec<PhoneNumber>> = data.iter().map(number_of).collect();
-    let numbers = numbers.ok_or(garbled("an entry of its list has no id or no number"))?;
+    let numbers = numbers.ok_or(malformed("an entry of its list has no id or no number"))?;
     // The last page has cursors too; only `next` says whether another page follows.
     let paging = answer.get("paging");
     let is_last = paging.and_then(|paging| paging.get("next")).is_none_or(Value::is_null);
     let after = || id(paging?.get("cursors")?.get("after"));
-    let after = if is_last { None } else { Some(after().ok_or(garbled("it has a next page, but no cursor for it"))?) };
+    let after =
+        if is_last { None } else { Some(after().ok_or(malformed("it has a next page, but no cursor for it"))?) };
     Ok(PhoneNumberPage { numbers, next_cursor: after })
 }
 
@@ -158,7 +160,7 @@ struct UsageEntry {
     estimated_time_to_regain_access: Value,
 }
 
-/// How long calls must pause by the two usage headers. `None` if calls may go on.
+/// How long calls must pause, according to the two usage headers. `None` if no pause is needed.
 ///
 /// `X-App-Usage` has shares in percent and no time. `X-Business-Use-Case-Usage` has a list of entries per business. Each
 /// entry gives the minutes after which Meta accepts calls again.
@@ -168,8 +170,8 @@ pub(super) fn usage_pause(app: Option<&str>, business: Option<&str>) -> Option<D
         shares.is_some_and(|shares| shares.values().any(|share| amount(share).is_some_and(|share| share >= 100.0)))
     };
     let app = app.filter(|app| is_used_up(app)).map(|_| GRAPH_RATE_PAUSE);
-    let uses = |business: &str| serde_json::from_str::<BTreeMap<String, Vec<UsageEntry>>>(business).ok();
-    let minutes = business.and_then(uses).into_iter().flatten().flat_map(|(_, uses)| uses);
+    let entries = |business: &str| serde_json::from_str::<BTreeMap<String, Vec<UsageEntry>>>(business).ok();
+    let minutes = business.and_then(entries).into_iter().flatten().flat_map(|(_, entries)| entries);
     let minutes = minutes.filter_map(|it| amount(&it.estimated_time_to_regain_access)).fold(0.0, f64::max);
     let business = (minutes > 0.0).then(|| {
         let most = GRAPH_RATE_PAUSE_MAX.as_secs_f64();

@@ -25,7 +25,7 @@ pub(super) enum NumberStatus {
     Banned,
     /// No longer in the WhatsApp Business account.
     Gone,
-    /// Meta's status is unknown here. Nothing is changed, as it may be transient.
+    /// Muster does not know the status. Nothing is changed, because the status may be transient.
     Unclear,
 }
 
@@ -126,7 +126,7 @@ pub(super) struct GraphError {
     pub(super) trace_id: Option<String>,
 }
 
-/// The code, as reasons give it in brackets.
+/// The code, as messages give it in brackets.
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.code, self.subcode) {
@@ -138,13 +138,13 @@ impl fmt::Display for GraphError {
 }
 
 /// The class of an error, and its sentence without the code.
-pub(super) fn classify(refused: &GraphError) -> (GraphErrorClass, &'static str) {
+pub(super) fn classify(error: &GraphError) -> (GraphErrorClass, &'static str) {
     use GraphErrorClass::{
         AlreadyListed, Banned, CallsUsedUp, CodeRefused, DeregistrationIncomplete, NotFound, NotRegistered, Permanent,
         RateLimited, RetryAfter, TokenRejected, Transient,
     };
-    let Some(code) = refused.code else { return classify_unknown(refused) };
-    match (code, refused.subcode) {
+    let Some(code) = error.code else { return classify_unknown(error) };
+    match (code, error.subcode) {
         (0 | 104 | 190, Some(463)) => {
             (TokenRejected, "the token has expired; set a new one in gateway.cloud_api.token")
         }
@@ -181,14 +181,14 @@ pub(super) fn classify(refused: &GraphError) -> (GraphErrorClass, &'static str) 
         (2_388_012, _) => (AlreadyListed, "the number is already in a WhatsApp Business account"),
         (135_000, _) => (Permanent, "Meta gives no reason"),
         (2_388_091 | 2_388_093 | 2_388_103, _) => (Permanent, "Meta does not allow moving the number here"),
-        (_, _) => classify_unknown(refused),
+        (_, _) => classify_unknown(error),
     }
 }
 
 /// The class of an error with an unknown code, by its HTTP status and `is_transient`.
-fn classify_unknown(refused: &GraphError) -> (GraphErrorClass, &'static str) {
-    match refused.http_status {
-        _ if refused.is_transient => (GraphErrorClass::Transient, "Meta's service fails temporarily"),
+fn classify_unknown(error: &GraphError) -> (GraphErrorClass, &'static str) {
+    match error.http_status {
+        _ if error.is_transient => (GraphErrorClass::Transient, "Meta's service fails temporarily"),
         429 => (GraphErrorClass::RateLimited, "Meta accepts no more calls for now"),
         401 => (GraphErrorClass::TokenRejected, "the token is not valid; set another in gateway.cloud_api.token"),
         500..=599 => (GraphErrorClass::Transient, "Meta's service fails temporarily"),
@@ -197,8 +197,8 @@ fn classify_unknown(refused: &GraphError) -> (GraphErrorClass, &'static str) {
 }
 
 /// The sentence about an error for callers, with its code.
-pub(super) fn error_message(refused: &GraphError) -> String {
-    let (class, words) = classify(refused);
+pub(super) fn error_message(error: &GraphError) -> String {
+    let (class, words) = classify(error);
     let wait = match class {
         GraphErrorClass::RetryAfter(wait) => format!("; try again in {}", hours_or_minutes(wait)),
         GraphErrorClass::CallsUsedUp => {
@@ -216,7 +216,7 @@ pub(super) fn error_message(refused: &GraphError) -> String {
         | GraphErrorClass::NotFound
         | GraphErrorClass::CodeRefused => String::new(),
     };
-    format!("{words}{wait} ({refused})")
+    format!("{words}{wait} ({error})")
 }
 
 fn hours_or_minutes(wait: Duration) -> String {

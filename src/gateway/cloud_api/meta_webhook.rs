@@ -157,7 +157,7 @@ fn update_key(id: &str, time: &str, field: &str, value: &str) -> UpdateKey {
     key
 }
 
-/// The fields that are read of a value. Each may be missing; other fields are ignored.
+/// The fields that are read from a value. Each may be missing; other fields are ignored.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct UpdateFields {
@@ -186,7 +186,7 @@ fn interpret(field: &str, value: &RawValue, entry: &str, waba: &str) -> UpdateMe
     else {
         return UpdateMeaning::Unknown;
     };
-    // In some events the entry's id is the business's, and `waba_info` has the account's.
+    // In some events the entry's id is that of the business. Then `waba_info` has the account's id.
     let account_id = field_text(&fields.waba_info, "waba_id");
     if (if account_id.is_empty() { entry } else { &account_id }) != waba {
         return UpdateMeaning::OtherAccount;

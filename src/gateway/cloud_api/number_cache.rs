@@ -1,7 +1,7 @@
 //! The id of each number at Meta, and its status when it was last read.
 //!
-//! The journal does not record ids. The list returns ids and statuses, 100 numbers per call. So it is requested where an
-//! id is unknown, and where many accounts look up their numbers at once.
+//! The journal does not record ids. The list returns ids and statuses, 100 numbers per call. So it is requested if an id
+//! is unknown, or if many accounts look up their numbers at once.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ pub(super) struct NumberCache {
 #[derive(Default)]
 struct CachedNumbers {
     numbers: HashMap<AccountNumber, PhoneNumber>,
-    /// When the list that these numbers come from was requested.
+    /// When the last complete list was requested.
     listed_at: Option<Instant>,
 }
 
@@ -37,7 +37,8 @@ struct CachedNumbers {
 struct LookupGuard<'n>(&'n AtomicUsize);
 
 impl NumberCache {
-    /// Looks up the number of an account at Meta, never from older data than this call. `None` if it is not in the list.
+    /// Looks up the number of an account at Meta. The data is never older than this call. `None` if the number is not in
+    /// the list.
     pub(super) async fn lookup(
         &self,
         graph: &GraphClient,
@@ -66,7 +67,7 @@ impl NumberCache {
         Ok(self.lock().numbers.get(&account).cloned())
     }
 
-    /// Lists all numbers at Meta, never from older data than this call.
+    /// Lists all numbers at Meta. The data is never older than this call.
     pub(super) async fn list(
         &self,
         graph: &GraphClient,

@@ -1,5 +1,5 @@
-//! Registers numbers. Meta counts these calls, so each is recorded first, none is repeated without need, and none is made
-//! where Meta shows the number as registered.
+//! Registers and deregisters numbers. Meta counts these calls, so each call is recorded first, and is not repeated without
+//! need. A number that Meta shows as registered is not registered again.
 
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -70,7 +70,7 @@ impl CloudApiInner {
         &self,
         work: &WorkDeadline,
         input: &RegistrationInput,
-        until: RegistrationGoal,
+        goal: RegistrationGoal,
     ) -> Result<PhoneNumber, WorkError> {
         let RegistrationInput { account, .. } = *input;
         let mut calls = CallRecord::from_last_call(input.last_call);
@@ -83,7 +83,7 @@ impl CloudApiInner {
                 NumberStatus::Banned => return Err(WorkError::Banned(describe_status(&number))),
                 NumberStatus::Gone => return Err(WorkError::Failed(describe_status(&number))),
                 // A registration may be under way, or the status is unclear: read it again, with growing waits.
-                NumberStatus::Pending if calls.may_be_pending(until) => {
+                NumberStatus::Pending if calls.may_be_pending(goal) => {
                     self.wait_before_lookup(work, &number, &mut lookups).await?;
                     continue;
                 }
@@ -91,7 +91,7 @@ impl CloudApiInner {
                     self.wait_before_lookup(work, &number, &mut lookups).await?;
                     continue;
                 }
-                NumberStatus::Offline if calls.is_accepted && until == RegistrationGoal::Connected => {
+                NumberStatus::Offline if calls.is_accepted && goal == RegistrationGoal::Connected => {
                     self.wait_before_lookup(work, &number, &mut lookups).await?;
                     continue;
                 }
@@ -107,7 +107,7 @@ impl CloudApiInner {
             let failure = match self.graph.register(work, &number.id, &pin).await {
                 Ok(()) => {
                     calls.mark_accepted();
-                    match until {
+                    match goal {
                         RegistrationGoal::Accepted => return Ok(number),
                         RegistrationGoal::Connected => continue,
                     }
@@ -133,7 +133,8 @@ impl CloudApiInner {
         }
     }
 
-    /// Deregisters a number. Each call is recorded before it is made. A number without registration is success.
+    /// Deregisters a number. Each call is recorded before it is made. Succeeds if the number is not
+    /// registered.
     pub(super) async fn deregister_number(
         &self,
         work: &WorkDeadline,
@@ -156,20 +157,20 @@ impl CloudApiInner {
                     return Ok(());
                 }
             }
-            let again = match failure.error_class() {
+            let delay = match failure.error_class() {
                 Some(GraphErrorClass::DeregistrationIncomplete) if tries <= META_DEREGISTER_RETRIES => {
                     Some(GRAPH_RETRY_WAIT)
                 }
                 Some(_) | None => failure.retry_delay(tries),
             };
-            match again.filter(|wait| tries < META_REGISTER_ATTEMPTS_MAX && work.has_time_for(*wait)) {
+            match delay.filter(|wait| tries < META_REGISTER_ATTEMPTS_MAX && work.has_time_for(*wait)) {
                 Some(wait) => work.sleep(wait).await?,
                 None => return Err(failure.into()),
             }
         }
     }
 
-    /// The current number of an account. Fails if the number is not in the list.
+    /// Looks up the number of an account at Meta. Fails if the number is not in the list.
     pub(super) async fn require_number(
         &self,
         work: &WorkDeadline,
@@ -197,7 +198,7 @@ impl CloudApiInner {
         Ok(work.sleep(wait).await?)
     }
 
-    /// After a permanent error: succeeds if the number is connected anyway, because it was registered before.
+    /// Succeeds after a permanent error if the number is connected, because it was registered before.
     async fn accept_if_connected(
         &self,
         work: &WorkDeadline,
@@ -229,9 +230,9 @@ impl CloudApiInner {
             Some(pin) => Zeroizing::new(pin.text().to_owned()),
             None => random_pin().map_err(|error| WorkError::Failed(format!("no PIN can be generated: {error}")))?,
         };
-        let unknown =
+        let no_data_key =
             || WorkError::Failed("the account has no data key to seal a PIN with; import it first".to_owned());
-        let sealed = self.vault.seal_pin(account, &pin).map_err(failed)?.ok_or_else(unknown)?;
+        let sealed = self.vault.seal_pin(account, &pin).map_err(failed)?.ok_or_else(no_data_key)?;
         match self.execute(account, Command::KeepPin { pin: sealed.clone() }).await? {
             Ok(CommandSuccess::Recorded) => {}
             Ok(CommandSuccess::Unchanged) => {
@@ -320,10 +321,10 @@ impl CallRecord {
     }
 
     /// Whether a recorded call may be the reason that a number is PENDING.
-    fn may_be_pending(&self, until: RegistrationGoal) -> bool {
+    fn may_be_pending(&self, goal: RegistrationGoal) -> bool {
         let is_young = |at: Instant| at.elapsed() < META_PENDING_TIMEOUT;
         !self.is_unused
-            && (self.is_accepted && until == RegistrationGoal::Connected || self.last_recorded_at.is_some_and(is_young))
+            && (self.is_accepted && goal == RegistrationGoal::Connected || self.last_recorded_at.is_some_and(is_young))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Reads the numbers from Meta, to list sessions and to sync accounts after a webhook.
 //!
 //! A webhook is answered with success once its effects are durable: the numbers were read, and their accounts executed
-//! the reports. If that takes longer than Meta waits, the answer asks Meta to send the webhook again, and the sync goes on.
-//! So Meta's queue survives a crash of Muster, and the periodic reconciliation finds what Meta does not resend.
+//! the reports. If that takes too long for Meta, the answer asks Meta to send the webhook again, and the sync continues.
+//! So a crash of Muster loses no webhook. The periodic reconciliation finds what Meta does not send again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -65,9 +65,9 @@ impl CloudApiInner {
             Some(secret) => meta_webhook::verify_signature(secret.text(), signature, body),
             None => Err(MetaSignatureError::NoSecret),
         };
-        if let Err(unsigned) = verified {
+        if let Err(error) = verified {
             count(MetaUpdate::Refused, 1);
-            return MetaWebhookOutcome::SignatureInvalid(unsigned);
+            return MetaWebhookOutcome::SignatureInvalid(error);
         }
         let updates = match meta_webhook::parse_updates(body, self.graph.waba_id()) {
             Ok(updates) => updates,
@@ -76,29 +76,30 @@ impl CloudApiInner {
                 return MetaWebhookOutcome::Malformed(why);
             }
         };
-        let all = updates.len();
-        let fresh: Vec<MetaWebhookUpdate> = {
-            let (memory, mut within) = (self.recent_updates(), HashSet::new());
-            updates.into_iter().filter(|update| !memory.contains(&update.key) && within.insert(update.key)).collect()
+        let total = updates.len();
+        let new_updates: Vec<MetaWebhookUpdate> = {
+            let (memory, mut keys) = (self.recent_updates(), HashSet::new());
+            updates.into_iter().filter(|update| !memory.contains(&update.key) && keys.insert(update.key)).collect()
         };
-        count(MetaUpdate::Duplicate, all - fresh.len());
-        let of = |heard: fn(&UpdateMeaning) -> bool| fresh.iter().filter(|update| heard(&update.meaning)).count();
-        let unknown = of(|heard| matches!(heard, UpdateMeaning::Unknown));
-        let foreign = of(|heard| matches!(heard, UpdateMeaning::OtherAccount));
+        count(MetaUpdate::Duplicate, total - new_updates.len());
+        let count_of =
+            |matches: fn(&UpdateMeaning) -> bool| new_updates.iter().filter(|update| matches(&update.meaning)).count();
+        let unknown = count_of(|meaning| matches!(meaning, UpdateMeaning::Unknown));
+        let foreign = count_of(|meaning| matches!(meaning, UpdateMeaning::OtherAccount));
         count(MetaUpdate::Unknown, unknown);
         count(MetaUpdate::Foreign, foreign);
-        count(MetaUpdate::Taken, fresh.len() - unknown - foreign);
-        self.apply_updates(fresh).await
+        count(MetaUpdate::Taken, new_updates.len() - unknown - foreign);
+        self.apply_updates(new_updates).await
     }
 
     /// Applies new updates.
-    async fn apply_updates(self: &Arc<CloudApiInner>, fresh: Vec<MetaWebhookUpdate>) -> MetaWebhookOutcome {
-        let (mut everything, mut accounts) = (false, HashSet::new());
-        for update in &fresh {
+    async fn apply_updates(self: &Arc<CloudApiInner>, new_updates: Vec<MetaWebhookUpdate>) -> MetaWebhookOutcome {
+        let (mut all_numbers, mut accounts) = (false, HashSet::new());
+        for update in &new_updates {
             match update.meaning {
                 UpdateMeaning::AllNumbers(words) => {
                     tracing::warn!("Meta reports that {words}; syncing its numbers");
-                    everything = true;
+                    all_numbers = true;
                 }
                 UpdateMeaning::OneNumber(account, words) => {
                     tracing::info!(%account, "Meta reports that {words}; syncing the number");
@@ -108,8 +109,8 @@ impl CloudApiInner {
                 UpdateMeaning::Irrelevant | UpdateMeaning::OtherAccount | UpdateMeaning::Unknown => {}
             }
         }
-        let keys: Vec<UpdateKey> = fresh.into_iter().map(|update| update.key).collect();
-        if !everything && accounts.is_empty() {
+        let keys: Vec<UpdateKey> = new_updates.into_iter().map(|update| update.key).collect();
+        if !all_numbers && accounts.is_empty() {
             self.remember_updates(keys);
             return MetaWebhookOutcome::Processed;
         }
@@ -120,7 +121,7 @@ impl CloudApiInner {
             async move {
                 let _permit = permit;
                 let (stop, work) = (inner.stop.clone(), inner.sync_deadline());
-                let only = (!everything && accounts.len() <= GRAPH_LIST_THRESHOLD).then_some(accounts);
+                let only = (!all_numbers && accounts.len() <= GRAPH_LIST_THRESHOLD).then_some(accounts);
                 match stop.run_until_cancelled(inner.sync_accounts(&work, only.as_ref())).await {
                     Some(Ok(())) => {
                         inner.remember_updates(keys);
@@ -170,22 +171,22 @@ impl CloudApiInner {
             }
             Err(failure) => return Err(failure),
         };
-        let settled = futures_util::stream::iter(findings).map(|(served, report)| async move {
+        let executed = futures_util::stream::iter(findings).map(|(served, report)| async move {
             let command = Command::Reconcile { report, as_of: served.version };
             self.execute(served.account, command).await.map_err(|_| GraphCallError::Cancelled)
         });
-        let settled: Vec<_> = settled.buffer_unordered(META_SYNC_ACCOUNTS_IN_FLIGHT).collect().await;
-        settled.into_iter().try_for_each(|settled| settled.map(drop))
+        let executed: Vec<_> = executed.buffer_unordered(META_SYNC_ACCOUNTS_IN_FLIGHT).collect().await;
+        executed.into_iter().try_for_each(|executed| executed.map(drop))
     }
 
     async fn fetch_numbers(
         &self,
         work: &WorkDeadline,
         served: &[ServedAccount],
-        each: bool,
+        one_by_one: bool,
     ) -> Result<HashMap<AccountNumber, PhoneNumber>, GraphCallError> {
         let mut numbers = HashMap::new();
-        if each {
+        if one_by_one {
             for ServedAccount { account, .. } in served {
                 let number = self.numbers.lookup(&self.graph, work, *account).await?;
                 numbers.extend(number.map(|number| (*account, number)));
@@ -198,8 +199,8 @@ impl CloudApiInner {
     }
 }
 
-/// The report for an account whose number differs from its reported state. `None` while it is coming online or going
-/// offline: the task that changes it reports the outcome.
+/// The report for an account whose number differs from its reported state. Only an online account is reported offline:
+/// while an account comes online or goes offline, its task reports the outcome.
 fn detect_change(served: &ServedAccount, number: Option<&PhoneNumber>) -> Option<Report> {
     let is_online = served.online_status == OnlineStatus::Online;
     let offline = |reason: String| {
@@ -222,7 +223,7 @@ fn detect_change(served: &ServedAccount, number: Option<&PhoneNumber>) -> Option
     }
 }
 
-/// The session of a number. `None` if the number is offline or gone.
+/// The session of a number. `None` if the number is offline or gone, or if no account can have it.
 fn session_of(number: &PhoneNumber) -> Option<GatewaySession> {
     let state = match number.status_meaning().status {
         NumberStatus::Connected => GatewaySessionState::Connected,

@@ -1,5 +1,5 @@
 //! Brings numbers online and offline. A number is online while it is connected at Meta and its callers want it online.
-//! Going offline is local by default: Meta counts registrations, and would lock a number that flaps.
+//! Going offline is local by default: Meta counts registrations, and would lock a number that changes often.
 
 use super::graph_response::PhoneNumber;
 use super::meta_codes::NumberStatus;

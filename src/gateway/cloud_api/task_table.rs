@@ -36,7 +36,7 @@ impl AccountTasks {
         Some(self.lock.clone())
     }
 
-    /// Removes a task. Returns whether none is left.
+    /// Removes a task. Returns whether it was the last one.
     pub(super) fn remove(&mut self, key: TaskKey) -> bool {
         self.tasks.retain(|(known, _)| *known != key);
         self.tasks.is_empty()

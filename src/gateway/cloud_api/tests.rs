@@ -1,4 +1,4 @@
-//! Meta's responses and webhooks in, their interpretation as golden files out.
+//! Compares the interpretation of Meta's responses and webhooks with golden files.
 
 use std::fmt::Write as _;
 
@@ -72,27 +72,27 @@ fn states_and_errors() {
             is_transient: false,
             trace_id: None,
         };
-        let (verdict, _) = meta_codes::classify(&refused);
-        writeln!(text, "{error:18} {verdict:?}\n    {}", meta_codes::error_message(&refused)).unwrap();
+        let (class, _) = meta_codes::classify(&refused);
+        writeln!(text, "{error:18} {class:?}\n    {}", meta_codes::error_message(&refused)).unwrap();
     }
     golden("cloud_api_table", &text);
 }
 
 /// The result of reading a response as each kind of response.
 fn read(status: u16, body: &str) -> String {
-    let fault = |fault: GraphResponseError| match fault {
+    let describe = |error: GraphResponseError| match error {
         GraphResponseError::Graph(refused) => {
-            let (verdict, trace) = (meta_codes::classify(&refused).0, refused.trace_id.as_deref().unwrap_or("none"));
-            format!("{verdict:?} ({refused}), trace {trace}")
+            let (class, trace) = (meta_codes::classify(&refused).0, refused.trace_id.as_deref().unwrap_or("none"));
+            format!("{class:?} ({refused}), trace {trace}")
         }
         GraphResponseError::Malformed { why, .. } => format!("garbled: {why}"),
     };
     let body = body.as_bytes();
-    let done = graph_response::parse_success(status, body).map_or_else(fault, |()| "done".to_owned());
-    let made = graph_response::parse_created_id(status, body).map_or_else(fault, |id| format!("made {id}"));
-    let number = graph_response::parse_phone_number(status, body).map_or_else(fault, |number| format!("{number:?}"));
-    let page = graph_response::parse_page(status, body).map_or_else(fault, |page| format!("{page:?}"));
-    let all = [done, made, number, page];
+    let success = graph_response::parse_success(status, body).map_or_else(describe, |()| "done".to_owned());
+    let created = graph_response::parse_created_id(status, body).map_or_else(describe, |id| format!("made {id}"));
+    let number = graph_response::parse_phone_number(status, body).map_or_else(describe, |number| format!("{number:?}"));
+    let page = graph_response::parse_page(status, body).map_or_else(describe, |page| format!("{page:?}"));
+    let all = [success, created, number, page];
     if all.iter().all(|words| *words == all[0]) {
         format!("  {}\n", all[0])
     } else {
@@ -101,7 +101,7 @@ fn read(status: u16, body: &str) -> String {
 }
 
 #[test]
-fn answers() {
+fn responses() {
     let mut text = String::new();
     for (status, body) in [
         (200, r#"{"success":true}"#),
@@ -157,7 +157,7 @@ fn answers() {
 
 /// `Retry-After` pauses calls only with status 429 or 503, and for an hour at most.
 #[test]
-fn retry_after_holds_calls_up() {
+fn retry_after_pauses_calls() {
     let wait = |status, header: &'static str| {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(header))]);
         pause_from_headers(status, &headers, Timestamp(0)).map(|wait| wait.as_secs())
@@ -207,7 +207,7 @@ fn signatures() {
 }
 
 /// The meaning of a webhook with one change.
-fn one(field: &str, value: &str) -> UpdateMeaning {
+fn meaning_of(field: &str, value: &str) -> UpdateMeaning {
     let body = format!(
         r#"{{"object":"whatsapp_business_account","entry":[{{"id":"102290129340398","time":1743451903,"changes":[{{"value":{value},"field":"{field}"}}]}}]}}"#
     );
@@ -256,7 +256,7 @@ fn updates() {
         ("messages", r#"{"messages":[]}"#.to_owned()),
         ("something_new", "7".to_owned()),
     ] {
-        writeln!(text, "{field} {value}\n  {:?}", one(field, &value)).unwrap();
+        writeln!(text, "{field} {value}\n  {:?}", meaning_of(field, &value)).unwrap();
     }
     for body in [
         r#"{"object":"page","entry":[{"id":"102290129340398","changes":[{"field":"account_update","value":{"event":"ACCOUNT_DELETED"}}]}]}"#,
@@ -266,10 +266,10 @@ fn updates() {
         "{}",
         "no",
     ] {
-        let heard = meta_webhook::parse_updates(body.as_bytes(), "102290129340398");
-        let heard =
-            heard.map(|updates| updates.iter().map(|update| format!("{:?}", update.meaning)).collect::<Vec<_>>());
-        writeln!(text, "{body}\n  {}", heard.map_or_else(|why| why, |heard| heard.join(", "))).unwrap();
+        let meanings = meta_webhook::parse_updates(body.as_bytes(), "102290129340398");
+        let meanings =
+            meanings.map(|updates| updates.iter().map(|update| format!("{:?}", update.meaning)).collect::<Vec<_>>());
+        writeln!(text, "{body}\n  {}", meanings.map_or_else(|why| why, |meanings| meanings.join(", "))).unwrap();
     }
     golden("cloud_api_updates", &text);
 }

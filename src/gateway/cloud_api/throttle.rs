@@ -62,7 +62,7 @@ impl Throttle {
         (hold.token_error.is_some() || hold.paused_until.is_some_and(|until| until > Instant::now())).then_some(hold)
     }
 
-    /// Stops all calls for `wait`. A longer pause stays.
+    /// Stops all calls for `wait`. A longer pause stays in effect.
     pub(super) fn pause_for(&self, wait: Duration, refused: Option<&GraphError>) {
         let until = Instant::now() + wait;
         let code = refused.map(|refused| format!(" ({refused})").into());
@@ -114,7 +114,7 @@ impl Throttle {
 }
 
 impl ThrottleState {
-    /// How long calls stay stopped, as far as it is known.
+    /// How long calls stay stopped; zero if it is unknown.
     pub(super) fn remaining(&self) -> Duration {
         self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
@@ -134,8 +134,8 @@ impl ThrottleState {
 mod tests {
     use super::*;
 
-    fn work(patience: Duration) -> WorkDeadline {
-        WorkDeadline { deadline: Instant::now() + patience, cancel: CancellationToken::new() }
+    fn work(time_left: Duration) -> WorkDeadline {
+        WorkDeadline { deadline: Instant::now() + time_left, cancel: CancellationToken::new() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -156,9 +156,9 @@ mod tests {
     async fn a_rejected_token_stops_all_calls() {
         let throttle = Throttle::new();
         assert!(throttle.reject_token("no") && !throttle.reject_token("no"), "it is news once");
-        let (waiting, gone) = (work(Duration::from_secs(100)), work(Duration::from_secs(100)));
-        gone.cancel.cancel();
-        assert_eq!(throttle.wait_for_clearance(&gone).await, Err(Cancellation));
+        let (waiting, cancelled) = (work(Duration::from_secs(100)), work(Duration::from_secs(100)));
+        cancelled.cancel.cancel();
+        assert_eq!(throttle.wait_for_clearance(&cancelled).await, Err(Cancellation));
         assert!(
             throttle.wait_for_clearance(&work(Duration::from_secs(5))).await.unwrap().unwrap_err().message() == "no"
         );
@@ -166,7 +166,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(20)).await;
             throttle.accept_token();
         };
-        let (passed, ()) = tokio::join!(throttle.wait_for_clearance(&waiting), release);
-        assert_eq!(passed, Ok(Ok(())));
+        let (cleared, ()) = tokio::join!(throttle.wait_for_clearance(&waiting), release);
+        assert_eq!(cleared, Ok(Ok(())));
     }
 }

@@ -16,7 +16,7 @@ pub(crate) const RECONCILED_REASON: &str = "reconciled";
 pub(crate) struct Comparison {
     /// The differences, by account.
     pub(crate) discrepancies: Vec<Discrepancy>,
-    /// Accounts with a session at this gateway that it does not serve, or that do not exist.
+    /// Accounts that have a session at this gateway, but that do not exist or are not routed to it.
     pub(crate) unknown_sessions: Vec<AccountNumber>,
 }
 
@@ -47,54 +47,56 @@ pub(crate) enum RepairAction {
     Redispatch,
 }
 
-/// Compares the accounts that a gateway serves with all its sessions. `shown` was read before `seen` was listed.
-pub(crate) fn compare(closes_sessions: bool, shown: &[ServedAccount], seen: &[GatewaySession]) -> Comparison {
-    let mut sessions: HashMap<AccountNumber, &GatewaySession> = HashMap::with_capacity(seen.len());
-    for session in seen {
-        match sessions.entry(session.account) {
-            Entry::Vacant(free) => {
-                free.insert(session);
+/// Compares the accounts that a gateway serves with all its sessions. The accounts were read before the sessions.
+pub(crate) fn compare(closes_sessions: bool, accounts: &[ServedAccount], sessions: &[GatewaySession]) -> Comparison {
+    let mut by_account: HashMap<AccountNumber, &GatewaySession> = HashMap::with_capacity(sessions.len());
+    for session in sessions {
+        match by_account.entry(session.account) {
+            Entry::Vacant(entry) => {
+                entry.insert(session);
             }
             // An account has one session. If several are listed, the one with the highest rank counts.
-            Entry::Occupied(mut taken) if rank(session) > rank(taken.get()) => {
-                taken.insert(session);
+            Entry::Occupied(mut entry) if rank(session) > rank(entry.get()) => {
+                entry.insert(session);
             }
             Entry::Occupied(_) => {}
         }
     }
-    let found = |account: &ServedAccount| find_discrepancy(closes_sessions, account, sessions.remove(&account.account));
-    let discrepancies = shown.iter().filter_map(found).collect();
-    let mut unknown_sessions: Vec<AccountNumber> = sessions.into_keys().collect();
+    let find =
+        |account: &ServedAccount| find_discrepancy(closes_sessions, account, by_account.remove(&account.account));
+    let discrepancies = accounts.iter().filter_map(find).collect();
+    let mut unknown_sessions: Vec<AccountNumber> = by_account.into_keys().collect();
     unknown_sessions.sort_unstable();
     Comparison { discrepancies, unknown_sessions }
 }
 
-fn rank(seen: &GatewaySession) -> (u8, Option<u32>) {
-    let state = match seen.state {
+fn rank(session: &GatewaySession) -> (u8, Option<u32>) {
+    let state = match session.state {
         GatewaySessionState::Connecting => 0,
         GatewaySessionState::Connected => 1,
         GatewaySessionState::Banned { .. } => 2,
     };
-    (state, seen.session)
+    (state, session.session)
 }
 
 fn find_discrepancy(
     closes_sessions: bool,
-    shown: &ServedAccount,
-    seen: Option<&GatewaySession>,
+    account: &ServedAccount,
+    session: Option<&GatewaySession>,
 ) -> Option<Discrepancy> {
-    let (difference, actions) = compare_account(closes_sessions, shown, seen)?;
-    Some(Discrepancy { account: shown.account, as_of: shown.version, difference, actions })
+    let (difference, actions) = compare_account(closes_sessions, account, session)?;
+    Some(Discrepancy { account: account.account, as_of: account.version, difference, actions })
 }
 
 fn compare_account(
     closes_sessions: bool,
-    shown: &ServedAccount,
-    seen: Option<&GatewaySession>,
+    account: &ServedAccount,
+    session: Option<&GatewaySession>,
 ) -> Option<(Difference, Vec<RepairAction>)> {
-    let instance_code = seen.map_or_else(String::new, |seen| seen.instance_code.clone());
-    let session = seen.and_then(|seen| seen.session);
-    match (shown.status, shown.online_status, seen.map(|seen| &seen.state)) {
+    let instance_code = session.map_or_else(String::new, |session| session.instance_code.clone());
+    let state = session.map(|session| &session.state);
+    let session = session.and_then(|session| session.session);
+    match (account.status, account.online_status, state) {
         (Status::Normal, _, Some(GatewaySessionState::Banned { reason })) => {
             let banned = Report::Banned { reason: reason.clone(), instance_code };
             Some((Difference::Banned, vec![RepairAction::Report(banned)]))
@@ -105,9 +107,10 @@ fn compare_account(
             Some((Difference::BanLifted, [lifted].into_iter().chain(close_action(closes_sessions, session)).collect()))
         }
         (Status::Normal, OnlineStatus::Online | OnlineStatus::OfflineComing, None) => {
-            // The report names no session: the gateway has none, whichever one the account has.
-            let gone = Report::Disconnected { session: None, reason: Reason::new(RECONCILED_REASON), instance_code };
-            Some((Difference::Disconnected, vec![RepairAction::Report(gone)]))
+            // The gateway has no session of the account, so the report names no session either.
+            let disconnected =
+                Report::Disconnected { session: None, reason: Reason::new(RECONCILED_REASON), instance_code };
+            Some((Difference::Disconnected, vec![RepairAction::Report(disconnected)]))
         }
         // A session that reconnects reports the outcome itself.
         (
@@ -131,7 +134,7 @@ fn compare_account(
             Difference::Unwanted,
             close_action(closes_sessions, session).into_iter().chain([RepairAction::Redispatch]).collect(),
         )),
-        // A recycled account stays offline. So does a dropped one, until a reconnect opens a new session.
+        // A recycled account stays offline. A dropped account stays offline until a reconnect opens a new session.
         (
             Status::Normal,
             OnlineStatus::Offline,
@@ -162,7 +165,7 @@ mod tests {
     };
     use crate::testkit::sample::{account as number, content};
 
-    const SHOWN: [(Status, OnlineStatus); 5] = [
+    const REPORTED_STATES: [(Status, OnlineStatus); 5] = [
         (Status::Normal, OnlineStatus::OnlineComing),
         (Status::Normal, OnlineStatus::Online),
         (Status::Normal, OnlineStatus::OfflineComing),
@@ -170,7 +173,7 @@ mod tests {
         (Status::Banned, OnlineStatus::Offline),
     ];
 
-    fn seen(account: AccountNumber, state: usize, session: Option<u32>) -> Option<GatewaySession> {
+    fn listed(account: AccountNumber, state: usize, session: Option<u32>) -> Option<GatewaySession> {
         let state = match state {
             0 => return None,
             1 => GatewaySessionState::Connecting,
@@ -182,15 +185,15 @@ mod tests {
 
     /// Every combination of reported state and listed session.
     #[test]
-    fn the_whole_table() {
+    fn every_combination() {
         let (account, version) = (number(1), 7);
         let mut text = String::new();
         for (gateway, closes_sessions) in [("bridge", true), ("cloud_api", false)] {
-            for (status, online_status) in SHOWN {
+            for (status, online_status) in REPORTED_STATES {
                 for (state, word) in ["not listed", "connecting", "connected", "banned"].into_iter().enumerate() {
-                    let shown = ServedAccount { account, status, online_status, may_reconnect: false, version };
+                    let served = ServedAccount { account, status, online_status, may_reconnect: false, version };
                     let Comparison { discrepancies, unknown_sessions } =
-                        compare(closes_sessions, &[shown], seen(account, state, Some(3)).as_slice());
+                        compare(closes_sessions, &[served], listed(account, state, Some(3)).as_slice());
                     assert!(unknown_sessions.is_empty());
                     let found =
                         discrepancies.iter().map(|Discrepancy { account: found, as_of, difference, actions }| {
@@ -199,12 +202,12 @@ mod tests {
                         });
                     let found = found.collect::<Vec<_>>().join("; ");
                     let found = if found.is_empty() { "nothing".to_owned() } else { found };
-                    let shown = format!("{} {}", status.name(), online_status.name());
-                    text += &format!("{gateway:10} {shown:21} {word:11} {found}\n");
+                    let reported = format!("{} {}", status.name(), online_status.name());
+                    text += &format!("{gateway:10} {reported:21} {word:11} {found}\n");
                 }
             }
         }
-        let unknown_sessions = [number(5), number(2)].map(|account| seen(account, 2, None).unwrap());
+        let unknown_sessions = [number(5), number(2)].map(|account| listed(account, 2, None).unwrap());
         text += &format!("strangers: {:?}\n", compare(true, &[], &unknown_sessions));
         insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
             prepend_module_to_snapshot => false, omit_expression => true}, {
@@ -212,15 +215,15 @@ mod tests {
         });
     }
 
-    /// An account in the state `SHOWN[shown]`.
-    fn account_in(shown: usize) -> Account {
+    /// An account in the state `REPORTED_STATES[index]`.
+    fn account_in(index: usize) -> Account {
         let instance_code = String::new();
-        let begun = [
+        let first = [
             Event::AccountImported { content: content(1) },
             Event::GatewayAssigned { gateway: GatewayKind::Bridge },
             Event::OnlineRequested,
         ];
-        let then = match shown {
+        let last = match index {
             0 => vec![],
             1 => vec![Event::CameOnline { instance_code }],
             2 => vec![Event::RecycleRequested],
@@ -228,8 +231,8 @@ mod tests {
             _ => vec![Event::Banned { reason: Reason::none(), instance_code }],
         };
         let mut account = Account::initial();
-        begun.iter().chain(&then).for_each(|event| account.evolve(event));
-        assert_eq!((account.status, account.online_status), SHOWN[shown]);
+        first.iter().chain(&last).for_each(|event| account.evolve(event));
+        assert_eq!((account.status, account.online_status), REPORTED_STATES[index]);
         account
     }
 
@@ -254,25 +257,25 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// After the repair another comparison finds nothing.
+        /// After the repair another comparison finds no difference.
         #[test]
-        fn once_is_enough(
+        fn one_repair_is_enough(
             each in prop::collection::vec((0..5_usize, 0..4_usize, any::<bool>()), 1..20),
             unknown_sessions in 0..5_u64,
             closes_sessions in any::<bool>(),
         ) {
             let (mut accounts, mut sessions) = (BTreeMap::new(), BTreeMap::new());
-            for (nth, (stands, state, names_session)) in each.into_iter().enumerate() {
+            for (nth, (reported_state, state, names_session)) in each.into_iter().enumerate() {
                 let account = number(nth as u64);
-                accounts.insert(account, account_in(stands));
-                sessions.extend(seen(account, state, names_session.then_some(1)).map(|seen| (account, seen)));
+                accounts.insert(account, account_in(reported_state));
+                sessions.extend(listed(account, state, names_session.then_some(1)).map(|session| (account, session)));
             }
-            for stranger in 100..100 + unknown_sessions {
-                sessions.extend(seen(number(stranger), 2, None).map(|seen| (number(stranger), seen)));
+            for unknown in 100..100 + unknown_sessions {
+                sessions.extend(listed(number(unknown), 2, None).map(|session| (number(unknown), session)));
             }
-            let listed = |sessions: &BTreeMap<_, GatewaySession>| sessions.values().cloned().collect::<Vec<_>>();
+            let list = |sessions: &BTreeMap<_, GatewaySession>| sessions.values().cloned().collect::<Vec<_>>();
             for Discrepancy { account, mut as_of, actions, .. } in
-                compare(closes_sessions, &served_accounts(&accounts), &listed(&sessions)).discrepancies
+                compare(closes_sessions, &served_accounts(&accounts), &list(&sessions)).discrepancies
             {
                 let state = accounts.get_mut(&account).unwrap();
                 prop_assert!(!actions.is_empty());
@@ -288,12 +291,12 @@ mod tests {
                             prop_assert!(!effects.is_empty(), "there is something to offer");
                             match effects[0] {
                                 PendingEffect::Connect { session } => {
-                                    sessions.extend(seen(account, 1, Some(session)).map(|seen| (account, seen)));
+                                    sessions.extend(listed(account, 1, Some(session)).map(|session| (account, session)));
                                 }
                                 PendingEffect::Disconnect { session } => {
                                     let (reason, instance_code) = (Reason::none(), String::new());
-                                    let gone = Report::Disconnected { session: Some(session), reason, instance_code };
-                                    apply_command(state, &Command::Report(gone));
+                                    let closed = Report::Disconnected { session: Some(session), reason, instance_code };
+                                    apply_command(state, &Command::Report(closed));
                                 }
                                 PendingEffect::RequestCode { .. } | PendingEffect::SubmitCode { .. } => {}
                             }
@@ -301,7 +304,7 @@ mod tests {
                     }
                 }
             }
-            let again = compare(closes_sessions, &served_accounts(&accounts), &listed(&sessions));
+            let again = compare(closes_sessions, &served_accounts(&accounts), &list(&sessions));
             prop_assert_eq!(&again.discrepancies, &vec![]);
             prop_assert_eq!(again.unknown_sessions.len() as u64, unknown_sessions);
         }

@@ -43,7 +43,7 @@ pub(crate) struct Reconciler {
     pub(crate) roster: Roster,
     /// Counts runs and differences.
     pub(crate) metrics: Metrics,
-    /// The interval between runs without a request.
+    /// The interval between scheduled runs.
     pub(crate) every: Duration,
 }
 
@@ -87,20 +87,22 @@ impl Reconciler {
         self.status.mark_started();
         let (at, started) = (clock::now(), Instant::now());
         let (roster, kind, closes_sessions) = (self.roster.clone(), self.kind, self.closes_sessions);
-        let shown =
+        let accounts =
             spawn_blocking(move || roster.accounts_of_gateway(kind)).await.map_err(|error| error.to_string())?;
-        let seen = timeout(RECONCILE_LISTING_TIMEOUT, self.remote.list_sessions()).await;
+        let listing = timeout(RECONCILE_LISTING_TIMEOUT, self.remote.list_sessions()).await;
         // This listing may itself have closed the breaker; that must not start another run.
         availability.mark_unchanged();
-        let late = |_| format!("its sessions were not listed within {} s", RECONCILE_LISTING_TIMEOUT.as_secs());
-        let seen: Vec<GatewaySession> = seen.map_err(late)?.map_err(|away| away.reason)?;
-        let sessions = seen.len() as u64;
-        let compared =
-            spawn_blocking(move || compare(closes_sessions, &shown, &seen)).await.map_err(|error| error.to_string())?;
-        let is_strange =
+        let timed_out = |_| format!("its sessions were not listed within {} s", RECONCILE_LISTING_TIMEOUT.as_secs());
+        let sessions: Vec<GatewaySession> = listing.map_err(timed_out)?.map_err(|unavailable| unavailable.reason)?;
+        let session_count = sessions.len() as u64;
+        let comparison = spawn_blocking(move || compare(closes_sessions, &accounts, &sessions))
+            .await
+            .map_err(|error| error.to_string())?;
+        let is_unknown =
             |account: &&AccountNumber| self.roster.account_at_gateway(**account).is_none_or(|(by, _)| by != kind);
-        let unknown_sessions = compared.unknown_sessions.iter().filter(is_strange).count() as u64;
-        Ok(ListedSessions { at, started, sessions, discrepancies: compared.discrepancies, unknown_sessions })
+        let unknown_sessions = comparison.unknown_sessions.iter().filter(is_unknown).count() as u64;
+        let discrepancies = comparison.discrepancies;
+        Ok(ListedSessions { at, started, sessions: session_count, discrepancies, unknown_sessions })
     }
 
     /// Repairs the differences, at a pace that does not disturb callers.
@@ -108,22 +110,22 @@ impl Reconciler {
         &self,
         ListedSessions { at, started, sessions, discrepancies, unknown_sessions }: ListedSessions,
     ) {
-        let mut turns = interval(Duration::from_secs(1) / RECONCILE_PER_SECOND);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(Duration::from_secs(1) / RECONCILE_PER_SECOND);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut discrepancies = discrepancies.into_iter().peekable();
-        let mut under_way = FuturesUnordered::new();
+        let mut repairs = FuturesUnordered::new();
         let mut counts: BTreeMap<&'static str, (Difference, u64)> = BTreeMap::new();
         loop {
-            let is_next = under_way.len() < RECONCILE_IN_FLIGHT && discrepancies.peek().is_some();
+            let may_start = repairs.len() < RECONCILE_IN_FLIGHT && discrepancies.peek().is_some();
             tokio::select! {
-                Some(repaired) = under_way.next() => {
+                Some(repaired) = repairs.next() => {
                     if let Some(difference) = repaired {
                         self.metrics.differences.with((self.kind, difference)).inc();
                         counts.entry(difference.word()).or_insert((difference, 0)).1 += 1;
                     }
                 }
-                _ = turns.tick(), if is_next => {
-                    under_way.extend(discrepancies.next().map(|discrepancy| self.repair(discrepancy)));
+                _ = ticks.tick(), if may_start => {
+                    repairs.extend(discrepancies.next().map(|discrepancy| self.repair(discrepancy)));
                 }
                 else => break,
             }
@@ -148,12 +150,16 @@ impl Reconciler {
             differences,
             unknown_sessions,
         };
-        if let Some(over) = self.status.mark_completed(last) {
-            tracing::info!(gateway, failed = over.consecutive_failures, "reconciliation with the gateway works again");
+        if let Some(failure) = self.status.mark_completed(last) {
+            tracing::info!(
+                gateway,
+                failed = failure.consecutive_failures,
+                "reconciliation with the gateway works again"
+            );
         }
     }
 
-    /// Records a failed run, and logs the first one in a row. Returns how long to wait before the next run.
+    /// Records a failed run, and logs the first of several in a row. Returns how long to wait before the next run.
     fn record_failure(&self, why: &str) -> Duration {
         self.metrics.reconciliations.with((self.kind, ReconcileOutcome::Failed)).inc();
         // The reason may contain text from the gateway.
@@ -170,7 +176,7 @@ impl Reconciler {
         RECONCILE_RETRY_WAIT.saturating_mul(1 << (failed - 1).min(16)).min(self.every)
     }
 
-    /// Repairs one difference. `None` if the account changed after the comparison.
+    /// Repairs one difference. `None` if the account changed after the comparison, or if an action failed.
     async fn repair(&self, discrepancy: Discrepancy) -> Option<Difference> {
         let Discrepancy { account, mut as_of, difference, actions } = discrepancy;
         for action in actions {
@@ -203,8 +209,9 @@ impl Reconciler {
 
     /// Whether the account is still at version `as_of`.
     fn is_unchanged(&self, account: AccountNumber, as_of: u64) -> bool {
-        let is_it = |(by, now): (GatewayKind, ServedAccount)| by == self.kind && now.version == as_of;
-        self.roster.account_at_gateway(account).is_some_and(is_it)
+        let matches =
+            |(gateway, current): (GatewayKind, ServedAccount)| gateway == self.kind && current.version == as_of;
+        self.roster.account_at_gateway(account).is_some_and(matches)
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct CompletedReconciliation {
     pub(crate) sessions: u64,
     /// The number of accounts for each kind of difference; kinds without accounts are left out.
     pub(crate) differences: Vec<(Difference, u64)>,
-    /// Accounts with a session at this gateway that it does not serve.
+    /// The number of accounts that have a session at this gateway, but are not routed to it.
     pub(crate) unknown_sessions: u64,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct ReconcileFailure {
 }
 
 impl ReconcileStatus {
-    /// Requests a reconciliation now.
+    /// Requests a reconciliation.
     pub(crate) fn trigger(&self) {
         self.trigger_requested.notify_one();
     }
@@ -96,11 +96,11 @@ impl ReconcileStatus {
         failed
     }
 
-    /// Waits until the status satisfies `is_so`.
+    /// Waits until the status satisfies `condition`.
     #[cfg(test)]
-    pub(crate) async fn wait_until(&self, is_so: impl Fn(&ReconcileStatus) -> bool) {
+    pub(crate) async fn wait_until(&self, condition: impl Fn(&ReconcileStatus) -> bool) {
         let mut changed = self.state.subscribe();
-        while !is_so(self) {
+        while !condition(self) {
             changed.changed().await.unwrap();
         }
     }

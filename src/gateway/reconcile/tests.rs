@@ -28,7 +28,7 @@ use crate::testkit::sample::{account, content};
 const BRIDGE: GatewayKind = GatewayKind::Bridge;
 const EVERY: Duration = Duration::from_secs(300);
 
-/// A gateway: what it lists, what it was sent, how often it was called.
+/// A fake gateway. The test sets its list, and receives what was dispatched to it.
 struct FakeProvider {
     sessions: Mutex<Result<Vec<GatewaySession>, &'static str>>,
     /// Whether it answers.
@@ -57,7 +57,7 @@ impl RemoteGateway for FakeProvider {
         };
         self.bulkhead
             .call(listing, |_| true)
-            .map(|listed| listed.map_err(|why| GatewayUnavailable { reason: why.to_string() }))
+            .map(|sessions| sessions.map_err(|why| GatewayUnavailable { reason: why.to_string() }))
             .boxed()
     }
 
@@ -148,7 +148,7 @@ impl ReconcileFixture {
     }
 }
 
-fn seen(number: u64, session: Option<u32>, state: GatewaySessionState) -> GatewaySession {
+fn listed(number: u64, session: Option<u32>, state: GatewaySessionState) -> GatewaySession {
     GatewaySession { account: account(number), session, state, instance_code: String::new() }
 }
 
@@ -165,11 +165,11 @@ async fn missed_reports_and_commands_are_repaired() {
     fixture.bring_online(account(6)).await;
     let untouched = fixture.state(account(4)).version;
     fixture.set_listing(Ok(vec![
-        seen(2, Some(1), GatewaySessionState::Connected),
-        seen(4, None, GatewaySessionState::Connected),
-        seen(5, Some(1), GatewaySessionState::Connected),
-        seen(6, None, GatewaySessionState::Banned { reason: Reason::new("spam") }),
-        seen(99, None, GatewaySessionState::Connected),
+        listed(2, Some(1), GatewaySessionState::Connected),
+        listed(4, None, GatewaySessionState::Connected),
+        listed(5, Some(1), GatewaySessionState::Connected),
+        listed(6, None, GatewaySessionState::Banned { reason: Reason::new("spam") }),
+        listed(99, None, GatewaySessionState::Connected),
     ]));
     fixture.start_reconciler();
     fixture.status().wait_until(|status| status.last_completed().is_some()).await;
@@ -181,8 +181,8 @@ async fn missed_reports_and_commands_are_repaired() {
     assert_eq!(fixture.status_of(account(5)), normal(OnlineStatus::Offline, ""), "what was recycled stays so");
     assert_eq!(fixture.status_of(account(6)), (Status::Banned, OnlineStatus::Offline, "spam".to_owned()));
     let mut dispatched = Vec::new();
-    while let Ok(line) = fixture.dispatched.try_recv() {
-        dispatched.push(line);
+    while let Ok(effect) = fixture.dispatched.try_recv() {
+        dispatched.push(effect);
     }
     dispatched.sort();
     assert_eq!(dispatched, ["8618217000003 Connect { session: 1 }", "8618217000005 close Some(1)"]);
@@ -194,13 +194,13 @@ async fn missed_reports_and_commands_are_repaired() {
     assert_eq!(fixture.data.journal.metrics().differences.with((BRIDGE, Difference::Unwanted)).get(), 1);
 }
 
-/// The list is of one moment: an account with a newer request is not repaired.
+/// The list shows one moment. An account that got a request after that moment is not repaired.
 #[tokio::test]
 async fn changes_during_a_run_are_kept() {
     let mut fixture = ReconcileFixture::new();
     fixture.bring_online(account(1)).await;
     fixture.take_offline(account(2)).await;
-    fixture.set_listing(Ok(vec![seen(2, None, GatewaySessionState::Connected)]));
+    fixture.set_listing(Ok(vec![listed(2, None, GatewaySessionState::Connected)]));
     fixture.fake.answers.send_replace(false);
     fixture.start_reconciler();
     fixture.fake.list_calls.subscribe().wait_for(|calls| *calls == 1).await.unwrap();
@@ -221,14 +221,14 @@ async fn an_older_session_is_replaced() {
     let mut fixture = ReconcileFixture::new();
     fixture.take_offline(account(1)).await;
     fixture.request_online(account(1)).await;
-    fixture.set_listing(Ok(vec![seen(1, Some(1), GatewaySessionState::Connected)]));
+    fixture.set_listing(Ok(vec![listed(1, Some(1), GatewaySessionState::Connected)]));
     fixture.start_reconciler();
     assert_eq!(fixture.dispatched.recv().await.unwrap(), "8618217000001 close Some(1)");
     assert_eq!(fixture.dispatched.recv().await.unwrap(), "8618217000001 Connect { session: 2 }");
     assert_eq!(fixture.status_of(account(1)).1, OnlineStatus::OnlineComing);
 }
 
-/// An hour without the gateway: no event, a few calls, and a full repair when it is back.
+/// The gateway is away for an hour: no event is recorded, and few calls are made. Then a reconciliation completes.
 #[tokio::test]
 async fn a_gateway_that_is_away_changes_nothing() {
     let mut fixture = ReconcileFixture::new();
@@ -241,15 +241,15 @@ async fn a_gateway_that_is_away_changes_nothing() {
     assert_eq!((fixture.data.journal.head(), fixture.status_of(account(1)).1), (head, OnlineStatus::Online));
     let failure = fixture.status().failure().unwrap();
     assert!((10..40).contains(&failure.consecutive_failures), "{failure:?}");
-    let counted = |outcome| fixture.data.journal.metrics().reconciliations.with((BRIDGE, outcome)).get();
-    assert_eq!(counted(ReconcileOutcome::Failed), u64::from(failure.consecutive_failures));
+    let count_of = |outcome| fixture.data.journal.metrics().reconciliations.with((BRIDGE, outcome)).get();
+    assert_eq!(count_of(ReconcileOutcome::Failed), u64::from(failure.consecutive_failures));
     let calls = *fixture.fake.list_calls.borrow();
     assert!(calls <= failure.consecutive_failures, "{calls} calls");
-    fixture.set_listing(Ok(vec![seen(1, None, GatewaySessionState::Connected)]));
+    fixture.set_listing(Ok(vec![listed(1, None, GatewaySessionState::Connected)]));
     fixture.status().wait_until(|status| status.last_completed().is_some()).await;
     assert_eq!(fixture.status().failure(), None);
     sleep(EVERY / 2).await;
-    assert_eq!(counted(ReconcileOutcome::Done), 1, "the list that found it back is no reason for another one");
+    assert_eq!(count_of(ReconcileOutcome::Done), 1, "the list that found it back is no reason for another one");
     assert_eq!(fixture.data.journal.head(), head);
 }
 
@@ -279,7 +279,7 @@ async fn when_sessions_are_compared() {
     assert_eq!(*fixture.fake.list_calls.borrow(), 4, "what was asked for twice is done once");
 }
 
-/// Another call found the gateway away and then back: that starts a run.
+/// Another call finds that the gateway is available again. This starts a run.
 #[tokio::test(start_paused = true)]
 async fn a_returning_gateway_is_reconciled_at_once() {
     let fixture = ReconcileFixture::new();
@@ -302,11 +302,10 @@ async fn stopping_does_not_wait_for_a_list() {
     let fixture = ReconcileFixture::new();
     fixture.fake.answers.send_replace(false);
     let (roster, metrics) = (fixture.data.roster.clone(), fixture.data.journal.metrics().clone());
-    let comparing =
-        tokio::spawn(fixture.gateways.clone().run_reconciliation(roster, metrics, EVERY, fixture.stop.clone()));
+    let run = tokio::spawn(fixture.gateways.clone().run_reconciliation(roster, metrics, EVERY, fixture.stop.clone()));
     fixture.fake.list_calls.subscribe().wait_for(|calls| *calls == 1).await.unwrap();
     fixture.stop.cancel();
-    timeout(Duration::from_millis(10), comparing).await.unwrap().unwrap();
+    timeout(Duration::from_millis(10), run).await.unwrap().unwrap();
 }
 
 /// The status view while the gateway is available and while it is away.
@@ -316,18 +315,18 @@ async fn gateway_status_view() {
     fixture.bring_online(account(1)).await;
     fixture.request_online(account(2)).await;
     fixture.set_listing(Ok(vec![
-        seen(1, None, GatewaySessionState::Connected),
-        seen(9, None, GatewaySessionState::Connected),
+        listed(1, None, GatewaySessionState::Connected),
+        listed(9, None, GatewaySessionState::Connected),
     ]));
     fixture.start_reconciler();
     fixture.status().wait_until(|status| status.last_completed().is_some()).await;
-    let shown = |fixture: &ReconcileFixture| {
+    let bridge_view = |fixture: &ReconcileFixture| {
         fixture.gateways.update_metrics(fixture.data.journal.metrics());
         fixture.data.roster.update_metrics(fixture.data.journal.metrics(), fixture.data.journal.head());
         let views = serde_json::to_value(fixture.gateways.views(&fixture.data.roster, BRIDGE).unwrap()).unwrap();
         views.as_array().unwrap().iter().find(|view| view["name"] == "bridge").unwrap().clone()
     };
-    let view = shown(&fixture);
+    let view = bridge_view(&fixture);
     assert_eq!(
         (&view["state"], &view["isDefault"], &view["says"]),
         (&"up".into(), &true.into(), &"It responds.".into())
@@ -347,7 +346,7 @@ async fn gateway_status_view() {
     for _ in 0..GATEWAY_BREAKER_FAILURES {
         let _away = fixture.fake.list_sessions().await;
     }
-    let view = shown(&fixture);
+    let view = bridge_view(&fixture);
     assert_eq!((&view["state"], &view["calls"]["breaker"]), (&"away".into(), &"open".into()));
     assert!(view["says"].as_str().unwrap().starts_with("It is away: connection refused."), "{view}");
     assert!(view["calls"]["openUntil"].is_string() && view["errors"][0]["what"] == "connection refused", "{view}");

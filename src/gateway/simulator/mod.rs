@@ -59,7 +59,7 @@ struct SimulatorWorker {
     /// Ordered by due time, then by arrival.
     scheduled: BTreeMap<(Instant, u64), ScheduledReport>,
     message_count: u64,
-    /// The last session of each account that a request closed.
+    /// For each account, the last session that a request closed.
     closed_sessions: HashMap<AccountNumber, u32>,
     reports: ReportSender,
 }
@@ -121,9 +121,9 @@ impl Simulator {
     }
 
     fn connect(&self, account: AccountNumber, session: u32) {
-        let (named, instance_code) = (Some(session), instance_code(session));
+        let (reported_session, instance_code) = (Some(session), instance_code(session));
         let fails = |reason| Report::Disconnected {
-            session: named,
+            session: reported_session,
             reason: Reason::new(reason),
             instance_code: instance_code.clone(),
         };
@@ -136,17 +136,18 @@ impl Simulator {
             | SimulatedOutcome::Drops
             | SimulatedOutcome::Succeeds => {
                 let code = instance_code.clone();
-                self.schedule_report(account, self.delay, Report::Connected { session: named, instance_code });
+                let connected = Report::Connected { session: reported_session, instance_code };
+                self.schedule_report(account, self.delay, connected);
                 self.schedule_follow_up(account, session, code, 2 * self.delay);
             }
         }
     }
 
-    /// Schedules what happens by itself to an account that is online.
+    /// Schedules what happens to an online account without a request: a ban or a drop.
     fn schedule_follow_up(&self, account: AccountNumber, session: u32, instance_code: String, delay: Duration) {
         let report = match SimulatedOutcome::for_account(account) {
             SimulatedOutcome::Banned => Report::Banned { reason: Reason::new("banned by simulator"), instance_code },
-            // A report about session 1 does not touch a later one.
+            // The report names session 1, so it does not end a later session.
             SimulatedOutcome::Drops if session == 1 => {
                 let reason = Reason::new(Reason::NETWORK);
                 Report::Disconnected { session: Some(session), reason, instance_code }

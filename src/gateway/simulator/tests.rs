@@ -14,7 +14,7 @@ use crate::vault::Vault;
 
 /// Dispatches every effect for one account of each outcome. The reports match the golden file.
 #[tokio::test(start_paused = true)]
-async fn fates() {
+async fn outcomes() {
     let StorageFixture { vault, .. } = &StorageFixture::new();
     let task = TaskId::new(1).unwrap();
     let mut text = String::new();
@@ -26,20 +26,20 @@ async fn fates() {
         let wrong = PendingEffect::SubmitCode { task, attempt: 2, code: code("654321") };
         let foreign = PendingEffect::SubmitCode { task, attempt: 3, code: SealedBytes(Box::new([0; 64])) };
         let request = PendingEffect::RequestCode { task, verify_type: VerifyType::Sms };
-        let (connect, again) = (PendingEffect::Connect { session: 1 }, PendingEffect::Connect { session: 2 });
+        let (connect, reconnect) = (PendingEffect::Connect { session: 1 }, PendingEffect::Connect { session: 2 });
         let disconnect = PendingEffect::Disconnect { session: 1 };
         for (name, effect) in [
             ("connect", connect),
-            ("connect again", again),
+            ("connect again", reconnect),
             ("disconnect", disconnect),
             ("request a code", request),
             ("submit 123456", right),
             ("submit 654321", wrong),
             ("submit what does not open", foreign),
         ] {
-            text += &format!("…{last_four:04} {name}\n{}", reported(vault, account, Some(effect)).await);
+            text += &format!("…{last_four:04} {name}\n{}", reports_after(vault, account, Some(effect)).await);
         }
-        text += &format!("…{last_four:04} restart while online\n{}", reported(vault, account, None).await);
+        text += &format!("…{last_four:04} restart while online\n{}", reports_after(vault, account, None).await);
     }
     insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
         prepend_module_to_snapshot => false, omit_expression => true}, {
@@ -48,18 +48,18 @@ async fn fates() {
 }
 
 /// The reports of a simulator after one effect, or after a start with the account online.
-async fn reported(vault: &Vault, account: AccountNumber, effect: Option<PendingEffect>) -> String {
+async fn reports_after(vault: &Vault, account: AccountNumber, effect: Option<PendingEffect>) -> String {
     let (reports, mut reported) = report_channel();
     let settings = config::SimulatorSettings { delay: Duration::from_millis(50) };
     let online = effect.is_none().then_some(account);
     let (simulator, worker) = Simulator::new(&settings, vault.clone(), reports, online, |_| 1);
-    let begin = Instant::now();
+    let started = Instant::now();
     effect.into_iter().for_each(|effect| simulator.dispatch(account, &Account::initial(), &effect, Duration::MAX));
     tokio::spawn(worker.run(CancellationToken::new()));
     let mut text = String::new();
-    // The clock is paused, so this second passes at once when nothing is left to happen.
+    // The clock is paused, so this second passes at once when no report is due.
     while let Ok(Some((_, Command::Report(report)))) = timeout(Duration::from_secs(1), reported.next()).await {
-        text += &format!("    after {} ms: {report:?}\n", begin.elapsed().as_millis());
+        text += &format!("    after {} ms: {report:?}\n", started.elapsed().as_millis());
     }
     text
 }

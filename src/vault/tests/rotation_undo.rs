@@ -1,18 +1,18 @@
-//! Rotations that broke off: the next start finishes them, or they are undone.
+//! Interrupted rotations: the next start finishes them, or they are undone.
 
 use crate::journal::{Journal, Origin, RequesterIdentity};
 use crate::vault::master_key_ring::mark_rotation_recorded;
 
 use super::*;
 
-/// A rotation is undone from any step, even if the undo breaks off too.
+/// A rotation is undone from any step, even if the undo is interrupted too.
 #[test]
 fn a_rotation_is_undone() {
     let read = |file: &Path| fs::read(file).unwrap();
     for (is_sealed, steps, is_new_file) in
         [(false, 0, false), (true, 0, false), (true, 1, false), (true, 1, true), (true, 2, true), (true, 3, false)]
     {
-        let what = format!("sealed anew: {is_sealed}, {steps} steps, new file: {is_new_file}");
+        let what = format!("resealed: {is_sealed}, {steps} steps, new file: {is_new_file}");
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("keys/master.key");
         let elsewhere = tempfile::tempdir().unwrap();
@@ -66,9 +66,9 @@ fn a_rotation_is_undone() {
             vault.master_keys().current
         );
         assert_eq!(vault.open_code(account("861821726232"), &code).unwrap().as_str(), "123456", "{what}");
-        let was_to_follow = Zeroizing::new([0x5a; 32]);
+        let new_key = Zeroizing::new([0x5a; 32]);
         for (aad, sealed) in all_sealed(&vault) {
-            assert!(cipher::open(&was_to_follow, &aad, &sealed).is_none(), "{what}");
+            assert!(cipher::open(&new_key, &aad, &sealed).is_none(), "{what}");
             assert!(vault.master_keys().open_sealed(&aad, &sealed).is_some(), "{what}");
         }
         if !is_new_file {
@@ -83,13 +83,13 @@ async fn a_rotation_that_may_be_in_a_backup_is_not_undone() {
     let directory = tempfile::tempdir().unwrap();
     let vault = open(directory.path()).unwrap();
     let rotation = vault.begin_rotation(None).unwrap();
-    let note = vault.inner.store.load_sidecar(ROTATION_FILE).unwrap().unwrap();
-    mark_rotation_recorded(&vault.inner.store, &note).unwrap();
+    let rotation_file = vault.inner.store.load_sidecar(ROTATION_FILE).unwrap().unwrap();
+    mark_rotation_recorded(&vault.inner.store, &rotation_file).unwrap();
     assert!(matches!(rotation.begin_undo(), Err(Error::RotationTooLateToUndo { .. })));
     rotation.finish().unwrap();
-    let nothing = vault.stop_rotation().await.unwrap();
-    assert!(matches!(nothing.begin_undo(), Err(Error::NoRotationToUndo)));
-    drop(nothing);
+    let no_rotation = vault.stop_rotation().await.unwrap();
+    assert!(matches!(no_rotation.begin_undo(), Err(Error::NoRotationToUndo)));
+    drop(no_rotation);
     let rotation = vault.begin_rotation(None).unwrap();
     let stopped = tokio::spawn({
         let vault = vault.clone();
@@ -142,8 +142,8 @@ fn a_rotation_on_a_full_disk() {
             let names: Vec<&str> =
                 records.iter().filter_map(|record| Some(record.event.event_type()?.name())).collect();
             let kind = if is_undone { "master_key_rotation_aborted" } else { "master_key_rotated" };
-            let is_told = names == [kind, "master_key_rotation_finished"];
-            assert!(is_told || (!is_undone && names == ["master_key_rotation_finished"]), "{names:?}");
+            let is_recorded = names == [kind, "master_key_rotation_finished"];
+            assert!(is_recorded || (!is_undone && names == ["master_key_rotation_finished"]), "{names:?}");
             *(if is_undone { &mut undone } else { &mut finished }) += 1;
         }
         assert_eq!(vault.open_code(mine, &code).unwrap().as_str(), "123456");

@@ -182,9 +182,9 @@ proptest! {
                 Step::Complete { which } => {
                     let Some(lease) = model.leases.get(which).copied() else { continue };
                     let expected = model.of_lease(lease);
-                    let settled = queue.complete(lease, now).map(|command| command.id);
-                    prop_assert_eq!(&settled, &expected, "a lease that is over settles nothing, a live one its command");
-                    settled.iter().for_each(|id| drop(model.known.remove(id)));
+                    let completed = queue.complete(lease, now).map(|command| command.id);
+                    prop_assert_eq!(&completed, &expected, "a lease that is over settles nothing, a live one its command");
+                    completed.iter().for_each(|id| drop(model.known.remove(id)));
                 }
                 Step::Requeue { which, wait } => {
                     let Some(lease) = model.leases.get(which).copied() else { continue };
@@ -220,9 +220,10 @@ proptest! {
 #[test]
 fn lanes_take_turns() {
     let (mut queue, now) = (QueueState::new(100), Timestamp(0));
-    let code = |account_: u64, attempt| CommandPayload::ListSessions { after: Some(account(account_)), limit: attempt };
+    let payload = |number: u64, limit| CommandPayload::ListSessions { after: Some(account(number)), limit };
     for (number, attempt) in [(1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (2, 2)] {
-        let command = command(format!("{number}-{attempt}"), Some(account(number)), now, true, code(number, attempt));
+        let command =
+            command(format!("{number}-{attempt}"), Some(account(number)), now, true, payload(number, attempt));
         assert_eq!(queue.push(command, now), PushOutcome::Added);
     }
     let mut turns = Vec::new();
