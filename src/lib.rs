@@ -18,9 +18,9 @@
 //!                             state ──── pending effects ────▶ gateway                 its reports enter at the top
 //! ```
 //!
-//! Data flows in no other way. A module uses only modules that are listed before it in the table. Further rules:
-//! `projections` does not use `actors`. `http` does not use `store`. `gateway` does not use `journal`. `cli` starts everything
-//! that runs through `service`. `tests/it/tidy/module_order.rs` checks this.
+//! An account changes in no other way. A module uses only modules that are listed before it in the table. Further rules:
+//! `projections` does not use `actors`. `http` does not use `store`. `gateway` does not use `journal`. `cli` uses `actors`,
+//! `gateway`, `http` and `webhooks` only through `service`. `tests/it/tidy/module_order.rs` checks this.
 //!
 //! | module | what it is | what only it knows |
 //! |---|---|---|
@@ -54,7 +54,7 @@
 //! `fuzzing` and `testkit` are not in the table. `fuzzing` lists the fuzz targets, which are in the `fuzz.rs` of each module.
 //! It is compiled only for tests and fuzzing. `testkit` is the shared code of tests and benches.
 
-// The testkit says `muster::…`, also where it is compiled inside this crate.
+// The testkit is also compiled outside this crate, so it writes `muster::…`. This makes that valid inside.
 #[cfg(any(test, fuzzing))]
 extern crate self as muster;
 

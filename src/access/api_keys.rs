@@ -141,7 +141,8 @@ impl ApiKeys {
         self.changes.subscribe()
     }
 
-    /// Creates a key. `authorize` runs under the lock, so of several requests for the first key only one succeeds.
+    /// Creates a key. `authorize` runs under the lock: anonymous requests that waited are rejected once
+    /// the first key exists.
     pub async fn create<E: From<KeyError>>(
         &self,
         request: KeyRequest,

@@ -1,4 +1,4 @@
-//! Authenticates requests. Clients that send too many requests or wrong keys are delayed; others never wait for them.
+//! Authenticates requests. Too many requests are rejected, wrong keys are answered late; others never wait for them.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -2,14 +2,14 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `client_address` | the address by which a client is counted. Pure |
+//! | `client_address` | what stands for a client when it is counted: an IPv4 address or an IPv6 network. Pure |
 //! | `authenticator` | authenticates requests, and delays those who guess keys |
 //! | `key_text` | the text of an API key, which is returned once. Pure |
 //! | `tenant_token` | the token that a tenant makes for each request. Pure |
 //! | `rate_limit` | limits the requests per second of each key and each address. Pure |
 //! | `api_keys` | the API keys: create, revoke, authenticate |
 //! | `key_request` | a request for a new key, its validation, and the errors of keys |
-//! | `expiry` | which keys have expired; an expired key stays expired |
+//! | `expiry` | remembers expired keys, so that a clock that is set back revives none |
 //! | `requester` | authorizes a requester again, right before the action |
 //! | `console_sessions` | the sessions of browsers |
 //! | `key_view` | API keys as the API returns them |

@@ -1,6 +1,6 @@
 //! The deadlines of accounts: `-coming` states, registrations, and reconnects of dropped accounts.
 //!
-//! They use the monotonic clock, so a change of the wall clock ends no deadline early.
+//! They use the monotonic clock, so a change of the wall clock ends no deadline early. `inbox` executes what is due.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

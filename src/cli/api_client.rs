@@ -284,7 +284,7 @@ async fn send_to_service(
         {
             let pieces = probe
                 .bytes_stream()
-                .map(|piece| piece.map_err(|error| broken_response_error(server, &error.without_url())));
+                .map(|piece| piece.map_err(|error| broken_response_error(&redact_url(server), &error.without_url())));
             stream_body(401, pieces, |_| Ok(())).await?;
         }
     }

@@ -4,14 +4,15 @@
 //! |---|---|
 //! | `repeat_decision` | whether a request repeats an earlier one, and what to do with it. Pure |
 //! | `idempotency_record` | the encoding of a request and its response. Pure |
-//! | `idempotency_store` | the records in the store, and in memory their order by age for each API key |
+//! | `idempotency_store` | the records in the store; in memory, the order by age of those that have a response, for each API key |
 //! | `key_locks` | runs requests with the same key one after the other |
 //! | `fuzz` | fuzz target of the rows; only tests compile it |
 //!
-//! A request with a key is recorded before it is executed: its fingerprint, its request id and the length of the journal.
-//! The store's log is ordered, so every event of the request implies that its record exists. The response is added to the
+//! A request with a key is recorded before it is executed: its fingerprint, its request id and the journal's last
+//! position.
+//! The store writes in order: if an event of the request is durable, so is its record. The response is added to the
 //! record and is durable before the caller gets it. So if the record has no response after a kill, the request was not
-//! answered. Its events are then found by its request id.
+//! answered; its events are found by its request id.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

@@ -24,7 +24,8 @@ pub(super) enum KeyDecision {
 
 /// Decides what to do with a request of this fingerprint, by the record of its key.
 ///
-/// A fingerprint that can no longer be compared counts as equal: the key exists to prevent a second execution.
+/// A fingerprint that can no longer be compared, because its key is gone, counts as equal: a request with an
+/// `Idempotency-Key` must not be executed twice.
 pub(super) fn decide_key(
     row: Option<IdempotencyRecord>,
     fingerprint: &RequestFingerprint,

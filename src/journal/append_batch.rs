@@ -10,8 +10,8 @@ use crate::limits::APPEND_BATCH_CHUNK;
 
 /// A slot in a batch. Its append goes to the writer once every earlier slot is filled or dropped.
 ///
-/// A slot that is held delays the later slots. To avoid a deadlock, reserve all slots of one batch before those of
-/// the next batch.
+/// A slot that is held delays the later slots. Queue the commands of two batches in the same order for every account:
+/// otherwise each may wait for a slot of the other.
 pub struct AppendSlot {
     batch: Arc<AppendBatch>,
     index: usize,
@@ -59,7 +59,7 @@ impl Drop for AppendSlot {
 }
 
 impl AppendBatch {
-    /// Fills an open slot. Sends the completed slots at the front when they are many enough, or are all that remain.
+    /// Fills an open slot. Sends the completed slots at the front when there are `APPEND_BATCH_CHUNK`, or no others are left.
     /// Larger parts wake the writer less often.
     fn fill_slot(&self, index: usize, append: Option<QueuedAppend>) {
         // A panic cannot leave a slot half written, so a poisoned lock is safe to use.

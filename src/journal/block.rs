@@ -50,7 +50,7 @@ impl BlockBuilder {
     /// record completes, if any.
     pub(super) fn push(&mut self, tree: &mut MerkleTree, write: impl FnOnce(&mut Vec<u8>)) -> Option<TreeHash> {
         if self.is_empty() {
-            // Most blocks hold one commit and are small, so the buffer starts small.
+            // Most blocks hold one append and are small, so the buffer starts small.
             self.bytes.reserve(HEADER_BYTES + 512);
             self.bytes.resize(HEADER_BYTES, 0);
         }

@@ -2,7 +2,7 @@
 //!
 //! A struct here is frozen once a release has written it. A new field needs a new version beside it, and `decode` turns
 //! every version into the current event. `snapshots/` holds the bytes of each version. The numbers of types and
-//! versions are in `domain::event_type`.
+//! versions are in the tables of `domain::event` and `domain::administrative_event`.
 
 use bincode::{BorrowDecode, Encode};
 

@@ -172,7 +172,7 @@ impl<'a> SubtreeHashes<'a> {
         SubtreeHashes { journal, leaves: HashMap::new() }
     }
 
-    /// The root over the leaves from `start` up to `end`, counted from 0, along the tree's own splits.
+    /// The root over the leaves from `start` up to `end`, counted from 0, split where `split_point` splits.
     fn hash_range(&mut self, start: u64, end: u64) -> Result<TreeHash, Error> {
         let size = end - start;
         if size == SUBTREE_LEAVES

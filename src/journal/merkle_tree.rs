@@ -1,7 +1,7 @@
 //! The tree hash over all records: an RFC 6962 Merkle tree with SHA-256, one leaf per record.
 //!
-//! [`MerkleTree`] keeps the right edge: one hash for each complete subtree, largest first. Each one bit of the size
-//! stands for such a subtree. The journal also keeps the root of every complete subtree of [`SUBTREE_LEAVES`] leaves.
+//! [`MerkleTree`] keeps the right edge: one hash for each one bit of the size, largest subtree first.
+//! The journal also keeps the root of each subtree of [`SUBTREE_LEAVES`] leaves once it is full.
 //! Every proof can be built from those roots and the records of one or two subtrees (`merkle_proof`).
 
 use std::fmt;

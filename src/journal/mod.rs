@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `record` | one event as bytes: a fixed header that every later version can read, and a payload |
 //! | `journal_event` | what a record holds: an event of an account, an administrative one, or an unknown one |
-//! | `event_codec` | payloads of account events: registered types, frozen versions, upcasts. Uses bincode |
+//! | `event_codec` | payloads of account events, in frozen versions that it converts to the current events. Uses bincode |
 //! | `administrative_event_codec` | payloads of administrative events. Uses bincode |
 //! | `content_codec` | the payload of an account's imported content, with its versions. Uses bincode |
 //! | `payload` | payloads as bytes, through bincode |
@@ -274,7 +274,7 @@ impl Journal {
         }
     }
 
-    /// Saves a checkpoint, so that the next start reads only the records after it. Blocks for a disk write.
+    /// Saves the startup checkpoint, so that the next start reads only the records after it. Blocks for a disk write.
     pub fn save_startup_checkpoint(&self) -> Result<(), Error> {
         let (position, tree) = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let bytes = {

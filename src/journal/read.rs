@@ -117,7 +117,7 @@ impl Journal {
     fn read_linked(&self, stream: StreamId, end: StreamHead) -> Result<JournalRecord, Error> {
         let (first, bytes) = self.block_containing(end.position)?;
         let record = decode_record_in_block(first, &bytes, end.position)?;
-        // Versions start at 1. This check guarantees that every chain ends, even a chain of forged records.
+        // Each step lowers the version by one, and 0 is an error. So every chain ends, even one of forged records.
         let is_linked = record.stream == stream && record.version == end.version && end.version > 0;
         if is_linked { Ok(record) } else { Err(damaged(end.position, "a chain of events leads to another stream")) }
     }

@@ -70,7 +70,7 @@ pub struct Origin {
 pub struct RequesterIdentity {
     /// The principal and the request.
     pub origin: Origin,
-    /// The address of the peer, `command line`, or `receiver`.
+    /// The address of the peer, `command line`, or `receiver` for a channel that the answer of its receiver closed.
     pub from: String,
 }
 

@@ -161,8 +161,8 @@ impl JournalWriter {
         while let Some(first) = queue.blocking_recv() {
             let outcome = self.write_queued(first, &mut queue);
             if let Err(error) = outcome {
-                // Dropping the waiting appends answers them with `Closed`. Their events are not durable and never
-                // will be.
+                // Dropping the waiting appends answers them with `Closed`. The events of
+                // the failed block may be durable (see `Journal::append`), those still queued never are.
                 queue.close();
                 self.shared.fail(Error::Store(error));
                 return;

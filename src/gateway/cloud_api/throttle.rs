@@ -67,8 +67,10 @@ impl Throttle {
         let until = Instant::now() + wait;
         let code = refused.map(|refused| format!(" ({refused})").into());
         self.state.send_modify(|hold| {
-            hold.paused_until = hold.paused_until.max(Some(until));
-            hold.error_code = code.unwrap_or_default();
+            if hold.paused_until <= Some(until) {
+                hold.paused_until = Some(until);
+                hold.error_code = code.unwrap_or_default();
+            }
         });
     }
 
@@ -143,10 +145,13 @@ mod tests {
         let throttle = Throttle::new();
         let (long, short) = (work(Duration::from_secs(100)), work(Duration::from_secs(5)));
         assert_eq!(throttle.wait_for_clearance(&long).await, Ok(Ok(())));
-        throttle.pause_for(Duration::from_secs(30), None);
+        let code = Some(80007);
+        let refused = GraphError { http_status: 400, code, subcode: None, is_transient: false, trace_id: None };
+        throttle.pause_for(Duration::from_secs(30), Some(&refused));
         throttle.pause_for(Duration::from_secs(1), None);
         let held = throttle.wait_for_clearance(&short).await.unwrap().unwrap_err();
-        assert_eq!(held.message(), "Meta accepts no more calls for now; try again in 1 minute", "told at once");
+        // At once, and with the code of the pause that stays.
+        assert_eq!(held.message(), "Meta accepts no more calls for now; try again in 1 minute (code 80007)");
         let started = Instant::now();
         assert_eq!(throttle.wait_for_clearance(&long).await, Ok(Ok(())));
         assert_eq!(started.elapsed().as_secs(), 30, "the longer hold stays");
