@@ -104,7 +104,7 @@ impl Authorization {
 
 impl ApiKeys {
     /// Authenticates a context again, as of now.
-    pub(super) fn reauthenticate(&self, context: &AuthContext) -> Result<AuthContext, AuthError> {
+    pub fn reauthenticate(&self, context: &AuthContext) -> Result<AuthContext, AuthError> {
         let grant = match &context.identity {
             AuthIdentity::Owner => return Ok(context.clone()),
             AuthIdentity::Anonymous if self.allows_anonymous() => return Ok(context.clone()),

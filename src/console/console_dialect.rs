@@ -83,6 +83,11 @@ impl Dialect for ConsoleDialect {
             "/sign-out" => return Ok(sign_in::sign_out(console, headers, changes)),
             _ => {}
         }
+        // The form took its time to arrive, and the reader's key may have ended meanwhile.
+        let auth = match changes {
+            true => console.inner.api.authenticator().keys().reauthenticate(&auth).map_err(layout::auth_error_page)?,
+            false => auth,
+        };
         let (console, peer, id) = (console.clone(), *peer, id.id);
         let (path, query, headers) = (path.clone(), query.clone(), headers.clone());
         let request = Arc::new(ConsoleRequest { console, auth, peer, id, path, query, headers, form });
