@@ -6,7 +6,7 @@ use super::components::{account_link, format_count};
 use super::forms::{action_button, permission_note, reason_field};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::ConsoleRequest;
-use super::table::Table;
+use super::table::TableBuilder;
 use crate::api::account_orders::{self, AccountOrderRequest};
 use crate::api::{Problem, operation};
 use crate::domain::{AccountOrder, Permission};
@@ -40,7 +40,7 @@ pub(super) async fn submit_order(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation)?;
     let wanted = AccountOrderRequest { accounts, reason: request.reason() };
     let ordered = account_orders::order_accounts(request.api(), &call, order, wanted).await?;
-    let table = Table::new("Outcomes", &ordered.results).text("account", |it| account_link(&it.whats_app)).text(
+    let table = TableBuilder::new("Outcomes", &ordered.results).text("account", |it| account_link(&it.whats_app)).text(
         "outcome",
         |it| match &it.refused {
             None => html! { "accepted" },

@@ -8,7 +8,7 @@ use super::components::{
     empty_note, error_note, live_part, online_status_badge, status_badge, time_element, value_text,
 };
 use super::page_request::ConsoleRequest;
-use super::table::Table;
+use super::table::TableBuilder;
 use crate::api::accounts::{self, AccountDiff};
 use crate::api::{AccountSelection, Parameters, Problem, operation};
 use crate::audit::{AccountStateView, AccountWithCauses, AsOf};
@@ -139,7 +139,7 @@ pub(super) async fn diff_section(
                 Some(Err(error)) => (error_note(error)),
                 Some(Ok(AccountDiff { changes, .. })) if changes.is_empty() => (empty_note("They are equal.")),
                 Some(Ok(AccountDiff { changes, .. })) => {
-                    (Table::new("Differences", changes)
+                    (TableBuilder::new("Differences", changes)
                         .row_head("field", |it| &it.field)
                         .text("from", |it| html! { del { (field_value(&it.field, &it.from)) } })
                         .text("to", |it| html! { ins { (field_value(&it.field, &it.to)) } }))

@@ -7,7 +7,7 @@ use super::components::{account_link, empty_note, online_status_badge, page_link
 use super::forms::select;
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, with_query};
-use super::table::Table;
+use super::table::TableBuilder;
 use crate::api::accounts::{self, AccountQuery};
 use crate::api::{AccountSelection, Parameters, Problem, operation};
 use crate::audit::AccountRow;
@@ -124,7 +124,7 @@ fn filter_form(filter: &AccountListQuery<'_>) -> Markup {
 }
 
 fn account_table(rows: &[AccountRow]) -> impl Render {
-    Table::new("Accounts", rows)
+    TableBuilder::new("Accounts", rows)
         .select_boxes("Select all accounts on this page", "account", |it| &it.whats_app)
         .text("account", |it| account_link(&it.whats_app))
         .text("status", |it| status_badge(it.status))

@@ -7,7 +7,7 @@ use super::events::event_line;
 use super::forms::{action_button, permission_note};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, with_query};
-use super::table::Table;
+use super::table::TableBuilder;
 use crate::access::KeyView;
 use crate::api::api_keys::{self, ApiKeyList, CreateApiKeyRequest};
 use crate::api::{Problem, events, operation, overview};
@@ -40,7 +40,7 @@ async fn list_keys(request: &ConsoleRequest) -> Result<ApiKeyList, Problem> {
 
 fn key_table(request: &ConsoleRequest, keys: &[KeyView]) -> impl Render {
     let is_valid = |key: &KeyView| key.state == "valid";
-    Table::new("API keys", keys)
+    TableBuilder::new("API keys", keys)
         .number("key", |it| it.id)
         .text("name", |it| html! { (it.name) @if let Some(tenant) = &it.tenant { " (tenant " code { (tenant) } ")" } })
         .text("role", |it| it.role)
@@ -133,7 +133,7 @@ async fn create_key(request: &ConsoleRequest) -> PageResult {
 pub(super) async fn settings_page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::LIST_SETTINGS)?;
     let settings = overview::list_settings(request.api(), &call).await?.settings;
-    let table = Table::new("Settings", &settings)
+    let table = TableBuilder::new("Settings", &settings)
         .row_head("setting", |it| html! { code { (it.name) } })
         .text("value", |it| html! { code { (value_text(&it.value)) } })
         .text("from", |it| html! { @if it.source == "default" { span.note { "default" } } @else { (it.source) } });

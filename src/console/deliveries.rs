@@ -6,7 +6,7 @@ use super::components::{account_link, bad_if, empty_note, error_note, live_part,
 use super::forms::{action_button, permission_note, select};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, parse_channel, parse_segment, with_query};
-use super::table::Table;
+use super::table::TableBuilder;
 use crate::api::webhooks::{self, DeliveryPage};
 use crate::api::{AccountSelection, Parameters, Problem, operation};
 use crate::domain::{AccountNumber, Channel, Permission};
@@ -64,7 +64,7 @@ async fn list_deliveries(
 }
 
 fn delivery_table(page_url: &str, deliveries: &[DeliveryView]) -> impl Render {
-    Table::new("Deliveries", deliveries)
+    TableBuilder::new("Deliveries", deliveries)
         .number("position", |it| delivery_link(page_url, &it.position))
         .text("account", |it| account_link(&it.whats_app))
         .number("version", |it| it.version)
@@ -165,7 +165,7 @@ pub(super) async fn page(request: &ConsoleRequest, name: &str, position: &str) -
 }
 
 fn attempt_table(attempts: &[AttemptView]) -> impl Render {
-    Table::new("Attempts", attempts)
+    TableBuilder::new("Attempts", attempts)
         .number("attempt", |it| it.attempt)
         .text("when", |it| time_element(&it.time))
         .number("took", |it| format!("{:.1} ms", it.duration_ms))

@@ -2,8 +2,8 @@
 
 use maud::{Markup, Render, html};
 
-/// A table with a row for each item.
-pub(super) struct Table<'t, T> {
+/// Builds a table with a row for each item, column by column.
+pub(super) struct TableBuilder<'t, T> {
     label: &'t str,
     items: &'t [T],
     heads: Vec<Markup>,
@@ -11,30 +11,35 @@ pub(super) struct Table<'t, T> {
     rows: Vec<Vec<Markup>>,
 }
 
-impl<'t, T> Table<'t, T> {
+impl<'t, T> TableBuilder<'t, T> {
     /// A table without columns. Screen readers announce its label.
-    pub(super) fn new(label: &'t str, items: &'t [T]) -> Table<'t, T> {
-        Table { label, items, heads: Vec::new(), rows: vec![Vec::new(); items.len()] }
+    pub(super) fn new(label: &'t str, items: &'t [T]) -> TableBuilder<'t, T> {
+        TableBuilder { label, items, heads: Vec::new(), rows: vec![Vec::new(); items.len()] }
     }
 
     /// Adds a column.
-    pub(super) fn text<R: Render>(self, head: &str, cell: impl Fn(&'t T) -> R) -> Table<'t, T> {
+    pub(super) fn text<R: Render>(self, head: &str, cell: impl Fn(&'t T) -> R) -> TableBuilder<'t, T> {
         self.column(html! { th scope="col" { (head) } }, |item| html! { td { (cell(item)) } })
     }
 
     /// Adds a column of numbers.
-    pub(super) fn number<R: Render>(self, head: &str, cell: impl Fn(&'t T) -> R) -> Table<'t, T> {
+    pub(super) fn number<R: Render>(self, head: &str, cell: impl Fn(&'t T) -> R) -> TableBuilder<'t, T> {
         self.column(html! { th.number scope="col" { (head) } }, |item| html! { td.number { (cell(item)) } })
     }
 
     /// Adds the column that names the rows.
-    pub(super) fn row_head<R: Render>(self, head: &str, cell: impl Fn(&'t T) -> R) -> Table<'t, T> {
+    pub(super) fn row_head<R: Render>(self, head: &str, cell: impl Fn(&'t T) -> R) -> TableBuilder<'t, T> {
         self.column(html! { th scope="col" { (head) } }, |item| html! { th scope="row" { (cell(item)) } })
     }
 
     /// Adds a column of boxes. The form sends the values of the selected rows as this field. The box in the head selects
     /// all rows.
-    pub(super) fn select_boxes(self, label: &str, field: &str, value: impl Fn(&'t T) -> &'t str) -> Table<'t, T> {
+    pub(super) fn select_boxes(
+        self,
+        label: &str,
+        field: &str,
+        value: impl Fn(&'t T) -> &'t str,
+    ) -> TableBuilder<'t, T> {
         let head = html! { th scope="col" { input type="checkbox" data-all aria-label=(label) hidden; } };
         self.column(head, |item| {
             let value = value(item);
@@ -42,7 +47,7 @@ impl<'t, T> Table<'t, T> {
         })
     }
 
-    fn column(mut self, head: Markup, cell: impl Fn(&'t T) -> Markup) -> Table<'t, T> {
+    fn column(mut self, head: Markup, cell: impl Fn(&'t T) -> Markup) -> TableBuilder<'t, T> {
         self.heads.push(head);
         for (row, item) in self.rows.iter_mut().zip(self.items) {
             row.push(cell(item));
@@ -52,7 +57,7 @@ impl<'t, T> Table<'t, T> {
 }
 
 /// A wide table scrolls sideways on a narrow screen.
-impl<T> Render for Table<'_, T> {
+impl<T> Render for TableBuilder<'_, T> {
     fn render(&self) -> Markup {
         html! {
             div.scroll tabindex="0" role="region" aria-label=(self.label) {

@@ -8,7 +8,7 @@ use super::deliveries::{self, DELIVERIES_PER_PAGE, delivery_link, state_select};
 use super::forms::{action_button, permission_note, reason_field};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, parse_channel};
-use super::table::Table;
+use super::table::TableBuilder;
 use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, PauseRequest, Position, RedeliverRequest};
 use crate::api::webhooks::{self, ChannelList};
 use crate::api::{Parameters, Problem, operation};
@@ -28,7 +28,7 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
 
 /// The channels with their state.
 pub(super) fn channel_table(channels: &[ChannelView]) -> impl Render {
-    Table::new("Webhooks", channels)
+    TableBuilder::new("Webhooks", channels)
         .text("webhook", |it| html! { a href=(format!("/webhooks/{}", it.channel)) { (it.configuration_id) } })
         .text("state", |it| it.state)
         .number("lag", lag_text)
@@ -209,7 +209,7 @@ async fn dead_letters_section(request: &ConsoleRequest, page_url: &str, channel:
 }
 
 fn dead_letter_table(page_url: &str, letters: &[DeadLetterView]) -> impl Render {
-    Table::new("Dead letters", letters)
+    TableBuilder::new("Dead letters", letters)
         .select_boxes("Select all on this page", "position", |it| &it.position)
         .number("position", |it| delivery_link(page_url, &it.position))
         .text("account", |it| account_link(&it.whats_app))
