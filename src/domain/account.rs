@@ -137,16 +137,7 @@ impl Account {
     /// Applies `event` to the state. Every event is accepted.
     pub fn evolve(&mut self, event: &Event) {
         self.version += 1;
-        let resulting_status = event.definition().resulting_status;
-        self.drops = match resulting_status {
-            Some(_) if event.is_drop(self.online_status) => self.drops + 1,
-            // A reconnect attempt does not reset the count of drops; only coming online does.
-            Some((_, OnlineStatus::OnlineComing)) | None => self.drops,
-            Some((_, OnlineStatus::Online | OnlineStatus::OfflineComing | OnlineStatus::Offline)) => 0,
-        };
-        if let Some((status, online_status)) = resulting_status {
-            self.set_status(status, online_status, event.status_reason());
-        }
+        self.evolve_status(event);
         match event {
             Event::AccountImported { content } | Event::ContentReplaced { content } => {
                 self.content = Some(content.clone());
@@ -181,22 +172,16 @@ impl Account {
                     pending_codes: Vec::new(),
                 });
             }
-            Event::CodeSent => {
-                if let Some(registration) = &mut self.registration {
-                    registration.code_sent = true;
-                }
-            }
-            Event::CodeSubmitted { code } => {
-                if let Some(registration) = &mut self.registration {
-                    registration.attempts += 1;
-                    registration.pending_codes.push(CodeAttempt { number: registration.attempts, code: code.clone() });
-                }
-            }
+            Event::CodeSent => self.update_registration(|registration| registration.code_sent = true),
+            Event::CodeSubmitted { code } => self.update_registration(|registration| {
+                registration.attempts += 1;
+                registration.pending_codes.push(CodeAttempt { number: registration.attempts, code: code.clone() });
+            }),
             Event::Registered | Event::RegistrationFailed { still_waiting: false, .. } => self.registration = None,
             Event::RegistrationFailed { still_waiting: true, attempt, .. } => {
-                if let Some(registration) = &mut self.registration {
+                self.update_registration(|registration| {
                     registration.pending_codes.retain(|unjudged| unjudged.number != *attempt);
-                }
+                });
             }
             Event::SecretsErased { .. } => {
                 self.content = None;
@@ -210,9 +195,7 @@ impl Account {
             Event::GatewayAssigned { gateway } => self.gateway = *gateway,
             Event::PinKept { pin } => self.pin = Some(pin.clone()),
             Event::ProviderCalled { call: ProviderCall::RequestCode, .. } => {
-                if let Some(registration) = &mut self.registration {
-                    registration.code_requested = true;
-                }
+                self.update_registration(|registration| registration.code_requested = true);
             }
             Event::ProviderCalled { call: ProviderCall::Register | ProviderCall::Deregister, at } => {
                 self.register_calls.retain(|earlier| at.since(*earlier) < REGISTER_CALLS_WINDOW);
@@ -292,6 +275,27 @@ impl Account {
     /// Whether the watchdog or the gateway still has work for this account.
     pub fn has_pending_work(&self) -> bool {
         self.online_status.is_coming() || self.registration.is_some()
+    }
+
+    /// Applies what `event` changes in the statuses, and counts the drops.
+    fn evolve_status(&mut self, event: &Event) {
+        let resulting_status = event.definition().resulting_status;
+        self.drops = match resulting_status {
+            Some(_) if event.is_drop(self.online_status) => self.drops + 1,
+            // A reconnect attempt does not reset the count of drops; only coming online does.
+            Some((_, OnlineStatus::OnlineComing)) | None => self.drops,
+            Some((_, OnlineStatus::Online | OnlineStatus::OfflineComing | OnlineStatus::Offline)) => 0,
+        };
+        if let Some((status, online_status)) = resulting_status {
+            self.set_status(status, online_status, event.status_reason());
+        }
+    }
+
+    /// Changes the registration, if one waits for a code.
+    fn update_registration(&mut self, update: impl FnOnce(&mut Registration)) {
+        if let Some(registration) = &mut self.registration {
+            update(registration);
+        }
     }
 
     fn set_status(&mut self, status: Status, online_status: OnlineStatus, reason: Option<&Reason>) {

@@ -1,11 +1,13 @@
 //! Command + state → events, or a rejection. The state table of the contract.
 
+use std::sync::Arc;
+
 use crate::limits::{REGISTER_CALLS, REGISTER_CALLS_WINDOW, REGISTRATION_ATTEMPTS};
 
 use super::contract_types::truncate_reason;
 use super::{
     Account, AccountType, Command, Content, Event, GatewayChoice, GatewayKind, GatewayOffer, GatewayOffers,
-    OnlineStatus, ProviderCall, Reason, Report, Status, Timestamp,
+    OnlineStatus, ProviderCall, Reason, Report, SealedBytes, Status, Timestamp,
 };
 
 /// Why a command is rejected. A rejected command changes nothing.
@@ -66,45 +68,9 @@ pub fn decide(
     offers: &GatewayOffers,
 ) -> Result<Vec<Event>, CommandRejection> {
     match command {
-        Command::Import { content } => match &account.content {
-            None => Ok(vec![Event::AccountImported { content: content.clone() }]),
-            Some(stored) if stored.fingerprint == content.fingerprint => Ok(vec![]),
-            Some(_) => Err(CommandRejection::OtherContent),
-        },
-        Command::BringOnline { content, replace } => {
-            if account.status == Status::Banned {
-                return Err(CommandRejection::Banned);
-            }
-            if account.is_erased {
-                return Err(CommandRejection::Erased);
-            }
-            let stored = match (&account.content, content) {
-                (None, None) => return Err(CommandRejection::NoContent),
-                (None, Some(sent)) => Some(Event::AccountImported { content: sent.clone() }),
-                (Some(stored), Some(sent)) if *replace && stored.fingerprint != sent.fingerprint => {
-                    Some(Event::ContentReplaced { content: sent.clone() })
-                }
-                (Some(_), _) => None,
-            };
-            let is_of = |content: &Content| content.account_type;
-            let kept = account.content.as_deref().map(is_of);
-            let account_type = match &stored {
-                Some(Event::AccountImported { content } | Event::ContentReplaced { content }) => is_of(content),
-                Some(_) | None => kept.unwrap_or(AccountType::Personal),
-            };
-            let assigned = assign_gateway(account, account_type, choice, offers)?;
-            if account.online_status.is_desired_online() {
-                return Ok(stored.into_iter().collect());
-            }
-            Ok(stored.into_iter().chain(assigned).chain([Event::OnlineRequested]).collect())
-        }
-        Command::Recycle { comes_back } => {
-            if !account.is_known() {
-                return Err(CommandRejection::Unknown);
-            }
-            let is_wanted_online = account.online_status.is_desired_online() || (*comes_back && account.is_dropped());
-            Ok(event_if(is_wanted_online, || Event::RecycleRequested))
-        }
+        Command::Import { content } => decide_import(account, content),
+        Command::BringOnline { content, replace } => decide_online(account, content.as_ref(), *replace, choice, offers),
+        Command::Recycle { comes_back } => decide_recycle(account, *comes_back),
         Command::Register { task, verify_type, account_type, calling_code, country, lifetime } => {
             // After a restart, an actor may decide a command that its predecessor already committed.
             if account.registration.as_ref().is_some_and(|waiting| waiting.task == *task) {
@@ -126,32 +92,14 @@ pub fn decide(
             };
             Ok(assigned.into_iter().chain([requested]).collect())
         }
-        Command::SubmitCode { code } => match &account.registration {
-            // As for registrations above. Two submissions never have the same sealed bytes, so equal bytes mean that
-            // this command is already committed.
-            Some(waiting) if waiting.pending_codes.iter().any(|attempt| attempt.code == *code) => Ok(vec![]),
-            Some(waiting) if waiting.attempts < REGISTRATION_ATTEMPTS => {
-                Ok(vec![Event::CodeSubmitted { code: code.clone() }])
-            }
-            Some(_) | None => Err(CommandRejection::NoRegistrationWaiting),
-        },
-        Command::EraseSecrets { .. } if !account.is_known() => Err(CommandRejection::Unknown),
-        Command::EraseSecrets { reason } => Ok(decide_erasure(account, reason)),
+        Command::SubmitCode { code } => decide_code(account, code),
+        Command::EraseSecrets { reason } => decide_erasure(account, reason),
         Command::Report(report) => Ok(decide_report(account, report)),
         Command::Reconcile { as_of, .. } if account.version != *as_of => Ok(vec![]),
         Command::Reconcile { report, .. } => Ok(decide_report(account, report)),
-        Command::KeepPin { .. } | Command::CallProvider { .. } if !account.is_known() => Err(CommandRejection::Unknown),
+        Command::KeepPin { .. } if !account.is_known() => Err(CommandRejection::Unknown),
         Command::KeepPin { pin } => Ok(event_if(account.pin.is_none(), || Event::PinKept { pin: pin.clone() })),
-        Command::CallProvider { call: call @ ProviderCall::RequestCode } => {
-            let is_due = account.registration.as_ref().is_some_and(|waiting| !waiting.code_requested);
-            Ok(event_if(is_due, || Event::ProviderCalled { call: *call, at: now }))
-        }
-        Command::CallProvider { call: call @ (ProviderCall::Register | ProviderCall::Deregister) } => {
-            match account.budget_free_at(*call, now) {
-                Some(free_at) => Err(CommandRejection::BudgetUsedUp { free_at }),
-                None => Ok(vec![Event::ProviderCalled { call: *call, at: now }]),
-            }
-        }
+        Command::CallProvider { call } => decide_provider_call(account, *call, now),
         Command::GiveUpComing { since_version } => {
             let meant = account.online_status.is_coming() && account.online_status_version == *since_version;
             Ok(event_if(meant, || Event::WentOffline {
@@ -171,6 +119,84 @@ pub fn decide(
                 still_waiting: false,
             }))
         }
+    }
+}
+
+fn decide_import(account: &Account, content: &Arc<Content>) -> Result<Vec<Event>, CommandRejection> {
+    match &account.content {
+        None => Ok(vec![Event::AccountImported { content: content.clone() }]),
+        Some(stored) if stored.fingerprint == content.fingerprint => Ok(vec![]),
+        Some(_) => Err(CommandRejection::OtherContent),
+    }
+}
+
+/// The content that the caller sent, if it is stored, then the gateway, if it changes, then the session.
+fn decide_online(
+    account: &Account,
+    content: Option<&Arc<Content>>,
+    replace: bool,
+    choice: GatewayChoice,
+    offers: &GatewayOffers,
+) -> Result<Vec<Event>, CommandRejection> {
+    if account.status == Status::Banned {
+        return Err(CommandRejection::Banned);
+    }
+    if account.is_erased {
+        return Err(CommandRejection::Erased);
+    }
+    let stored = match (&account.content, content) {
+        (None, None) => return Err(CommandRejection::NoContent),
+        (None, Some(sent)) => Some(Event::AccountImported { content: sent.clone() }),
+        (Some(stored), Some(sent)) if replace && stored.fingerprint != sent.fingerprint => {
+            Some(Event::ContentReplaced { content: sent.clone() })
+        }
+        (Some(_), _) => None,
+    };
+    let is_of = |content: &Content| content.account_type;
+    let kept = account.content.as_deref().map(is_of);
+    let account_type = match &stored {
+        Some(Event::AccountImported { content } | Event::ContentReplaced { content }) => is_of(content),
+        Some(_) | None => kept.unwrap_or(AccountType::Personal),
+    };
+    let assigned = assign_gateway(account, account_type, choice, offers)?;
+    if account.online_status.is_desired_online() {
+        return Ok(stored.into_iter().collect());
+    }
+    Ok(stored.into_iter().chain(assigned).chain([Event::OnlineRequested]).collect())
+}
+
+fn decide_recycle(account: &Account, comes_back: bool) -> Result<Vec<Event>, CommandRejection> {
+    if !account.is_known() {
+        return Err(CommandRejection::Unknown);
+    }
+    let is_wanted_online = account.online_status.is_desired_online() || (comes_back && account.is_dropped());
+    Ok(event_if(is_wanted_online, || Event::RecycleRequested))
+}
+
+fn decide_code(account: &Account, code: &SealedBytes) -> Result<Vec<Event>, CommandRejection> {
+    match &account.registration {
+        // Two submissions never have the same sealed bytes, so equal bytes mean that this command is already committed.
+        Some(waiting) if waiting.pending_codes.iter().any(|attempt| attempt.code == *code) => Ok(vec![]),
+        Some(waiting) if waiting.attempts < REGISTRATION_ATTEMPTS => {
+            Ok(vec![Event::CodeSubmitted { code: code.clone() }])
+        }
+        Some(_) | None => Err(CommandRejection::NoRegistrationWaiting),
+    }
+}
+
+fn decide_provider_call(account: &Account, call: ProviderCall, now: Timestamp) -> Result<Vec<Event>, CommandRejection> {
+    if !account.is_known() {
+        return Err(CommandRejection::Unknown);
+    }
+    match call {
+        ProviderCall::RequestCode => {
+            let is_due = account.registration.as_ref().is_some_and(|waiting| !waiting.code_requested);
+            Ok(event_if(is_due, || Event::ProviderCalled { call, at: now }))
+        }
+        ProviderCall::Register | ProviderCall::Deregister => match account.budget_free_at(call, now) {
+            Some(free_at) => Err(CommandRejection::BudgetUsedUp { free_at }),
+            None => Ok(vec![Event::ProviderCalled { call, at: now }]),
+        },
     }
 }
 
@@ -242,10 +268,13 @@ fn assign_gateway(
 }
 
 /// Before the erasure, receivers are notified that the registration ended and that the account is going offline.
-fn decide_erasure(account: &Account, reason: &Reason) -> Vec<Event> {
+fn decide_erasure(account: &Account, reason: &Reason) -> Result<Vec<Event>, CommandRejection> {
+    if !account.is_known() {
+        return Err(CommandRejection::Unknown);
+    }
     // A registration after an erasure has a new data key, so another erasure must destroy that key too.
     if account.is_erased && account.registration.is_none() {
-        return vec![];
+        return Ok(vec![]);
     }
     let failed = account.registration.as_ref().map(|_| Event::RegistrationFailed {
         reason: Reason::new("the account's secrets were erased"),
@@ -255,7 +284,7 @@ fn decide_erasure(account: &Account, reason: &Reason) -> Vec<Event> {
     let is_wanted_online = account.online_status.is_desired_online();
     let recycled = is_wanted_online.then_some(Event::RecycleRequested);
     let erased = Event::SecretsErased { reason: reason.clone() };
-    failed.into_iter().chain(recycled).chain([erased]).collect()
+    Ok(failed.into_iter().chain(recycled).chain([erased]).collect())
 }
 
 /// One event if `fits`, none otherwise.
