@@ -3,29 +3,27 @@
 use std::collections::HashSet;
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use super::attempt_log::{AttemptLog, DeadLetter, DeliveryAttempt, DeliveryState};
+use super::attempt_log::{AttemptLog, DeliveryState};
 use super::channel_command::reply;
 use super::channel_context::ChannelContext;
 use super::circuit_breaker::{AttemptPermit, CircuitBreaker};
 use super::delivery::Delivery;
 use super::delivery_scheduler::DeliveryScheduler;
 use super::journal_reader::{AbortOnDrop, DeliveryBatch, read_account_deliveries, read_batches, read_first_redelivery};
-use super::lane::{AttemptResult, DeliveryLaneKey, DeliveryOutcome, LaneChange, LaneKind, LaneRow, SchedulerStep};
+use super::lane::{DeliveryLaneKey, LaneChange, LaneKind, LaneRow, SchedulerStep};
 use super::receiver_client::Receiver;
-use super::response_check::{AttemptFailure, AttemptResponse};
+use super::response_check::AttemptResponse;
 use super::retry_schedule::{Moment, longest_wait};
 use crate::config::DeadLetterPolicy;
 use crate::domain::Timestamp;
-use crate::limits::{BREAKER_OPEN, CURSOR_SAVE_INTERVAL, DRAIN_TIMEOUT, WEBHOOK_SLOW_ATTEMPT, WEBHOOK_WINDOW};
-use crate::metrics::AttemptOutcome;
+use crate::limits::{CURSOR_SAVE_INTERVAL, DRAIN_TIMEOUT, WEBHOOK_SLOW_ATTEMPT, WEBHOOK_WINDOW};
 
 /// The worker of one channel.
 pub(super) struct ChannelWorker<'d> {
@@ -49,16 +47,16 @@ pub(super) struct ChannelWorker<'d> {
 
 /// An attempt that ended.
 pub(super) struct FinishedAttempt {
-    key: DeliveryLaneKey,
-    delivery: Delivery,
+    pub(super) key: DeliveryLaneKey,
+    pub(super) delivery: Delivery,
     /// The attempts before this one.
-    log: AttemptLog,
-    begun: Timestamp,
+    pub(super) log: AttemptLog,
+    pub(super) begun: Timestamp,
     /// Whether this is the first attempt of a new delivery. Only these count for the circuit breaker.
-    is_first: bool,
-    is_probe: bool,
-    response: AttemptResponse,
-    receiver: Arc<dyn Receiver>,
+    pub(super) is_first: bool,
+    pub(super) is_probe: bool,
+    pub(super) response: AttemptResponse,
+    pub(super) receiver: Arc<dyn Receiver>,
 }
 
 /// Why a worker ended.
@@ -265,85 +263,6 @@ impl<'d> ChannelWorker<'d> {
             let response = receiver.attempt(&payloads, &delivery, number).await;
             FinishedAttempt { key, delivery, log, begun, is_first, is_probe, response, receiver }
         });
-        Ok(())
-    }
-
-    /// Stores the result of an attempt and updates its lane.
-    fn finish_attempt(&mut self, ended: Result<FinishedAttempt, JoinError>) -> Result<(), Error> {
-        let FinishedAttempt { key, delivery, mut log, begun, is_first, is_probe, response, receiver } = ended?;
-        let (now, channel) = (self.now(), self.channel.name());
-        let Delivery { account, position, .. } = delivery;
-        let failure = response.verdict.as_ref().err().cloned();
-        let (metrics, of) = (self.channel.journal.metrics().clone(), self.channel.payloads.channel);
-        metrics
-            .webhook_attempts
-            .with((of, failure.as_ref().map_or(AttemptOutcome::Taken, AttemptFailure::outcome)))
-            .inc();
-        metrics.webhook_seconds.with(of).observe_duration(response.took);
-        // A response of a replaced receiver must not pause the present one.
-        let is_present = self.channel.receiver.as_ref().is_some_and(|it| it.url() == receiver.url());
-        let is_gone = is_present && failure.as_ref().is_some_and(AttemptFailure::is_gone);
-        let result = match failure {
-            None => AttemptResult::Succeeded,
-            Some(_) if is_gone => AttemptResult::Deferred(Duration::ZERO),
-            Some(_) if is_probe => AttemptResult::Deferred(BREAKER_OPEN),
-            Some(_) => AttemptResult::Failed { retry_after: response.retry_after },
-        };
-        if is_probe {
-            self.breaker.finish_probe(failure.is_none(), now.steady);
-        } else if self.breaker.record_attempt(is_first, failure.is_none(), now.steady) {
-            tracing::warn!(channel, seconds = BREAKER_OPEN.as_secs(), "circuit breaker open: most first attempts fail");
-        }
-        let (outcome, changes) = self.lanes.finish_attempt(key, result, now.steady);
-        let is_new = log.state == DeliveryState::Pending;
-        let (state, next) = match outcome {
-            DeliveryOutcome::Delivered => (DeliveryState::Delivered, None),
-            DeliveryOutcome::Waiting(until) => (DeliveryState::Waiting, Some(now.wait_until(until).end)),
-            DeliveryOutcome::Dead => (DeliveryState::Dead, None),
-            DeliveryOutcome::Dropped => (DeliveryState::Dropped, None),
-        };
-        let attempt = DeliveryAttempt::new(begun, response, next);
-        let attempts = log.attempt_count() + 1;
-        if attempts > 1 {
-            metrics.webhook_retries.with(of).inc();
-        }
-        if let Some(failure) = &failure {
-            tracing::warn!(channel, %account, position, attempt = attempts, %failure, "a delivery attempt failed");
-        }
-        // The success log is written later. If a lane has a row, its log must be stored before the row.
-        if is_new && state == DeliveryState::Delivered && changes.is_empty() {
-            self.channel.store.put_success(position, attempt);
-        } else {
-            if outcome == DeliveryOutcome::Dropped {
-                log.reason = self.channel.store.attempt_log(position)?.and_then(|log| log.reason);
-            }
-            log.add(attempt, state, now.wall);
-            self.channel.store.put_attempt_log(position, &log)?;
-        }
-        match (outcome, failure) {
-            (DeliveryOutcome::Dead, Some(failure)) => {
-                let letter = DeadLetter::new(&delivery, attempts, failure.to_string(), now.wall);
-                self.channel.store.put_dead_letter(position, &letter)?;
-                metrics.webhook_dead.with(of).inc();
-                tracing::error!(channel, %account, position, attempts, "a delivery failed for good: it is a dead letter");
-            }
-            // A redelivered delivery may have a dead letter.
-            (DeliveryOutcome::Delivered, _) if !is_new => self.channel.store.remove_dead_letter(position)?,
-            (
-                DeliveryOutcome::Delivered
-                | DeliveryOutcome::Waiting(_)
-                | DeliveryOutcome::Dead
-                | DeliveryOutcome::Dropped,
-                _,
-            ) => {}
-        }
-        self.write_changes(&changes)?;
-        self.is_dirty = true;
-        if is_gone && !self.channel.is_paused {
-            self.channel.is_paused = true;
-            // A full channel already holds the same message.
-            let _full = self.channel.gone_urls.try_send(receiver.url().clone());
-        }
         Ok(())
     }
 

@@ -11,8 +11,9 @@
 //! | `channel_context` | one channel with its store, its receiver and its queue of commands |
 //! | `channel_supervisor` | the task of one channel: runs the worker, handles commands while there is no cursor |
 //! | `channel_command` | the commands that a channel's task accepts |
-//! | `channel_worker` | the worker of a channel with a cursor: starts attempts and stores their results |
+//! | `channel_worker` | the worker of a channel with a cursor: reads the journal and starts attempts |
 //! | `channel_worker_commands` | how the worker handles commands |
+//! | `channel_worker_results` | how the worker handles the end of an attempt |
 //! | `journal_reader` | reads deliveries from the journal |
 //! | `delivery_scheduler` | decides which delivery may be tried, and when: order, retries, coalescing. Pure |
 //! | `delivery_scheduler_commands` | retry now, redeliver and discard, in the scheduler. Pure |
@@ -44,6 +45,7 @@ mod channel_metrics;
 mod channel_supervisor;
 mod channel_worker;
 mod channel_worker_commands;
+mod channel_worker_results;
 mod circuit_breaker;
 mod closing;
 mod delivery;
