@@ -221,14 +221,7 @@ async fn serve(
     }
     ready(address);
 
-    let outcome = tokio::select! {
-        biased;
-        // Check the store first: if it failed, the other errors are only consequences.
-        error = store.wait_for_failure() => Err(Error::Store(error)),
-        () = stop.cancelled() => Ok(()),
-        error = journal.wait_for_failure() => Err(Error::JournalFailed(error)),
-        error = leader.webhooks.wait_for_failure() => Err(Error::WebhooksFailed(error)),
-    };
+    let outcome = wait_for_end(&storage, &leader, stop).await;
     is_ready.store(false, Ordering::Relaxed);
     tracing::info!("stopping");
     let until = Instant::now() + STOP_TIMEOUT;
@@ -250,6 +243,18 @@ async fn serve(
     }
     outcome?;
     Ok(checkpoint_saving::save_on_shutdown(storage, until).await?)
+}
+
+/// Waits until `stop`, or until a module fails.
+async fn wait_for_end(storage: &OpenStorage, leader: &Leader, stop: &CancellationToken) -> Result<(), Error> {
+    tokio::select! {
+        biased;
+        // Check the store first: if it failed, the other errors are only consequences.
+        error = storage.store.wait_for_failure() => Err(Error::Store(error)),
+        () = stop.cancelled() => Ok(()),
+        error = storage.journal.wait_for_failure() => Err(Error::JournalFailed(error)),
+        error = leader.webhooks.wait_for_failure() => Err(Error::WebhooksFailed(error)),
+    }
 }
 
 /// Builds the API over the storage and the leader. `requests` ends its endless streams.
