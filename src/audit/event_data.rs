@@ -219,77 +219,7 @@ impl<'a> EventData<'a> {
     pub(super) fn from_event(event: &'a JournalEvent) -> EventData<'a> {
         match event {
             JournalEvent::Account(event) => EventData::from_account_event(event),
-            JournalEvent::Administration(AuditLogEntry { event, source: from }) => match event {
-                AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
-                    EventData::ProjectionRebuilt { projection, differences: *differences, from }
-                }
-                AdministrativeEvent::BackupTaken { position } | AdministrativeEvent::Restored { position } => {
-                    EventData::Backup { position: position.to_string(), from }
-                }
-                AdministrativeEvent::WebhookUrlSet { channel, url } => {
-                    EventData::Webhook(WebhookEventData { url: Some(url), ..WebhookEventData::new(*channel, from) })
-                }
-                AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until } => {
-                    EventData::Webhook(WebhookEventData {
-                        scheme: Some(scheme.name()),
-                        name: Some(name),
-                        grace_until: grace_until.map(format_rfc3339),
-                        ..WebhookEventData::new(*channel, from)
-                    })
-                }
-                AdministrativeEvent::WebhookPaused { channel, reason } => EventData::Webhook(WebhookEventData {
-                    reason: Some(reason),
-                    ..WebhookEventData::new(*channel, from)
-                }),
-                AdministrativeEvent::WebhookResumed { channel } => {
-                    EventData::Webhook(WebhookEventData::new(*channel, from))
-                }
-                AdministrativeEvent::WebhookRedelivered { channel, what, deliveries } => {
-                    EventData::Webhook(WebhookEventData {
-                        what: Some(what),
-                        deliveries: Some(*deliveries),
-                        ..WebhookEventData::new(*channel, from)
-                    })
-                }
-                AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason } => {
-                    EventData::Webhook(WebhookEventData {
-                        what: Some(what),
-                        deliveries: Some(*deliveries),
-                        reason: Some(reason),
-                        ..WebhookEventData::new(*channel, from)
-                    })
-                }
-                AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
-                    EventData::Webhook(WebhookEventData {
-                        deliveries: Some(*deliveries),
-                        reason: Some(reason),
-                        ..WebhookEventData::new(*channel, from)
-                    })
-                }
-                AdministrativeEvent::ApiKeyCreated(grant) => EventData::ApiKey(ApiKeyEventData {
-                    key: grant.id,
-                    name: Some(&grant.name),
-                    role: Some(grant.role.name()),
-                    tenant: grant.tenant(),
-                    accounts: (!grant.accounts.is_empty()).then_some(&grant.accounts),
-                    expires: grant.expires_at.map(format_rfc3339),
-                    from,
-                }),
-                AdministrativeEvent::MasterKeyRotated { rewrapped }
-                | AdministrativeEvent::MasterKeyRotationAborted { rewrapped }
-                | AdministrativeEvent::MasterKeyRotationFinished { rewrapped } => {
-                    EventData::MasterKeyRotated { rewrapped: *rewrapped, from }
-                }
-                AdministrativeEvent::AccountsOrdered { order, accounts, reason } => {
-                    EventData::AccountsOrdered { order: order.name(), accounts: *accounts, reason, from }
-                }
-                AdministrativeEvent::ReconciliationOrdered { gateway, reason } => {
-                    EventData::ReconciliationOrdered { gateway: gateway.name(), reason, from }
-                }
-                AdministrativeEvent::ApiKeyRevoked { id } => {
-                    EventData::ApiKey(ApiKeyEventData { key: *id, from, ..ApiKeyEventData::default() })
-                }
-            },
+            JournalEvent::Administration(entry) => EventData::from_administrative_event(entry),
             JournalEvent::Unknown(unknown) => EventData::Unknown {
                 event_type: unknown.event_type,
                 schema: unknown.schema,
@@ -342,6 +272,80 @@ impl<'a> EventData<'a> {
             | Event::BanLifted
             | Event::CodeSent
             | Event::Registered => EventData::Empty {},
+        }
+    }
+
+    fn from_administrative_event(entry: &'a AuditLogEntry) -> EventData<'a> {
+        let AuditLogEntry { event, source: from } = entry;
+        match event {
+            AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
+                EventData::ProjectionRebuilt { projection, differences: *differences, from }
+            }
+            AdministrativeEvent::BackupTaken { position } | AdministrativeEvent::Restored { position } => {
+                EventData::Backup { position: position.to_string(), from }
+            }
+            AdministrativeEvent::WebhookUrlSet { channel, url } => {
+                EventData::Webhook(WebhookEventData { url: Some(url), ..WebhookEventData::new(*channel, from) })
+            }
+            AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until } => {
+                EventData::Webhook(WebhookEventData {
+                    scheme: Some(scheme.name()),
+                    name: Some(name),
+                    grace_until: grace_until.map(format_rfc3339),
+                    ..WebhookEventData::new(*channel, from)
+                })
+            }
+            AdministrativeEvent::WebhookPaused { channel, reason } => {
+                EventData::Webhook(WebhookEventData { reason: Some(reason), ..WebhookEventData::new(*channel, from) })
+            }
+            AdministrativeEvent::WebhookResumed { channel } => {
+                EventData::Webhook(WebhookEventData::new(*channel, from))
+            }
+            AdministrativeEvent::WebhookRedelivered { channel, what, deliveries } => {
+                EventData::Webhook(WebhookEventData {
+                    what: Some(what),
+                    deliveries: Some(*deliveries),
+                    ..WebhookEventData::new(*channel, from)
+                })
+            }
+            AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason } => {
+                EventData::Webhook(WebhookEventData {
+                    what: Some(what),
+                    deliveries: Some(*deliveries),
+                    reason: Some(reason),
+                    ..WebhookEventData::new(*channel, from)
+                })
+            }
+            AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
+                EventData::Webhook(WebhookEventData {
+                    deliveries: Some(*deliveries),
+                    reason: Some(reason),
+                    ..WebhookEventData::new(*channel, from)
+                })
+            }
+            AdministrativeEvent::ApiKeyCreated(grant) => EventData::ApiKey(ApiKeyEventData {
+                key: grant.id,
+                name: Some(&grant.name),
+                role: Some(grant.role.name()),
+                tenant: grant.tenant(),
+                accounts: (!grant.accounts.is_empty()).then_some(&grant.accounts),
+                expires: grant.expires_at.map(format_rfc3339),
+                from,
+            }),
+            AdministrativeEvent::MasterKeyRotated { rewrapped }
+            | AdministrativeEvent::MasterKeyRotationAborted { rewrapped }
+            | AdministrativeEvent::MasterKeyRotationFinished { rewrapped } => {
+                EventData::MasterKeyRotated { rewrapped: *rewrapped, from }
+            }
+            AdministrativeEvent::AccountsOrdered { order, accounts, reason } => {
+                EventData::AccountsOrdered { order: order.name(), accounts: *accounts, reason, from }
+            }
+            AdministrativeEvent::ReconciliationOrdered { gateway, reason } => {
+                EventData::ReconciliationOrdered { gateway: gateway.name(), reason, from }
+            }
+            AdministrativeEvent::ApiKeyRevoked { id } => {
+                EventData::ApiKey(ApiKeyEventData { key: *id, from, ..ApiKeyEventData::default() })
+            }
         }
     }
 }
