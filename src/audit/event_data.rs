@@ -219,7 +219,9 @@ impl<'a> EventData<'a> {
     pub(super) fn from_event(event: &'a JournalEvent) -> EventData<'a> {
         match event {
             JournalEvent::Account(event) => EventData::from_account_event(event),
-            JournalEvent::Administration(entry) => EventData::from_administrative_event(entry),
+            JournalEvent::Administration(AuditLogEntry { event, source }) => {
+                EventData::from_administrative_event(event, source)
+            }
             JournalEvent::Unknown(unknown) => EventData::Unknown {
                 event_type: unknown.event_type,
                 schema: unknown.schema,
@@ -275,8 +277,8 @@ impl<'a> EventData<'a> {
         }
     }
 
-    fn from_administrative_event(entry: &'a AuditLogEntry) -> EventData<'a> {
-        let AuditLogEntry { event, source: from } = entry;
+    fn from_administrative_event(event: &'a AdministrativeEvent, from: &'a str) -> EventData<'a> {
+        let new = |channel: &Channel| WebhookEventData::new(*channel, from);
         match event {
             AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
                 EventData::ProjectionRebuilt { projection, differences: *differences, from }
@@ -285,42 +287,36 @@ impl<'a> EventData<'a> {
                 EventData::Backup { position: position.to_string(), from }
             }
             AdministrativeEvent::WebhookUrlSet { channel, url } => {
-                EventData::Webhook(WebhookEventData { url: Some(url), ..WebhookEventData::new(*channel, from) })
+                EventData::Webhook(WebhookEventData { url: Some(url), ..new(channel) })
             }
             AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until } => {
                 EventData::Webhook(WebhookEventData {
                     scheme: Some(scheme.name()),
                     name: Some(name),
                     grace_until: grace_until.map(format_rfc3339),
-                    ..WebhookEventData::new(*channel, from)
+                    ..new(channel)
                 })
             }
             AdministrativeEvent::WebhookPaused { channel, reason } => {
-                EventData::Webhook(WebhookEventData { reason: Some(reason), ..WebhookEventData::new(*channel, from) })
+                EventData::Webhook(WebhookEventData { reason: Some(reason), ..new(channel) })
             }
-            AdministrativeEvent::WebhookResumed { channel } => {
-                EventData::Webhook(WebhookEventData::new(*channel, from))
-            }
+            AdministrativeEvent::WebhookResumed { channel } => EventData::Webhook(new(channel)),
             AdministrativeEvent::WebhookRedelivered { channel, what, deliveries } => {
-                EventData::Webhook(WebhookEventData {
-                    what: Some(what),
-                    deliveries: Some(*deliveries),
-                    ..WebhookEventData::new(*channel, from)
-                })
+                EventData::Webhook(WebhookEventData { what: Some(what), deliveries: Some(*deliveries), ..new(channel) })
             }
             AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason } => {
                 EventData::Webhook(WebhookEventData {
                     what: Some(what),
                     deliveries: Some(*deliveries),
                     reason: Some(reason),
-                    ..WebhookEventData::new(*channel, from)
+                    ..new(channel)
                 })
             }
             AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
                 EventData::Webhook(WebhookEventData {
                     deliveries: Some(*deliveries),
                     reason: Some(reason),
-                    ..WebhookEventData::new(*channel, from)
+                    ..new(channel)
                 })
             }
             AdministrativeEvent::ApiKeyCreated(grant) => EventData::ApiKey(ApiKeyEventData {
