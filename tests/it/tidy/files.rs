@@ -9,6 +9,16 @@ use super::{TidyFaults, fault};
 /// The most lines of a file.
 const LINES: usize = 400;
 
+/// The most lines of a function, tests apart.
+const FUNCTION_LINES: usize = 70;
+
+/// Longer functions: file, function, why a cut would not help a reader.
+const LONG_FUNCTIONS: [(&str, &str, &str); 3] = [
+    ("src/journal/administrative_event_codec.rs", "decode", "one arm for each type of event"),
+    ("src/metrics/alert_rules.rs", "alert_rules", "a table"),
+    ("src/metrics/instruments.rs", "new", "a table"),
+];
+
 /// Roots of the module trees.
 const ROOTS: [&str; 7] = [
     "src/lib.rs",
@@ -42,6 +52,35 @@ fn files_are_in_form() {
         }
     }
     faults.assert_none();
+}
+
+#[test]
+fn functions_are_short() {
+    let mut faults = TidyFaults::default();
+    for SourceFile { path, text, .. } in sources(&["src"]).iter().filter(|source| !source.is_test()) {
+        let code = text.split("\nmod tests {").next().unwrap_or_default();
+        for (line, (name, length)) in function_lengths(code) {
+            let is_exception = LONG_FUNCTIONS.iter().any(|(file, function, _)| *file == path && *function == name);
+            if length > FUNCTION_LINES && !is_exception {
+                fault!(faults, "{path}:{line}: `{name}` has {length} lines; give a part of it a name of its own");
+            }
+        }
+    }
+    faults.assert_none();
+}
+
+/// Each function of a formatted file: its first line, its name, and how many lines it has.
+fn function_lengths(code: &str) -> Vec<(usize, (&str, usize))> {
+    let lines: Vec<&str> = code.lines().collect();
+    let function = |at: usize| {
+        let (before, after) = lines[at].split_once("fn ")?;
+        let is_qualifier = |word: &str| ["async", "const", "unsafe"].contains(&word) || word.starts_with("pub");
+        let closing = format!("{}}}", &before[..before.len() - before.trim_start().len()]);
+        let length = 1 + lines[at..].iter().position(|line| *line == closing)?;
+        let name = after.split(['(', '<']).next()?;
+        before.split_whitespace().all(is_qualifier).then_some((at + 1, (name, length)))
+    };
+    (0..lines.len()).filter_map(function).collect()
 }
 
 #[test]
