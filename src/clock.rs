@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Timestamp;
-use crate::limits::{CLOCK_LOOK, CLOCK_STEP, CLOCK_TRUSTED_AFTER};
+use crate::limits::{CLOCK_CHECK_INTERVAL, CLOCK_STEP, CLOCK_TRUSTED_AFTER};
 
 /// A source of the time: [`now`], [`trusted`], or a clock that a test moves.
 pub type Clock = fn() -> Timestamp;
@@ -77,7 +77,7 @@ pub fn leaps() -> u64 {
 /// Reads the clocks until `stop`, so that a leap is logged even when no code reads the time.
 pub async fn watch(stop: CancellationToken) {
     trusted();
-    while stop.run_until_cancelled(sleep(CLOCK_LOOK)).await.is_some() {
+    while stop.run_until_cancelled(sleep(CLOCK_CHECK_INTERVAL)).await.is_some() {
         trusted();
     }
 }

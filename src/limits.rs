@@ -306,7 +306,7 @@ pub const IDEMPOTENCY_BYTES: u64 = 256 * 1024 * 1024;
 /// No response is evicted before this age for lack of space: a caller that retries after a timeout has done so by then.
 pub const IDEMPOTENCY_RETENTION_MIN: Duration = Duration::from_secs(10 * 60);
 /// Bytes of a response in one row of the store, for the reason of [`BLOCK_FILL_BYTES`].
-pub const IDEMPOTENCY_ROW_BYTES: usize = BLOCK_FILL_BYTES;
+pub const IDEMPOTENCY_PART_BYTES: usize = BLOCK_FILL_BYTES;
 /// Bytes that a kept response takes besides itself: its key in the store, and its entry in the in-memory order by age.
 pub const IDEMPOTENCY_OVERHEAD_BYTES: u64 = 128;
 /// Most responses that one new response may evict. The new one may be larger than they are, but eviction must stay

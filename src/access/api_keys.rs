@@ -22,10 +22,10 @@ use crate::vault::{self, Vault};
 #[derive(Clone)]
 pub struct ApiKeys {
     journal: Journal,
-    /// Stores the secrets of tenants. `None` without the master key: then every token is rejected.
+    /// Holds the secrets of tenants. `None` without the master key: then every token is rejected.
     vault: Option<Vault>,
     keys: Arc<DashMap<u64, ApiKey>>,
-    /// The last key of each tenant.
+    /// The number of each tenant's newest key.
     tenants: Arc<DashMap<String, u64>>,
     expiry: Expiry,
     /// Held while a key is created or revoked.
@@ -38,7 +38,7 @@ pub struct ApiKeys {
 #[derive(Clone)]
 struct ApiKey {
     grant: Arc<Grant>,
-    /// The secret of a tenant's tokens.
+    /// The secret for a tenant's tokens, if it is known.
     secret: Option<Arc<Zeroizing<String>>>,
     created: Timestamp,
     revoked: Option<Timestamp>,
@@ -46,12 +46,12 @@ struct ApiKey {
 
 impl ApiKeys {
     /// Counts a rejection in the metrics.
-    pub(super) fn count_error(&self, denied: AuthError) {
+    pub(super) fn count_error(&self, error: AuthError) {
         let metrics = self.journal.metrics();
-        if let AuthError::RateLimited { .. } = denied {
+        if let AuthError::RateLimited { .. } = error {
             metrics.rate_limited.inc();
         }
-        denied.metric_reason().map(|reason| metrics.auth_failures.with(reason).inc());
+        error.metric_reason().map(|reason| metrics.auth_failures.with(reason).inc());
     }
 
     /// Loads the keys from the journal, and the secrets of tenants from the vault.
@@ -74,7 +74,7 @@ impl ApiKeys {
         Ok(keys)
     }
 
-    /// Whether no key was ever created. Then every request is allowed.
+    /// Whether requests without a key are allowed, because no key was ever created.
     pub fn allows_anonymous(&self) -> bool {
         self.keys.is_empty()
     }
@@ -95,7 +95,7 @@ impl ApiKeys {
         }
     }
 
-    /// Authenticates a key by its number, after its text was checked before.
+    /// Authenticates a key by its number. Its text was checked at an earlier request.
     pub(super) fn authenticate_id(&self, id: u64, now: Timestamp) -> Result<AuthContext, AuthError> {
         self.context_for_key(&*self.keys.get(&id).ok_or(AuthError::UnknownKey)?, now)
     }
@@ -113,10 +113,10 @@ impl ApiKeys {
         !self.tenants.is_empty()
     }
 
-    /// Authenticates a tenant's token. Neither the response nor its time reveals which tenants exist.
+    /// Authenticates a tenant's token. Neither the result nor the time that it takes reveals which tenants exist.
     ///
-    /// The token has the caller's wall-clock time, so it is compared with `wall`. The expiry of the key is compared with
-    /// `now`, which is [`clock::trusted`].
+    /// The token contains the caller's wall-clock time, which is compared with `wall`. The expiry of the key is compared
+    /// with `now`, which is [`clock::trusted`].
     pub fn authenticate_token(
         &self,
         token: TenantToken<'_>,
@@ -128,10 +128,14 @@ impl ApiKeys {
         let key = id.and_then(|id| self.keys.get(&id)).map(|key| (key.grant.clone(), key.secret.clone()));
         let (grant, secret) = key.unzip();
         let secret = secret.flatten();
-        let is_right = token.matches_secret(secret.as_ref().map_or(DUMMY_SECRET, |secret| secret.as_str()));
+        let is_genuine = token.matches_secret(secret.as_ref().map_or(DUMMY_SECRET, |secret| secret.as_str()));
         match (grant, secret) {
-            (Some(grant), Some(_)) if is_right && self.expiry.has_expired(&grant, now) => Err(AuthError::TenantExpired),
-            (Some(grant), Some(_)) if is_right => Ok(AuthContext { session: None, identity: AuthIdentity::Key(grant) }),
+            (Some(grant), Some(_)) if is_genuine && self.expiry.has_expired(&grant, now) => {
+                Err(AuthError::TenantExpired)
+            }
+            (Some(grant), Some(_)) if is_genuine => {
+                Ok(AuthContext { session: None, identity: AuthIdentity::Key(grant) })
+            }
             (Some(_) | None, Some(_) | None) => Err(AuthError::WrongToken),
         }
     }
@@ -141,8 +145,8 @@ impl ApiKeys {
         self.changes.subscribe()
     }
 
-    /// Creates a key. `authorize` runs under the lock: anonymous requests that waited are rejected once
-    /// the first key exists.
+    /// Creates a key. `authorize` runs under the lock, so that waiting anonymous requests are rejected once the first key
+    /// exists.
     pub async fn create<E: From<KeyError>>(
         &self,
         request: KeyRequest,
@@ -155,7 +159,7 @@ impl ApiKeys {
         Ok(self.create_key(request, requester).await?)
     }
 
-    /// Creates a key. The caller holds the lock.
+    /// Creates a key, while the lock is held.
     async fn create_key(&self, request: KeyRequest, requester: RequesterIdentity) -> Result<CreatedKey, KeyError> {
         let KeyRequest { name, role, accounts, expires, tenant, secret } = request;
         if self.keys.is_empty() && (role != Role::Admin || !accounts.is_empty() || expires.is_some()) {
@@ -193,7 +197,7 @@ impl ApiKeys {
         Ok(created)
     }
 
-    /// Stores the secret of a tenant's new key. The event of the key makes it durable.
+    /// Stores the secret of a tenant's new key. The commit of the event that creates the key makes it durable.
     fn put_tenant_secret(&self, id: u64, tenant: &str, secret: &str) -> Result<(), KeyError> {
         let last = self.tenants.get(tenant).and_then(|last| self.keys.get(&last));
         let is_valid =
@@ -230,11 +234,11 @@ impl ApiKeys {
     }
 
     async fn revoke_key(&self, id: u64, requester: RequesterIdentity) -> Result<(), KeyError> {
-        let key = self.keys.get(&id).map(|key| key.revoked).ok_or(KeyError::NoSuchKey(id))?;
-        if key.is_some() {
+        let revoked = self.keys.get(&id).map(|key| key.revoked).ok_or(KeyError::NoSuchKey(id))?;
+        if revoked.is_some() {
             return Err(KeyError::Conflict(format!("the API key {id} is already revoked")));
         }
-        // The removal comes before the event, whose commit makes both durable.
+        // The secret is removed first, because the commit of the event makes both durable.
         self.vault.as_ref().map_or(Ok(()), |vault| vault.remove_tenant_secret(id))?;
         self.append_administrative_event(AdministrativeEvent::ApiKeyRevoked { id }, requester).await
     }
@@ -326,5 +330,5 @@ impl ApiKeys {
     }
 }
 
-/// The secret that tokens of unknown tenants are checked with, so that the check takes the same time.
+/// The secret for checking the tokens of unknown tenants, so that the check takes as long as for known ones.
 const DUMMY_SECRET: &str = "00000000000000000000000000000000";

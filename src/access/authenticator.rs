@@ -1,4 +1,5 @@
-//! Authenticates requests. Too many requests are rejected, wrong keys are answered late; others never wait for them.
+//! Authenticates requests. Rejects requests above the rate limit. Delays the response to a wrong key; other requests
+//! do not wait for it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,12 +38,12 @@ pub enum Credentials<'h> {
     Session {
         /// The text in the cookie.
         text: &'h str,
-        /// Whether a person acts. A page that refreshes itself does not extend the session.
+        /// Whether a person made the request, which extends the session. False when a page refreshes itself.
         is_use: bool,
     },
 }
 
-/// The failed attempts from one address.
+/// The wrong keys and tokens from one address.
 #[derive(Clone, Copy)]
 struct AddressFailures {
     count: u32,
@@ -65,13 +66,13 @@ impl Authenticator {
         &self.keys
     }
 
-    /// Counts a request against the limit of its address. For requests without these credentials, such as signed webhooks.
+    /// Counts a request against the rate limit of its address. Use it for requests that a signature authenticates.
     pub fn check_rate(&self, from: IpAddr) -> Result<(), AuthError> {
         let acquired = self.rate_limiter.acquire(RateSubject::Address(client_address(from)), Instant::now());
         acquired.map_err(|wait| AuthError::RateLimited { wait })
     }
 
-    /// Authenticates a request from the address `from`. A wrong key or token is answered with a delay.
+    /// Authenticates a request from the address `from`. The response to a wrong key or token is delayed.
     pub async fn authenticate(&self, credentials: Credentials<'_>, from: IpAddr) -> Result<AuthContext, AuthError> {
         let now = Instant::now();
         let too_many = |wait| AuthError::RateLimited { wait };
@@ -83,8 +84,8 @@ impl Authenticator {
             // An old cookie, or one of another service on this machine, does not matter while no key exists.
             Credentials::Session { .. } if self.keys.allows_anonymous() => Ok(AuthContext::ANONYMOUS),
             Credentials::Session { text, is_use } => {
-                self.sessions.find(text, is_use, now).map_or(Err(AuthError::SignedOut), |(key, end)| {
-                    match self.keys.authenticate_id(key, clock::trusted()) {
+                self.sessions.find(text, is_use, now).map_or(Err(AuthError::SignedOut), |(key_id, end)| {
+                    match self.keys.authenticate_id(key_id, clock::trusted()) {
                         Ok(context) => Ok(AuthContext { session: Some(end), ..context }),
                         Err(_) => Err(AuthError::SignedOut),
                     }
@@ -95,12 +96,12 @@ impl Authenticator {
             Ok(context) if context.key_id() > 0 => {
                 self.rate_limiter.acquire(RateSubject::Key(context.key_id()), now).map_err(too_many)?;
             }
-            Err(denied) if denied.is_guess() => {
+            Err(error) if error.is_guess() => {
                 let (count, wait) = self.record_failure(client_address(from));
-                tracing::warn!(%from, count, %denied, "an API key or a token was rejected");
+                tracing::warn!(%from, count, denied = %error, "an API key or a token was rejected");
                 sleep(wait).await;
             }
-            Err(denied) => tracing::debug!(%from, %denied, "a request was rejected"),
+            Err(error) => tracing::debug!(%from, denied = %error, "a request was rejected"),
             Ok(_) => {}
         }
         context
@@ -117,24 +118,24 @@ impl Authenticator {
     }
 
     /// Counts a rejection in the metrics.
-    pub fn count_error(&self, denied: AuthError) {
-        self.keys.count_error(denied);
+    pub fn count_error(&self, error: AuthError) {
+        self.keys.count_error(error);
     }
 
-    /// Counts a wrong key from a client address. Returns the recent number of them and the delay of the response.
+    /// Counts a wrong key or token from a client address. Returns the number of recent ones, and the delay of the response.
     fn record_failure(&self, from: IpAddr) -> (u32, Duration) {
         let now = Instant::now();
-        let is_recent = |failed: &AddressFailures| now - failed.last < FAILED_KEYS_MEMORY;
+        let is_recent = |failures: &AddressFailures| now - failures.last < FAILED_KEYS_MEMORY;
         if self.failures.len() >= FAILED_KEYS_ADDRESSES {
-            self.failures.retain(|_, failed| is_recent(failed));
+            self.failures.retain(|_, failures| is_recent(failures));
         }
         if self.failures.len() >= FAILED_KEYS_ADDRESSES {
             // Failures from this many addresses are an attack: use the longest delay.
             return (0, FAILED_KEY_DELAY_MAX);
         }
-        let mut failed = self.failures.entry(from).or_insert(AddressFailures { count: 0, last: now });
-        failed.count = if is_recent(&failed) { failed.count.saturating_add(1) } else { 1 };
-        failed.last = now;
-        (failed.count, FAILED_KEY_DELAY.saturating_mul(failed.count).min(FAILED_KEY_DELAY_MAX))
+        let mut failures = self.failures.entry(from).or_insert(AddressFailures { count: 0, last: now });
+        failures.count = if is_recent(&failures) { failures.count.saturating_add(1) } else { 1 };
+        failures.last = now;
+        (failures.count, FAILED_KEY_DELAY.saturating_mul(failures.count).min(FAILED_KEY_DELAY_MAX))
     }
 }

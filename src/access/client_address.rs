@@ -6,7 +6,7 @@ use crate::limits::IPV6_CLIENT_BITS;
 
 /// The address that represents all addresses of one client.
 ///
-/// An IPv4 address, mapped to IPv6 or not, represents itself. Another IPv6 address is replaced by its network, because a
+/// An IPv4 address, mapped to IPv6 or not, represents itself. Any other IPv6 address is replaced by its network, because a
 /// client can use any address of its network.
 pub fn client_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

@@ -14,7 +14,7 @@ use super::key_text;
 use crate::limits::{CONSOLE_SESSION_IDLE, CONSOLE_SESSION_LIFETIME, CONSOLE_SESSIONS, CONSOLE_SESSIONS_PER_KEY};
 use crate::vault;
 
-/// The open sessions, by the hash of their text. Cheap to clone.
+/// The open sessions, by the hash of the text in their cookie. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct ConsoleSessions {
     open: Arc<DashMap<[u8; 32], ConsoleSession>>,
@@ -23,17 +23,18 @@ pub(super) struct ConsoleSessions {
 #[derive(Clone)]
 struct ConsoleSession {
     /// The number of the API key.
-    key: u64,
+    key_id: u64,
     started: Instant,
     last_used: Instant,
-    /// Cancelled at sign-out, or when the session is evicted.
+    /// Cancelled when the session is dropped: at sign-out, by eviction, or when it is found to be idle.
     ended: CancellationToken,
 }
 
-/// The end of a session, for work that outlives a response, such as a stream. Cheap to clone.
+/// Tells when a session ends, for work that takes long, such as a stream. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct SessionExpiry {
     ended: CancellationToken,
+    /// The end of the longest lifetime.
     latest: Instant,
 }
 
@@ -50,34 +51,35 @@ impl SessionExpiry {
 }
 
 impl ConsoleSessions {
-    /// Begins a session for a key. If there are too many sessions, the least recently used one ends.
-    pub(super) fn sign_in(&self, key: u64, now: Instant) -> Result<Zeroizing<String>, vault::Error> {
+    /// Begins a session for a key, and returns the text for its cookie. If there are too many sessions, the least
+    /// recently used one ends.
+    pub(super) fn sign_in(&self, key_id: u64, now: Instant) -> Result<Zeroizing<String>, vault::Error> {
         self.open.retain(|_, session| session.is_active(now));
-        let own = self.open.iter().filter(|session| session.value().key == key).count();
+        let own = self.open.iter().filter(|session| session.value().key_id == key_id).count();
         if own >= CONSOLE_SESSIONS_PER_KEY {
-            self.evict_oldest(|session| session.key == key);
+            self.evict_least_recently_used(|session| session.key_id == key_id);
         } else if self.open.len() >= CONSOLE_SESSIONS {
-            self.evict_oldest(|_| true);
+            self.evict_least_recently_used(|_| true);
         }
         let generated = vault::generate_secret()?;
         self.open.insert(
             key_text::hash_secret(&generated),
-            ConsoleSession { key, started: now, last_used: now, ended: CancellationToken::new() },
+            ConsoleSession { key_id, started: now, last_used: now, ended: CancellationToken::new() },
         );
         Ok(key_text::encode_secret(&generated))
     }
 
-    /// Ends the least recently used of the sessions that match.
-    fn evict_oldest(&self, matches: impl Fn(&ConsoleSession) -> bool) {
+    /// Ends the least recently used session that matches.
+    fn evict_least_recently_used(&self, matches: impl Fn(&ConsoleSession) -> bool) {
         let matching = self.open.iter().filter(|session| matches(session.value()));
-        let oldest = matching.min_by_key(|session| session.last_used).map(|session| *session.key());
-        if let Some(oldest) = oldest {
-            self.remove(&oldest);
+        let hash = matching.min_by_key(|session| session.last_used).map(|session| *session.key());
+        if let Some(hash) = hash {
+            self.remove(&hash);
         }
     }
 
-    /// The key and the end of a session; `None` if there is no such session or it has ended. The session is extended if
-    /// `is_use` is set. It is not set for requests that a page makes by itself.
+    /// The number of a session's key, and the session's end; `None` if the session is unknown or has ended. `is_use`
+    /// extends the session. It is false for requests that a page makes by itself.
     pub(super) fn find(&self, text: &str, is_use: bool, now: Instant) -> Option<(u64, SessionExpiry)> {
         let hash = key_text::hash_encoded_secret(text)?;
         let mut session = self.open.get_mut(&hash)?;
@@ -87,7 +89,7 @@ impl ConsoleSessions {
             }
             let end =
                 SessionExpiry { ended: session.ended.clone(), latest: session.started + CONSOLE_SESSION_LIFETIME };
-            return Some((session.key, end));
+            return Some((session.key_id, end));
         }
         drop(session);
         self.remove(&hash);
@@ -95,9 +97,7 @@ impl ConsoleSessions {
     }
 
     fn remove(&self, hash: &[u8; 32]) {
-        if let Some((_, session)) = self.open.remove(hash) {
-            session.ended.cancel();
-        }
+        self.open.remove(hash);
     }
 
     /// Ends a session.
@@ -105,6 +105,13 @@ impl ConsoleSessions {
         if let Some(hash) = key_text::hash_encoded_secret(text) {
             self.remove(&hash);
         }
+    }
+}
+
+/// A session that is no longer stored has ended, and so do its streams.
+impl Drop for ConsoleSession {
+    fn drop(&mut self) {
+        self.ended.cancel();
     }
 }
 
@@ -121,9 +128,9 @@ mod tests {
 
     use super::*;
 
-    /// The key of a session, after a use of it.
-    fn used(sessions: &ConsoleSessions, text: &str, now: Instant) -> Option<u64> {
-        sessions.find(text, true, now).map(|(key, _)| key)
+    /// Uses a session, and returns the number of its key.
+    fn use_session(sessions: &ConsoleSessions, text: &str, now: Instant) -> Option<u64> {
+        sessions.find(text, true, now).map(|(key_id, _)| key_id)
     }
 
     #[test]
@@ -131,10 +138,14 @@ mod tests {
         let (sessions, now) = (ConsoleSessions::default(), Instant::now());
         let second = Duration::from_secs(1);
         let text = sessions.sign_in(7, now).unwrap();
-        assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_IDLE - second), Some(7));
-        assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_IDLE + second), Some(7), "it was used meanwhile");
-        assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_IDLE * 3), None);
-        assert_eq!(used(&sessions, &text, now), None, "an ended session does not come back");
+        assert_eq!(use_session(&sessions, &text, now + CONSOLE_SESSION_IDLE - second), Some(7));
+        assert_eq!(
+            use_session(&sessions, &text, now + CONSOLE_SESSION_IDLE + second),
+            Some(7),
+            "it was used meanwhile"
+        );
+        assert_eq!(use_session(&sessions, &text, now + CONSOLE_SESSION_IDLE * 3), None);
+        assert_eq!(use_session(&sessions, &text, now), None, "an ended session does not come back");
 
         let text = sessions.sign_in(7, now).unwrap();
         assert!(sessions.find(&text, false, now + CONSOLE_SESSION_IDLE - second).is_some());
@@ -147,18 +158,27 @@ mod tests {
         let mut later = now;
         while later + CONSOLE_SESSION_IDLE / 2 < now + CONSOLE_SESSION_LIFETIME {
             later += CONSOLE_SESSION_IDLE / 2;
-            assert_eq!(used(&sessions, &text, later), Some(7));
+            assert_eq!(use_session(&sessions, &text, later), Some(7));
         }
-        assert_eq!(used(&sessions, &text, now + CONSOLE_SESSION_LIFETIME), None, "use does not extend the lifetime");
+        assert_eq!(
+            use_session(&sessions, &text, now + CONSOLE_SESSION_LIFETIME),
+            None,
+            "use does not extend the lifetime"
+        );
 
         let text = sessions.sign_in(7, now).unwrap();
         let (_, end) = sessions.find(&text, true, now).unwrap();
         assert!(!end.ended.is_cancelled());
         sessions.sign_out(&text);
         assert!(end.ended.is_cancelled(), "its streams end too");
-        assert_eq!(used(&sessions, &text, now), None);
-        for none in ["", "x", &"A".repeat(43), &"A".repeat(1_000)] {
-            assert_eq!(used(&sessions, none, now), None);
+        assert_eq!(use_session(&sessions, &text, now), None);
+
+        let text = sessions.sign_in(7, now).unwrap();
+        let (_, end) = sessions.find(&text, true, now).unwrap();
+        let _other = sessions.sign_in(8, now + CONSOLE_SESSION_IDLE).unwrap();
+        assert!(end.is_over(), "a sign-in removes idle sessions, and their streams end");
+        for unknown in ["", "x", &"A".repeat(43), &"A".repeat(1_000)] {
+            assert_eq!(use_session(&sessions, unknown, now), None);
         }
     }
 
@@ -167,16 +187,16 @@ mod tests {
         let (sessions, now) = (ConsoleSessions::default(), Instant::now());
         let at = |milli: usize| now + Duration::from_millis(milli as u64);
         let texts: Vec<_> = (0..CONSOLE_SESSIONS).map(|id| sessions.sign_in(id as u64, at(id)).unwrap()).collect();
-        assert_eq!(used(&sessions, &texts[0], at(CONSOLE_SESSIONS)), Some(0));
+        assert_eq!(use_session(&sessions, &texts[0], at(CONSOLE_SESSIONS)), Some(0));
         let _one_more = sessions.sign_in(0, at(CONSOLE_SESSIONS + 1)).unwrap();
-        assert_eq!(used(&sessions, &texts[1], at(CONSOLE_SESSIONS + 2)), None);
-        assert_eq!(used(&sessions, &texts[0], at(CONSOLE_SESSIONS + 2)), Some(0));
+        assert_eq!(use_session(&sessions, &texts[1], at(CONSOLE_SESSIONS + 2)), None);
+        assert_eq!(use_session(&sessions, &texts[0], at(CONSOLE_SESSIONS + 2)), Some(0));
         // A key with too many sessions evicts its own.
         for more in 0..2 * CONSOLE_SESSIONS_PER_KEY {
             sessions.sign_in(9_999, at(CONSOLE_SESSIONS + 3 + more)).unwrap();
         }
-        let own = sessions.open.iter().filter(|session| session.value().key == 9_999).count();
+        let own = sessions.open.iter().filter(|session| session.value().key_id == 9_999).count();
         assert_eq!(own, CONSOLE_SESSIONS_PER_KEY);
-        assert_eq!(used(&sessions, &texts[0], at(CONSOLE_SESSIONS + 100)), Some(0));
+        assert_eq!(use_session(&sessions, &texts[0], at(CONSOLE_SESSIONS + 100)), Some(0));
     }
 }

@@ -1,9 +1,9 @@
-//! Which API keys have expired. A key that was once seen as expired stays expired, even if the clock is set back, and
-//! across restarts.
+//! Which API keys have expired. A key that was once seen as expired stays expired, even after the clock is set back or
+//! the service restarts.
 //!
-//! | key | value |
+//! | table key | value |
 //! |---|---|
-//! | number of the API key (8, big endian) | 1 (the format), when it was seen (8, little endian) |
+//! | number of the API key (8 bytes, big endian) | 1 (the format), when the expiry was first seen (8 bytes, little endian) |
 
 use std::sync::Arc;
 
@@ -26,15 +26,15 @@ impl Expiry {
     pub(super) fn open(store: &Store) -> Result<Expiry, store::Error> {
         let seen = Arc::new(DashSet::new());
         for entry in store.scan_from(Table::ExpiredKeys, b"") {
-            let (key, _) = entry?;
-            if let Some(id) = key.as_array() {
+            let (table_key, _) = entry?;
+            if let Some(id) = table_key.as_array() {
                 seen.insert(u64::from_be_bytes(*id));
             }
         }
         Ok(Expiry { store: store.clone(), seen })
     }
 
-    /// Whether the key has expired at `now`, or was seen as expired before.
+    /// Whether the key has expired at `now`, or was seen as expired before. Stores that it was seen.
     pub(super) fn has_expired(&self, grant: &Grant, now: Timestamp) -> bool {
         if grant.expires_at.is_none() {
             return false;
@@ -42,12 +42,12 @@ impl Expiry {
         if self.seen.contains(&grant.id) {
             return true;
         }
-        let is_over = grant.is_expired(now);
-        if is_over && self.seen.insert(grant.id) {
-            let row = [&[FORMAT][..], &now.0.to_le_bytes()].concat();
-            // Ignored: a store that cannot write has failed for good, which ends the service.
-            let _failed = self.store.put(Table::ExpiredKeys, &grant.id.to_be_bytes(), &row);
+        let is_expired = grant.is_expired(now);
+        if is_expired && self.seen.insert(grant.id) {
+            let value = [&[FORMAT][..], &now.0.to_le_bytes()].concat();
+            // The error is ignored: a store that cannot write has failed for good, and the service ends.
+            let _failed = self.store.put(Table::ExpiredKeys, &grant.id.to_be_bytes(), &value);
         }
-        is_over
+        is_expired
     }
 }

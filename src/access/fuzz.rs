@@ -13,12 +13,12 @@ pub(crate) fn keys() -> Vec<Vec<u8>> {
     [7, 0, u64::MAX].map(|id| format_key(id, &SECRET).as_bytes().to_vec()).into()
 }
 
-/// A key has only one text.
+/// Checks that a key has only one text.
 pub(crate) fn key(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
-    if let Some((id, found)) = parse_key(text) {
+    if let Some((id, hash)) = parse_key(text) {
         assert!(
-            found != hash_secret(&SECRET) || text == *format_key(id, &SECRET),
+            hash != hash_secret(&SECRET) || text == *format_key(id, &SECRET),
             "{text:?} is another way to write a key"
         );
     }
@@ -27,33 +27,35 @@ pub(crate) fn key(bytes: &[u8]) -> Option<String> {
 
 /// The time of the requests, in milliseconds.
 const NOW: i64 = 1_666_942_813_620;
-/// printf '500975%ssecret' 1666942813620 | md5sum
+/// The result of `printf '500975%ssecret' 1666942813620 | md5sum`.
 const TOKEN: &str = "4e2f35f702cb0cc093aeb761acd0c4b8";
 
-/// Samples: the three headers, one a line.
+/// Seeds: the three headers, one on each line.
 pub(crate) fn tokens() -> Vec<Vec<u8>> {
-    [0, 299_999, -300_000, i64::MAX - NOW].map(|apart| format!("500975\n{}\n{TOKEN}", NOW + apart).into_bytes()).into()
+    [0, 299_999, -300_000, i64::MAX - NOW]
+        .map(|difference| format!("500975\n{}\n{TOKEN}", NOW + difference).into_bytes())
+        .into()
 }
 
-/// Only headers that were made with the secret are accepted, and only near their own timestamp.
+/// Checks that only the original headers match the secret, and that only timestamps near the current time are accepted.
 pub(crate) fn token(bytes: &[u8]) -> Option<String> {
     let mut lines = str::from_utf8(bytes).ok()?.split('\n');
     let [tenant, timestamp, token] = [(); 3].map(|()| lines.next());
     match (TenantToken { tenant, timestamp, token }).check_freshness(Timestamp(NOW * 1_000)) {
-        Ok(timely) => {
-            let apart = timestamp.unwrap().parse::<i64>().unwrap().abs_diff(NOW);
-            assert!(u128::from(apart) <= TOKEN_WINDOW.as_millis(), "{apart} ms are too many");
+        Ok(fresh) => {
+            let difference = timestamp.unwrap().parse::<i64>().unwrap().abs_diff(NOW);
+            assert!(u128::from(difference) <= TOKEN_WINDOW.as_millis(), "{difference} ms are too many");
             let is_original = bytes == format!("500975\n{NOW}\n{TOKEN}").as_bytes();
             assert!(
-                lines.next().is_some() || timely.matches_secret("secret") == is_original || is_moved(tenant, timestamp)
+                lines.next().is_some() || fresh.matches_secret("secret") == is_original || is_moved(tenant, timestamp)
             );
             None
         }
-        Err(denied) => Some(denied.to_string()),
+        Err(error) => Some(error.to_string()),
     }
 }
 
-/// The scheme has no separator between tenant and timestamp: digits may move from one to the other.
+/// Whether digits have only moved from one of the two to the other, which is valid: the scheme has no separator.
 fn is_moved(tenant: Option<&str>, timestamp: Option<&str>) -> bool {
     tenant.zip(timestamp).map(|(tenant, timestamp)| format!("{tenant}{timestamp}")) == Some(format!("500975{NOW}"))
 }

@@ -9,7 +9,7 @@ use crate::journal;
 use crate::limits::{ACCOUNT_DIGITS_MAX, API_KEY_NAME_BYTES, API_KEY_PREFIXES, TENANT_ID_BYTES, TENANT_SECRET_BYTES};
 use crate::vault;
 
-/// A request for a new key. It has no `Debug`.
+/// A request for a new key. It has no `Debug`, because it holds a secret.
 pub struct KeyRequest {
     /// The name, for people.
     pub name: String,
@@ -19,7 +19,7 @@ pub struct KeyRequest {
     pub accounts: Vec<String>,
     /// When the key expires, if it does.
     pub expires: Option<Timestamp>,
-    /// The tenant whose tokens prove the key, for a tenant's key.
+    /// The tenant, for a tenant's key.
     pub tenant: Option<String>,
     /// The secret of the tenant's tokens; `None` generates one.
     pub secret: Option<Zeroizing<String>>,
@@ -33,19 +33,19 @@ pub enum KeyError {
     InvalidField {
         /// The name of the field.
         field: &'static str,
-        /// What is wrong with it and how to fix it.
+        /// What is wrong with the field and how to fix it. It continues the sentence after the name.
         words: String,
     },
     /// There is no such key.
     #[error("there is no API key {0}; `muster keys list` shows all keys")]
     NoSuchKey(u64),
-    /// The key is revoked already, the tenant has one, or there are too many.
+    /// The current state does not allow the change; for example, the key is already revoked.
     #[error("{0}")]
     Conflict(String),
     /// The requester is not authorized, or not any more.
     #[error(transparent)]
     Denied(#[from] AuthError),
-    /// There were no random bytes, or the vault failed.
+    /// The vault failed, or there were no random bytes.
     #[error(transparent)]
     Vault(#[from] vault::Error),
     /// The change could not be recorded.
@@ -55,8 +55,8 @@ pub enum KeyError {
 
 /// Validates the tenant and secret of a request, if it has any.
 fn validate_tenant(role: Role, tenant: Option<&str>, secret: Option<&str>) -> Result<(), KeyError> {
-    let is_id = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    let is_tenant = |id: &str| (1..=TENANT_ID_BYTES).contains(&id.len()) && id.bytes().all(is_id);
+    let is_id_byte = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let is_tenant = |id: &str| (1..=TENANT_ID_BYTES).contains(&id.len()) && id.bytes().all(is_id_byte);
     let is_secret =
         |text: &str| TENANT_SECRET_BYTES.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     let (least, most) = (TENANT_SECRET_BYTES.start(), TENANT_SECRET_BYTES.end());
@@ -78,15 +78,15 @@ impl KeyRequest {
     /// Checks the fields that do not depend on other keys.
     pub(super) fn validate(&self) -> Result<(), KeyError> {
         let KeyRequest { name, role, accounts, expires, tenant, secret } = self;
-        let field = |field, words: String| Err(KeyError::InvalidField { field, words });
+        let invalid = |field, words: String| Err(KeyError::InvalidField { field, words });
         if !is_single_line(name, API_KEY_NAME_BYTES) {
-            return field("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line"));
+            return invalid("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line"));
         }
         let is_prefix = |prefix: &String| {
             (1..=ACCOUNT_DIGITS_MAX).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_digit())
         };
         if accounts.len() > API_KEY_PREFIXES || !accounts.iter().all(is_prefix) {
-            return field(
+            return invalid(
                 "accounts",
                 format!(
                     "must be at most {API_KEY_PREFIXES} prefixes of account numbers, given one by one, such as 8618"
@@ -94,7 +94,7 @@ impl KeyRequest {
             );
         }
         if expires.is_some_and(|end| end <= clock::trusted()) {
-            return field("expires", "must be in the future".to_owned());
+            return invalid("expires", "must be in the future".to_owned());
         }
         validate_tenant(*role, tenant.as_deref(), secret.as_deref().map(String::as_str))
     }

@@ -1,6 +1,7 @@
-//! The text of an API key: `muster_7_` and 43 characters of base64 (URL-safe, no padding), which are 256 random bits. Pure.
+//! The text of an API key: for key 7, `muster_7_` and a secret. Pure.
 //!
-//! The number identifies the key, the rest proves it. The prefix lets scanners find leaked keys.
+//! The secret is 256 random bits, as 43 characters of base64 (URL-safe, no padding). The number identifies the key, and the
+//! secret proves it. Scanners find leaked keys by the prefix `muster_`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -30,14 +31,14 @@ pub(super) fn encode_secret(secret: &[u8; 32]) -> Zeroizing<String> {
 
 /// The hash of a secret in text form; `None` if the text is not a secret.
 pub(super) fn hash_encoded_secret(encoded: &str) -> Option<[u8; 32]> {
-    // The decoder needs space for the longest possible result.
+    // The decoder needs 33 bytes of space for 43 characters, although they decode to 32.
     let mut bytes = Zeroizing::new([0; 33]);
     let length = URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes[..]).ok()?;
     let secret: &[u8; 32] = bytes[..length].try_into().ok()?;
     Some(hash_secret(secret))
 }
 
-/// The hash of a secret. The secret has 256 random bits, so a slow hash would protect nothing.
+/// The hash of a secret. The secret has 256 random bits, so a slow hash would not protect it better.
 pub(super) fn hash_secret(secret: &[u8; 32]) -> [u8; 32] {
     Sha256::digest(secret).into()
 }

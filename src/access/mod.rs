@@ -2,22 +2,22 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `client_address` | what stands for a client when it is counted: an IPv4 address or an IPv6 network. Pure |
-//! | `authenticator` | authenticates requests, and delays those who guess keys |
-//! | `key_text` | the text of an API key, which is returned once. Pure |
-//! | `tenant_token` | the token that a tenant makes for each request. Pure |
+//! | `client_address` | the address by which a client is counted: its IPv4 address or its IPv6 network. Pure |
+//! | `authenticator` | authenticates requests; limits their rate, and delays the responses to wrong keys |
+//! | `key_text` | formats and parses the text of an API key. Pure |
+//! | `tenant_token` | checks the token that a tenant makes for each request. Pure |
 //! | `rate_limit` | limits the requests per second of each key and each address. Pure |
 //! | `api_keys` | the API keys: create, revoke, authenticate |
 //! | `key_request` | a request for a new key, its validation, and the errors of keys |
-//! | `expiry` | remembers expired keys, so that a clock that is set back revives none |
+//! | `expiry` | remembers expired keys, so that they stay expired when the clock is set back |
 //! | `requester` | authorizes a requester again, right before the action |
-//! | `console_sessions` | the sessions of browsers |
+//! | `console_sessions` | the sessions of browsers that are signed in to the console |
 //! | `key_view` | API keys as the API returns them |
 //! | `fuzz` | fuzz targets of the parsers; only tests compile it |
 //!
-//! A key is stored as administrative events in the journal, with only a hash of its secret. A tenant's key has no text:
-//! the tenant proves it with tokens, and the secret for the tokens is in the vault. Until the first key is created, every
-//! request is allowed, and the service listens on loopback only.
+//! In this module a key is an API key. It is stored as administrative events in the journal, with only a hash of its
+//! secret. A tenant's key has no text: the tenant sends tokens instead, and the vault holds the secret that makes them.
+//! Until the first key is created, requests without a key are allowed, and the service listens on loopback only.
 
 mod api_keys;
 mod authenticator;
@@ -54,7 +54,7 @@ use crate::domain::{AccountNumber, Grant, Permission, Role};
 use crate::limits::TOKEN_WINDOW;
 use crate::metrics::AuthFailure;
 
-/// What an authenticated requester may do. Cheap to clone.
+/// Who an authenticated requester is, and what it may do. Cheap to clone.
 #[derive(Clone)]
 pub struct AuthContext {
     /// The end of the console session, if the requester used one.
@@ -67,7 +67,7 @@ pub struct AuthContext {
 enum AuthIdentity {
     /// Someone with access to the data directory.
     Owner,
-    /// Anyone, while no key exists.
+    /// Any requester, until the first key is created.
     Anonymous,
     /// The holder of an API key with this grant.
     Key(Arc<Grant>),
@@ -76,7 +76,7 @@ enum AuthIdentity {
 /// Why a request is not authenticated or not authorized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// No key exists yet, and the request comes from a foreign web page or is for another host.
+    /// No key exists yet, and the request comes from another site's web page or is for another host.
     #[error(
         "the request comes from another site's web page, or is for another host; use the console's own pages, or send \
          an API key. While there are no keys, programs can use localhost; `muster keys create` creates one"
@@ -85,7 +85,7 @@ pub enum AuthError {
     /// The request has no key.
     #[error("an API key is missing; send it as Authorization: Bearer muster_…, or as X-API-Key")]
     MissingKey,
-    /// No such key was ever created.
+    /// No key with this text was ever created.
     #[error("this API key is unknown here; ask the administrator for one")]
     UnknownKey,
     /// The key was revoked.
@@ -132,22 +132,22 @@ pub enum AuthError {
     /// Too many requests with one key, or from one address.
     #[error("too many requests; send fewer a second, with more accounts in each")]
     RateLimited {
-        /// The time until the next one is accepted.
+        /// The time until the next request is accepted.
         wait: Duration,
     },
     /// The role of the key does not allow this.
     #[error("an API key with the role {} lacks the permission; use one with the role \
-        {}", .role.name(), .need.allowed_roles())]
+        {}", .role.name(), .required.allowed_roles())]
     WrongRole {
         /// The role of the key.
         role: Role,
         /// The required permission.
-        need: Permission,
+        required: Permission,
     },
-    /// The key is bound to some accounts, and the request is about all.
+    /// The key covers only some accounts, and the request is about all.
     #[error("this API key is limited to some accounts, and the request is about all; request one account")]
     BoundKey,
-    /// The key is bound to other accounts.
+    /// The key does not cover the account.
     #[error("{account} is not among the accounts of this API key")]
     OtherAccount {
         /// The account of the request.
@@ -180,7 +180,7 @@ impl AuthError {
         }
     }
 
-    /// The code in the body: the HTTP status, or the contract's own code for an error of a tenant token.
+    /// The code in the body: the contract's code if the contract defines one for the error, and otherwise the HTTP status.
     pub fn code(self) -> u16 {
         match self {
             AuthError::StaleTimestamp => 502,
@@ -215,7 +215,7 @@ impl AuthError {
         )
     }
 
-    /// The reason label in the metrics; `None` for errors of authorization and rate.
+    /// The reason label in the metrics. `None` if the authorization failed, or the rate was too high.
     pub(crate) fn metric_reason(self) -> Option<AuthFailure> {
         match self {
             AuthError::ForeignOrigin => Some(AuthFailure::Foreign),
@@ -247,10 +247,10 @@ impl AuthError {
 impl AuthContext {
     /// The context of someone with access to the data directory, who may do everything.
     pub const OWNER: AuthContext = AuthContext { session: None, identity: AuthIdentity::Owner };
-    /// The context of everyone while no key exists. It ends when the first key is created.
+    /// The context of every requester until the first key is created.
     pub const ANONYMOUS: AuthContext = AuthContext { session: None, identity: AuthIdentity::Anonymous };
 
-    /// The grant of the key, if there is a key.
+    /// The grant of the requester's key, if it has one.
     fn grant(&self) -> Option<&Arc<Grant>> {
         match &self.identity {
             AuthIdentity::Owner | AuthIdentity::Anonymous => None,
@@ -258,30 +258,32 @@ impl AuthContext {
         }
     }
 
-    /// The number of the key; 0 without one.
+    /// The number of the requester's key; 0 without a key.
     pub fn key_id(&self) -> u64 {
         self.grant().map_or(0, |grant| grant.id)
     }
 
-    /// The name and role of the key, if there is a key.
+    /// The name and role of the requester's key, if it has one.
     pub fn key_name_and_role(&self) -> Option<(&str, Role)> {
         self.grant().map(|grant| (grant.name.as_str(), grant.role))
     }
 
-    /// Fails if the role of the key lacks a permission.
-    pub fn require(&self, need: Permission) -> Result<(), AuthError> {
+    /// Fails if the role of the key lacks the permission. Succeeds without a key.
+    pub fn require(&self, required: Permission) -> Result<(), AuthError> {
         match self.grant() {
-            Some(grant) if !grant.role.has_permission(need) => Err(AuthError::WrongRole { role: grant.role, need }),
+            Some(grant) if !grant.role.has_permission(required) => {
+                Err(AuthError::WrongRole { role: grant.role, required })
+            }
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Fails if the key is bound to other accounts.
+    /// Fails if the key does not cover this account.
     pub fn require_account(&self, account: AccountNumber) -> Result<(), AuthError> {
         if self.may_access(account) { Ok(()) } else { Err(AuthError::OtherAccount { account }) }
     }
 
-    /// Fails if the key is bound to some accounts.
+    /// Fails if the key covers only some accounts.
     pub fn require_all_accounts(&self) -> Result<(), AuthError> {
         if self.account_prefixes().is_empty() { Ok(()) } else { Err(AuthError::BoundKey) }
     }
@@ -291,7 +293,7 @@ impl AuthContext {
         self.grant().is_none_or(|grant| grant.covers(account))
     }
 
-    /// The number prefixes of the accounts that the key is bound to; empty if it covers all.
+    /// The number prefixes of the accounts that the key covers; empty if it covers all.
     pub fn account_prefixes(&self) -> &[String] {
         self.grant().map_or(&[], |grant| &grant.accounts)
     }

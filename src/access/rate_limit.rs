@@ -1,4 +1,6 @@
-//! Limits the requests per second of each key and each address, by token bucket (GCRA). Pure: the time is an argument.
+//! Limits the requests per second of each key and each address. Pure: the time is an argument.
+//!
+//! The algorithm is GCRA: each subject has a bucket of permits, which is refilled steadily. A request takes one permit.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -17,33 +19,33 @@ pub(super) enum RateSubject {
     Address(IpAddr),
 }
 
-/// The token buckets of all subjects.
+/// The buckets of all subjects.
 pub(super) struct RateLimiter {
-    /// The time after which a bucket has space for one more request: a second divided by the limit.
+    /// The time in which a bucket gains one permit: a second divided by the limit.
     request_interval: Duration,
-    /// When each bucket is full again.
-    full: DashMap<RateSubject, Instant>,
+    /// When each bucket will be full again.
+    full_at: DashMap<RateSubject, Instant>,
 }
 
-/// The size of a bucket: as many requests as this time allows may come at once.
+/// The time in which an empty bucket becomes full. A full bucket has the permits of this time.
 const BURST: Duration = Duration::from_secs(1);
 
 impl RateLimiter {
     pub(super) fn new(per_second: usize) -> RateLimiter {
-        RateLimiter { request_interval: BURST / u32::try_from(per_second).unwrap_or(u32::MAX), full: DashMap::new() }
+        RateLimiter { request_interval: BURST / u32::try_from(per_second).unwrap_or(u32::MAX), full_at: DashMap::new() }
     }
 
-    /// Takes one request from a bucket. Fails with the time until the next one is available.
+    /// Takes a permit from the subject's bucket. Fails with the time until there is one.
     pub(super) fn acquire(&self, subject: RateSubject, now: Instant) -> Result<(), Duration> {
-        if self.full.len() >= RATE_SUBJECTS {
-            self.full.retain(|_, full| *full > now);
+        if self.full_at.len() >= RATE_SUBJECTS {
+            self.full_at.retain(|_, full_at| *full_at > now);
         }
-        let mut full = self.full.entry(subject).or_insert(now);
-        let next = (*full).max(now) + self.request_interval;
+        let mut full_at = self.full_at.entry(subject).or_insert(now);
+        let next = (*full_at).max(now) + self.request_interval;
         match next.checked_duration_since(now + BURST).filter(|over| !over.is_zero()) {
             Some(wait) => Err(wait),
             None => {
-                *full = next;
+                *full_at = next;
                 Ok(())
             }
         }

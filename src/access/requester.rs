@@ -1,6 +1,6 @@
 //! Authorizes a requester again, right before the action.
 //!
-//! A request may wait long between its head and its action: for its body, for another request with the same
+//! A request may wait for a long time between its head and its action: for its body, for another request with the same
 //! `Idempotency-Key`, or in a queue. Its key may be revoked or expire meanwhile. So the [`RequesterIdentity`] that the
 //! journal records for a request comes only from [`Requester::authorize`].
 
@@ -25,7 +25,7 @@ pub struct Requester {
     from: String,
 }
 
-/// Permission to act now. Only [`Requester::authorize`] creates it; call it again after each wait.
+/// Proof that a requester is authorized now. Only [`Requester::authorize`] creates it; call that again after each wait.
 pub struct Authorization {
     context: AuthContext,
     requester: RequesterIdentity,
@@ -47,7 +47,7 @@ impl Requester {
         Requester { keys, context, permission, is_caller, request, from }
     }
 
-    /// The context at authentication. It may have ended since.
+    /// The context at authentication. It may no longer be valid.
     pub fn initial_context(&self) -> &AuthContext {
         &self.context
     }
@@ -57,21 +57,21 @@ impl Requester {
         self.request
     }
 
-    /// The same requester under another request id, to resume a request that was begun before.
+    /// The same requester with the id of an earlier request, to resume that request.
     pub fn with_request_id(self, request: RequestId) -> Requester {
         Requester { request, ..self }
     }
 
-    /// Checks the key and its permission as of now.
+    /// Checks that the key is valid now and has the permission.
     pub fn authorize(&self) -> Result<Authorization, AuthError> {
         let context = self
             .keys
             .reauthenticate(&self.context)
             .and_then(|context| context.require(self.permission).map(|()| context));
-        let context = context.inspect_err(|denied| {
-            self.keys.count_error(*denied);
-            tracing::debug!(from = self.from, %denied, "a request is not carried out, because its key is no longer \
-                valid");
+        let context = context.inspect_err(|error| {
+            self.keys.count_error(*error);
+            tracing::debug!(from = self.from, denied = %error, "a request is not carried out, because its key is no \
+                longer valid");
         })?;
         let id = context.key_id();
         let principal = if self.is_caller { Principal::Caller(id) } else { Principal::Operator(id) };
@@ -119,7 +119,7 @@ impl ApiKeys {
                 Ok(AuthContext { session: context.session.clone(), ..current })
             }
             Ok(_) => Err(AuthError::UnknownKey),
-            Err(denied) => Err(error_for_credentials(denied, context, grant)),
+            Err(error) => Err(error_for_credentials(error, context, grant)),
         }
     }
 
@@ -147,17 +147,17 @@ impl ApiKeys {
     }
 }
 
-/// Maps an error to the one that the user of a session or a token gets.
-fn error_for_credentials(denied: AuthError, context: &AuthContext, grant: &Grant) -> AuthError {
+/// Maps an error of the key to the error of the session or token that the requester used.
+fn error_for_credentials(error: AuthError, context: &AuthContext, grant: &Grant) -> AuthError {
     if context.session.is_some() {
         return AuthError::SignedOut;
     }
     let is_tenant = grant.tenant().is_some();
-    if is_tenant && matches!(denied, AuthError::Expired) {
+    if is_tenant && matches!(error, AuthError::Expired) {
         AuthError::TenantExpired
-    } else if is_tenant && matches!(denied, AuthError::Revoked) {
+    } else if is_tenant && matches!(error, AuthError::Revoked) {
         AuthError::WrongToken
     } else {
-        denied
+        error
     }
 }

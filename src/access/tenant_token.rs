@@ -13,13 +13,13 @@ use crate::limits::TOKEN_WINDOW;
 pub struct TenantToken<'h> {
     /// `tenant_id`: the id of the tenant.
     pub tenant: Option<&'h str>,
-    /// `timestamp`: when the token was made, in milliseconds of Unix time.
+    /// `timestamp`: when the token was made, as Unix time in milliseconds.
     pub timestamp: Option<&'h str>,
     /// `token`: the MD5 of tenant id, timestamp and secret, in lower-case hexadecimal digits.
     pub token: Option<&'h str>,
 }
 
-/// A complete token with a recent timestamp. Its proof is not checked yet.
+/// A complete token whose timestamp is near the current time. Its MD5 is not checked yet.
 pub(super) struct FreshToken<'h> {
     pub(super) tenant: &'h str,
     timestamp: &'h str,
@@ -54,7 +54,7 @@ impl FreshToken<'_> {
     }
 }
 
-/// A new tenant secret in the contract's form: 32 hexadecimal digits, 128 random bits.
+/// A new tenant secret in the contract's form: the first 128 random bits, as 32 hexadecimal digits.
 pub(super) fn format_tenant_secret(random: &[u8; 32]) -> Zeroizing<String> {
     Zeroizing::new(random[..16].iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -67,7 +67,7 @@ impl KeysFixture {
         let accounts = vec!["8618".to_owned()];
         let request = KeyRequest { name: "back-end".to_owned(), role: Role::Caller, accounts, expires, tenant, secret };
         let created = self.keys.create(request, self.owner()).await?;
-        assert!(created.key.is_none(), "it has no text");
+        assert!(created.key.is_none(), "a tenant's key has no text");
         Ok(created.secret)
     }
 
@@ -78,8 +78,8 @@ impl KeysFixture {
     }
 }
 
-fn requester(keys: &ApiKeys, context: AuthContext, need: Permission) -> Requester {
-    Requester::new(keys.clone(), context, need, RequestId(7), "127.0.0.1:40000".to_owned())
+fn requester(keys: &ApiKeys, context: AuthContext, permission: Permission) -> Requester {
+    Requester::new(keys.clone(), context, permission, RequestId(7), "127.0.0.1:40000".to_owned())
 }
 
 /// The number of an accepted key, or the error.
@@ -130,7 +130,7 @@ async fn keys_are_created_and_revoked_across_restarts() {
     assert!(!fixture.keys.allows_anonymous(), "anonymous access does not come back");
 }
 
-/// A context ends when its key does, and an anonymous one when the first key is created.
+/// A context ends with its key. An anonymous context ends when the first key is created.
 #[tokio::test]
 async fn a_context_ends_with_its_key() {
     let fixture = KeysFixture::new();
@@ -181,23 +181,23 @@ async fn only_clients_that_guess_keys_wait_longer_and_longer() {
     let key = fixture.create(Role::Admin, &[], None).await.unwrap();
     let auth = Authenticator::new(fixture.keys.clone(), 1_000);
     let (guesser, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-    let waited = async |key: Option<&str>, from| {
+    let attempt = async |key: Option<&str>, from| {
         let started = tokio::time::Instant::now();
         let is_ok = auth.authenticate(key.map_or(Credentials::Anonymous, Credentials::ApiKey), from).await.is_ok();
         (is_ok, started.elapsed().as_millis() / FAILED_KEY_DELAY.as_millis())
     };
     for guess in 1..=50 {
         let most = FAILED_KEY_DELAY_MAX.as_millis() / FAILED_KEY_DELAY.as_millis();
-        assert_eq!(waited(Some("muster_1_guess"), guesser).await, (false, most.min(guess)));
+        assert_eq!(attempt(Some("muster_1_guess"), guesser).await, (false, most.min(guess)));
     }
-    assert_eq!(waited(Some(&key), guesser).await, (true, 0));
-    assert_eq!(waited(None, guesser).await, (false, 0));
-    assert_eq!(waited(Some("muster_1_guess"), other).await, (false, 1));
+    assert_eq!(attempt(Some(&key), guesser).await, (true, 0));
+    assert_eq!(attempt(None, guesser).await, (false, 0));
+    assert_eq!(attempt(Some("muster_1_guess"), other).await, (false, 1));
     tokio::time::sleep(FAILED_KEYS_MEMORY).await;
-    assert_eq!(waited(Some("muster_1_guess"), guesser).await, (false, 1), "the failures are forgotten");
+    assert_eq!(attempt(Some("muster_1_guess"), guesser).await, (false, 1), "the failures are forgotten");
 }
 
-/// A flood with one key takes nothing from others, and exactly the limit is accepted.
+/// Each key and each address has its own limit, and exactly that many requests are accepted.
 #[tokio::test(start_paused = true)]
 async fn requests_are_counted_by_key_and_by_address() {
     let fixture = KeysFixture::new();
@@ -219,11 +219,11 @@ async fn requests_are_counted_by_key_and_by_address() {
     assert_eq!(flood(Some(&other), 1, 100).await, 0, "another key from the same address");
     assert_eq!(flood(Some(&other), 3, 100).await, 10, "another key from another address");
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(flood(Some(&one), 4, 100).await, 5, "half a second's");
-    let denied = auth.authenticate(Credentials::ApiKey(&one), address(4)).await.err().unwrap();
-    assert_eq!((denied.status(), denied.retry_after()), (429, Some(1)));
+    assert_eq!(flood(Some(&one), 4, 100).await, 5, "the permits of half a second");
+    let error = auth.authenticate(Credentials::ApiKey(&one), address(4)).await.err().unwrap();
+    assert_eq!((error.status(), error.retry_after()), (429, Some(1)));
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(flood(Some(&one), 5, 100).await, 10, "no more than fit at once");
+    assert_eq!(flood(Some(&one), 5, 100).await, 10, "a full bucket has the permits of one second");
     // An IPv6 network counts as one address.
     let mut accepted = 0;
     for last in 0..100_u64 {
@@ -236,11 +236,11 @@ async fn requests_are_counted_by_key_and_by_address() {
     assert_eq!(accepted, 10, "one network");
 }
 
-/// The values of the contract's webhook example, which has no vector for requests. The token is computed by hand:
+/// The values of the contract's webhook example. The contract has no example of a request's token, so the token is from
 /// `printf '%s' 500975 1666942813620 f9a40a4780f5e1306c46f1c8daecee3b | md5sum`.
 const TENANT: &str = "500975";
 const TENANT_SECRET: &str = "f9a40a4780f5e1306c46f1c8daecee3b";
-const MADE: &str = "1666942813620";
+const TIMESTAMP: &str = "1666942813620";
 const TOKEN: &str = "d8669b171c27e29bbc35121f5baf43ae";
 
 #[tokio::test]
@@ -250,47 +250,48 @@ async fn a_token_is_accepted_or_gets_the_contracts_code() {
     assert!(!fixture.keys.has_tenants());
     fixture.create_tenant(TENANT, Some(TENANT_SECRET), None).await.unwrap();
     fixture.create_tenant("other", None, None).await.unwrap();
-    let made = Timestamp(1_666_942_813_620_000);
-    let (early, late) = (Timestamp(made.0 - 300_000_000), Timestamp(made.0 + 300_000_000));
-    let (tenant, at, token) = (Some(TENANT), Some(MADE), Some(TOKEN));
+    let token_time = Timestamp(1_666_942_813_620_000);
+    let (early, late) = (Timestamp(token_time.0 - 300_000_000), Timestamp(token_time.0 + 300_000_000));
+    let (tenant, at, token) = (Some(TENANT), Some(TIMESTAMP), Some(TOKEN));
     let upper = TOKEN.to_uppercase();
     for keys in [&fixture.keys, &fixture.reopened()] {
         for (tenant, timestamp, token, now, code) in [
-            (tenant, at, token, made, 200),
-            (tenant, at, token, made, 200), // again: the contract allows several uses
+            (tenant, at, token, token_time, 200),
+            (tenant, at, token, token_time, 200), // the contract allows several uses
             (tenant, at, token, early, 200),
             (tenant, at, token, late, 200),
             (tenant, at, token, Timestamp(early.0 - 1), 502),
             (tenant, at, token, Timestamp(late.0 + 1), 502),
-            (tenant, Some("1666942813"), token, made, 502), // seconds
-            (tenant, Some("9223372036854775807"), token, made, 502),
-            (tenant, None, token, made, 518),
-            (tenant, Some("2022-10-28"), token, made, 519),
-            (tenant, Some("-1666942813620"), token, made, 519),
-            (tenant, Some("+1666942813620"), token, made, 519),
-            (tenant, Some("16669428136200000000"), token, made, 519),
-            (tenant, Some("1666942813621"), token, made, 522), // of another time
-            (tenant, Some("01666942813620"), token, made, 522), // the text is signed
-            (tenant, at, Some(&upper[..]), made, 522),
-            (tenant, at, Some(&TOKEN[1..]), made, 522),
-            (tenant, at, Some("token"), made, 522),
-            (Some("other"), at, token, made, 522),
-            (Some("nobody"), at, token, made, 522),
+            (tenant, Some("1666942813"), token, token_time, 502), // in seconds
+            (tenant, Some("9223372036854775807"), token, token_time, 502),
+            (tenant, None, token, token_time, 518),
+            (tenant, Some("2022-10-28"), token, token_time, 519),
+            (tenant, Some("-1666942813620"), token, token_time, 519),
+            (tenant, Some("+1666942813620"), token, token_time, 519),
+            (tenant, Some("16669428136200000000"), token, token_time, 519),
+            (tenant, Some("1666942813621"), token, token_time, 522), // the token is for another time
+            (tenant, Some("01666942813620"), token, token_time, 522), // the token covers the text, not the number
+            (tenant, at, Some(&upper[..]), token_time, 522),
+            (tenant, at, Some(&TOKEN[1..]), token_time, 522),
+            (tenant, at, Some("token"), token_time, 522),
+            (Some("other"), at, token, token_time, 522),
+            (Some("nobody"), at, token, token_time, 522),
             // The tokens of an empty secret, and of the dummy secret.
-            (Some("nobody"), at, Some("e8d24b74716aa27ceadd8fa6a51b2f8d"), made, 522),
-            (Some("nobody"), at, Some("932e4a43f1f7da23e8ac2eaaa0b1ac83"), made, 522),
-            (None, at, token, made, 523),
-            (tenant, at, None, made, 525),
-            (None, None, token, made, 523),
-            (tenant, None, None, made, 518),
+            (Some("nobody"), at, Some("e8d24b74716aa27ceadd8fa6a51b2f8d"), token_time, 522),
+            (Some("nobody"), at, Some("932e4a43f1f7da23e8ac2eaaa0b1ac83"), token_time, 522),
+            (None, at, token, token_time, 523),
+            (tenant, at, None, token_time, 525),
+            (None, None, token, token_time, 523),
+            (tenant, None, None, token_time, 518),
         ] {
             let outcome = keys.authenticate_token(TenantToken { tenant, timestamp, token }, now, now);
-            let answered = outcome.as_ref().map_or_else(|denied| denied.code(), |_| 200);
-            assert_eq!(answered, code, "{tenant:?} {timestamp:?} {token:?} at {now:?}");
+            let received = outcome.as_ref().map_or_else(|error| error.code(), |_| 200);
+            assert_eq!(received, code, "{tenant:?} {timestamp:?} {token:?} at {now:?}");
             if let Ok(context) = outcome {
-                let needs = [Permission::Call, Permission::Read].map(|need| context.require(need).is_ok());
+                let allowed =
+                    [Permission::Call, Permission::Read].map(|permission| context.require(permission).is_ok());
                 assert_eq!(
-                    (context.key_id(), context.account_prefixes(), needs),
+                    (context.key_id(), context.account_prefixes(), allowed),
                     (2, &["8618".to_owned()][..], [true, false])
                 );
             }
@@ -298,7 +299,7 @@ async fn a_token_is_accepted_or_gets_the_contracts_code() {
     }
 }
 
-/// A tenant's key ends as others do, and its secret is erased with it.
+/// A tenant's key is revoked like any other key, and its secret is then erased.
 #[tokio::test]
 async fn tenant_keys_are_created_and_revoked() {
     let fixture = KeysFixture::new();
@@ -341,17 +342,17 @@ async fn tenant_keys_are_created_and_revoked() {
     assert_eq!(token(&fixture.keys, &"0".repeat(32), now), Err(AuthError::WrongToken), "the dummy secret");
     assert_eq!(fixture.create_tenant(TENANT, Some(&secret), None).await.unwrap(), None, "the caller knows it");
     assert_eq!(token(&fixture.keys, &secret, now), Ok(3));
-    // Secrets that a crash leaves, and a start without the master key.
+    // A start without the master key keeps the secrets that a crash left. The next start erases them.
     fixture.vault.put_tenant_secret(2, "left by a revocation").unwrap();
     fixture.vault.put_tenant_secret(9, "left by a creation").unwrap();
-    let locked = ApiKeys::open(&fixture.journal, None).unwrap();
-    assert_eq!(token(&locked, &secret, now), Err(AuthError::WrongToken));
+    let without_vault = ApiKeys::open(&fixture.journal, None).unwrap();
+    assert_eq!(token(&without_vault, &secret, now), Err(AuthError::WrongToken));
     assert_eq!(fixture.vault.tenant_key_ids().unwrap(), [2, 3, 9]);
     assert_eq!(token(&fixture.reopened(), &secret, now), Ok(3));
     assert_eq!(fixture.vault.tenant_key_ids().unwrap(), [3]);
 }
 
-/// Wrong tokens are delayed longer and longer, as wrong keys are. A wrong clock does not count as a guess.
+/// Responses to wrong tokens are delayed longer and longer, as for wrong keys. A wrong timestamp is not a guess.
 #[tokio::test(start_paused = true)]
 async fn clients_that_guess_tokens_wait_too() {
     let fixture = KeysFixture::new();
@@ -359,22 +360,22 @@ async fn clients_that_guess_tokens_wait_too() {
     fixture.create_tenant(TENANT, None, None).await.unwrap();
     let auth = Authenticator::new(fixture.keys.clone(), 1_000);
     let now = (clock::now().0 / 1_000).to_string();
-    let waited = async |tenant: &str, timestamp: &str| {
+    let attempt = async |tenant: &str, timestamp: &str| {
         let (started, token) = (tokio::time::Instant::now(), Some(TOKEN));
         let token = Credentials::TenantToken(TenantToken { tenant: Some(tenant), timestamp: Some(timestamp), token });
         let code = auth.authenticate(token, "192.0.2.1".parse().unwrap()).await.err().unwrap().code();
         (code, started.elapsed().as_millis() / FAILED_KEY_DELAY.as_millis())
     };
-    assert_eq!(waited(TENANT, &now).await, (522, 1));
-    assert_eq!(waited("nobody", &now).await, (522, 2));
-    assert_eq!(waited(TENANT, MADE).await, (502, 0));
-    assert_eq!(waited(TENANT, "now").await, (519, 0));
-    assert_eq!(waited(TENANT, &now).await, (522, 3));
+    assert_eq!(attempt(TENANT, &now).await, (522, 1));
+    assert_eq!(attempt("nobody", &now).await, (522, 2));
+    assert_eq!(attempt(TENANT, TIMESTAMP).await, (502, 0));
+    assert_eq!(attempt(TENANT, "now").await, (519, 0));
+    assert_eq!(attempt(TENANT, &now).await, (522, 3));
 }
 
 #[test]
 fn permissions_of_each_role() {
-    let may = |need: Permission| Role::ALL.map(|role| role.has_permission(need));
+    let may = |permission: Permission| Role::ALL.map(|role| role.has_permission(permission));
     // Caller, operator, auditor, admin.
     assert_eq!(may(Permission::Call), [true, false, false, true]);
     assert_eq!(may(Permission::Read), [false, true, true, true]);

@@ -31,12 +31,12 @@ pub struct AccountImport<T> {
     pub texts: ContentTexts<T>,
 }
 
-/// Which accounts' content is sealed.
+/// For which accounts the content is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentSealing {
-    /// Every account's.
+    /// For every account.
     All,
-    /// Skips known accounts that keep their stored content. That saves most of the work of a typical batchOnline.
+    /// Not for known accounts, which keep their stored content. This saves most of the work of a typical batchOnline.
     WhereNeeded,
 }
 
@@ -49,7 +49,7 @@ pub type ItemOutcomes = Vec<Result<(), ItemError>>;
 /// The accounts of a batch, and their outcomes in the same order.
 pub type AccountOutcomes = (Vec<AccountNumber>, ItemOutcomes);
 
-/// batchInsert and batchOnline. `build_commands` parses the accounts and seals them by [`seal_imports`].
+/// batchInsert and batchOnline. `build_commands` parses the accounts, and seals their content with [`seal_imports`].
 pub async fn import_accounts<E, F>(
     service: &ServiceHandles,
     requester: &Requester,
@@ -60,43 +60,43 @@ where
     F: Future<Output = Result<AccountCommands, E>>,
 {
     let _sealing = service.vault.lock_for_sealing().await;
-    let authorized = requester.authorize().map_err(ContractCallError::Auth)?;
-    let commands = build_commands(ContentSealing::WhereNeeded, authorized.context().clone()).await?;
+    let authorization = requester.authorize().map_err(ContractCallError::Auth)?;
+    let commands = build_commands(ContentSealing::WhereNeeded, authorization.context().clone()).await?;
     let accounts = commands.iter().map(|(account, _)| *account).collect();
     let mut outcomes = execute_commands(service, commands, requester).await.map_err(ContractCallError::from)?;
     if outcomes.iter().any(lacks_content) {
-        // These numbers were registered but never imported.
-        let commands = build_commands(ContentSealing::All, authorized.context().clone()).await?;
+        // These numbers were registered but never imported, so their commands need the content.
+        let commands = build_commands(ContentSealing::All, authorization.context().clone()).await?;
         let rejected = outcomes.iter_mut().zip(commands).filter(|(outcome, _)| lacks_content(outcome));
         let (rejected, commands): (Vec<_>, Vec<_>) = rejected.unzip();
-        let now = outcomes_or_error(commands.len(), execute_commands(service, commands, requester).await);
-        for (outcome, now) in rejected.into_iter().zip(now) {
-            *outcome = now;
+        let retried = outcomes_or_error(commands.len(), execute_commands(service, commands, requester).await);
+        for (outcome, retried) in rejected.into_iter().zip(retried) {
+            *outcome = retried;
         }
     }
     Ok((accounts, outcomes))
 }
 
-/// batchRecycle. `None` recycles all accounts that the requester may access. `batch` is the number of accounts whose
-/// commands run at once.
+/// batchRecycle. `None` recycles all accounts that callers want online and the requester may access. `batch_size` is the
+/// number of accounts whose commands run at once.
 pub async fn recycle_accounts(
     service: &ServiceHandles,
     requester: &Requester,
     accounts: Option<Vec<AccountNumber>>,
-    batch: usize,
+    batch_size: usize,
 ) -> Result<AccountOutcomes, ContractCallError> {
-    let authorized = requester.authorize()?;
+    let authorization = requester.authorize()?;
     let comes_back = service.rules.auto_reconnect;
     let accounts = accounts.unwrap_or_else(|| {
         let desired_online = service.roster.desired_online(comes_back).into_iter();
-        desired_online.filter(|account| authorized.context().may_access(*account)).collect()
+        desired_online.filter(|account| authorization.context().may_access(*account)).collect()
     });
     let mut outcomes = Vec::with_capacity(accounts.len());
-    // All accounts together may exceed the limit on commands under way; one batch does not.
-    for batch in accounts.chunks(batch.max(1)) {
+    // The commands of all accounts may exceed the limit of commands in progress; one batch does not.
+    for batch in accounts.chunks(batch_size.max(1)) {
         let commands = batch.iter().map(|account| (*account, Command::Recycle { comes_back })).collect();
         match execute_commands(service, commands, requester).await {
-            Err(why) if outcomes.is_empty() => return Err(why.into()),
+            Err(error) if outcomes.is_empty() => return Err(error.into()),
             executed => outcomes.extend(outcomes_or_error(batch.len(), executed)),
         }
     }
@@ -136,7 +136,7 @@ impl<T: Deref<Target = str>> AccountImport<T> {
     }
 }
 
-/// Maps `items` in order. Uses all cores if there are many.
+/// Maps `items` in order. Uses all cores if there are many items.
 fn map_on_all_cores<T: Sync, U: Send>(
     items: &[T],
     map: impl Fn(&T) -> Result<U, ContractCallError> + Sync,
@@ -165,18 +165,18 @@ async fn execute_commands(
     commands: AccountCommands,
     requester: &Requester,
 ) -> Result<ItemOutcomes, BatchError> {
-    let authorized = requester.authorize().map_err(BatchError::Auth)?;
-    let bound = commands.iter().try_for_each(|(account, _)| authorized.context().require_account(*account));
-    bound.map_err(BatchError::Auth)?;
-    let origin = authorized.origin();
+    let authorization = requester.authorize().map_err(BatchError::Auth)?;
+    let permitted = commands.iter().try_for_each(|(account, _)| authorization.context().require_account(*account));
+    permitted.map_err(BatchError::Auth)?;
+    let origin = authorization.origin();
     let executed = service.accounts.execute_all(commands, origin).await.map_err(BatchError::Accounts)?;
     Ok(item_outcomes(executed, origin))
 }
 
-/// The outcomes of a later part of a request. Earlier accounts are done already, so a batch error becomes one error per
-/// account.
+/// The outcomes of a later part of a request. The commands of an earlier part have run already, so a batch error becomes
+/// one error for each account.
 fn outcomes_or_error(accounts: usize, executed: Result<ItemOutcomes, BatchError>) -> ItemOutcomes {
-    executed.unwrap_or_else(|why| vec![Err(why.into()); accounts])
+    executed.unwrap_or_else(|error| vec![Err(error.into()); accounts])
 }
 
 fn lacks_content(outcome: &Result<(), ItemError>) -> bool {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApiState, Call, ItemError, Problem, ServiceHandles, item_outcomes, parse_reason};
+use super::{Call, ItemError, Problem, ServiceHandles, item_outcomes, parse_reason};
 use crate::domain::{AccountNumber, AccountOrder, AdministrativeEvent, Command, CommandRejection};
 use crate::limits::BATCH_ACCOUNTS;
 
@@ -49,14 +49,13 @@ pub(crate) struct AccountOrderItem {
 
 /// Brings accounts online, or recycles them.
 pub async fn order_accounts(
-    api: &ApiState,
     call: &Call,
     order: AccountOrder,
     request: AccountOrderRequest,
 ) -> Result<AccountOrderResponse, Problem> {
     let accounts = parse_accounts(&request.accounts)?;
     let reason = parse_reason(&request.reason)?.to_owned();
-    let service = api.service()?;
+    let service = call.api().service()?;
     let authorization = call.authorize()?;
     accounts.iter().try_for_each(|account| authorization.context().require_account(*account))?;
     let commands = accounts.iter().map(|account| (*account, service.order_command(order))).collect();
@@ -65,7 +64,7 @@ pub async fn order_accounts(
     let requester = authorization.into_requester_identity();
     let origin = requester.origin;
     let event = AdministrativeEvent::AccountsOrdered { order, accounts: accounts.len() as u64, reason };
-    api.record(event, requester).await.map_err(|error| {
+    call.api().record(event, requester).await.map_err(|error| {
         tracing::error!(%error, "a request for accounts was not recorded, and not carried out");
         Problem::internal()
     })?;
@@ -83,14 +82,14 @@ pub async fn order_accounts(
     Ok(AccountOrderResponse { order: order.name(), accepted: results.len() - refused, refused, results })
 }
 
-/// Parses the account numbers. They must be unique, and no more than one batch of the contract allows.
-fn parse_accounts(named: &[String]) -> Result<Vec<AccountNumber>, Problem> {
-    if !(1..=BATCH_ACCOUNTS).contains(&named.len()) {
-        let words = format!("must list 1 to {BATCH_ACCOUNTS} account numbers, not {}", named.len());
+/// Parses the account numbers. Each must be unique, and there must be 1 to [`BATCH_ACCOUNTS`].
+fn parse_accounts(texts: &[String]) -> Result<Vec<AccountNumber>, Problem> {
+    if !(1..=BATCH_ACCOUNTS).contains(&texts.len()) {
+        let words = format!("must list 1 to {BATCH_ACCOUNTS} account numbers, not {}", texts.len());
         return Err(Problem::invalid_parameter("accounts", words));
     }
-    let mut seen = HashMap::with_capacity(named.len());
-    let check = |(index, text): (usize, &String)| {
+    let mut seen = HashMap::with_capacity(texts.len());
+    let parse = |(index, text): (usize, &String)| {
         let account: AccountNumber =
             text.parse().map_err(|malformed| Problem::invalid_parameter(&format!("accounts[{index}]"), malformed))?;
         match seen.insert(account, index) {
@@ -101,7 +100,7 @@ fn parse_accounts(named: &[String]) -> Result<Vec<AccountNumber>, Problem> {
             }
         }
     };
-    named.iter().enumerate().map(check).collect()
+    texts.iter().enumerate().map(parse).collect()
 }
 
 /// Why an account was rejected. An order carries no content, so an account without stored content must be imported

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApiState, Call, Problem, ServiceHandles, parse_reason, run_to_completion};
+use super::{Call, Problem, ServiceHandles, parse_reason, run_to_completion};
 use crate::domain::{AccountNumber, CommandRejection, Reason};
 
 /// The reason of an erasure.
@@ -27,18 +27,17 @@ pub struct EraseSecretsResponse {
     pub erased: bool,
 }
 
-/// Erases the secrets of an account. It completes even if the caller disconnects.
+/// Erases the secrets of an account. The erasure completes even if the client disconnects.
 pub async fn erase_secrets(
-    api: &ApiState,
     call: &Call,
     account: AccountNumber,
     request: EraseSecretsRequest,
 ) -> Result<EraseSecretsResponse, Problem> {
     let reason = Reason::new(parse_reason(&request.reason)?);
-    let ServiceHandles { accounts, vault, .. } = api.service()?.clone();
+    let ServiceHandles { accounts, vault, .. } = call.api().service()?.clone();
     let origin = call.authorize()?.origin();
-    let erasing = run_to_completion(async move { Ok(accounts.erase_secrets(&vault, account, reason, origin).await?) });
-    match erasing.await? {
+    let erasure = run_to_completion(async move { Ok(accounts.erase_secrets(&vault, account, reason, origin).await?) });
+    match erasure.await? {
         Ok(_) => Ok(EraseSecretsResponse { whats_app: account.to_string(), erased: true }),
         Err(rejection @ CommandRejection::Unknown) => Err(Problem::not_found(format!("{account} {rejection}"))),
         Err(rejection) => Err(Problem::conflict(format!("{account} {rejection}"))),

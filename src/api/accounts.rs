@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::events::EventPage;
-use super::{ApiState, Call, PageReader, Problem};
+use super::{Call, PageReader, Problem};
 use crate::audit::{
     AccountFilter, AccountRow, AccountWithCauses, AsOf, EventFilter, EventView, FieldChange, HistoryOrder,
 };
@@ -13,7 +13,7 @@ use crate::domain::AccountNumber;
 /// Which accounts to list.
 #[derive(Clone)]
 pub struct AccountQuery {
-    /// Lists only matching entries.
+    /// Only matching accounts are listed.
     pub filter: AccountFilter,
     /// Where the previous page ended.
     pub cursor: Option<u64>,
@@ -36,7 +36,7 @@ pub struct HistoryQuery {
     pub account: AccountNumber,
     /// The order of the events.
     pub order: HistoryOrder,
-    /// Lists only matching entries.
+    /// Only matching events are listed.
     pub filter: EventFilter,
     /// The version at which the previous page ended.
     pub cursor: Option<u64>,
@@ -58,13 +58,8 @@ pub struct AccountDiff {
 }
 
 /// Lists accounts.
-pub async fn list_accounts(
-    api: &ApiState,
-    call: &Call,
-    query: AccountQuery,
-    limit: usize,
-) -> Result<AccountPage, Problem> {
-    let audit = api.audit().clone();
+pub async fn list_accounts(call: &Call, query: AccountQuery, limit: usize) -> Result<AccountPage, Problem> {
+    let audit = call.api().audit().clone();
     call.read_blocking(move || {
         let page = audit.accounts(&query.filter, query.cursor.unwrap_or(0), limit);
         Ok(AccountPage { accounts: page.items, next: page.next.map(|next| next.to_string()) })
@@ -73,64 +68,36 @@ pub async fn list_accounts(
 }
 
 /// Reads at most `most` accounts.
-pub fn read_accounts(
-    api: &ApiState,
-    call: &Call,
-    query: AccountQuery,
-    most: u64,
-) -> Result<PageReader<AccountRow>, Problem> {
-    let audit = api.audit().clone();
+pub fn read_accounts(call: &Call, query: AccountQuery, most: u64) -> Result<PageReader<AccountRow>, Problem> {
+    let audit = call.api().audit().clone();
     let AccountQuery { filter, cursor } = query;
-    PageReader::new(api, call, cursor, most, move |from, limit| Ok(audit.accounts(&filter, from.unwrap_or(0), limit)))
+    PageReader::new(call, cursor, most, move |from, limit| Ok(audit.accounts(&filter, from.unwrap_or(0), limit)))
 }
 
 /// Shows the state of an account.
-pub async fn show_account(
-    api: &ApiState,
-    call: &Call,
-    account: AccountNumber,
-    as_of: AsOf,
-) -> Result<AccountWithCauses, Problem> {
-    let audit = api.audit().clone();
+pub async fn show_account(call: &Call, account: AccountNumber, as_of: AsOf) -> Result<AccountWithCauses, Problem> {
+    let audit = call.api().audit().clone();
     call.read_blocking(move || Ok(audit.account_at(account, as_of)?)).await
 }
 
 /// Lists the events of an account.
-pub async fn show_history(
-    api: &ApiState,
-    call: &Call,
-    query: HistoryQuery,
-    limit: usize,
-) -> Result<EventPage, Problem> {
-    let audit = api.audit().clone();
+pub async fn show_history(call: &Call, query: HistoryQuery, limit: usize) -> Result<EventPage, Problem> {
+    let audit = call.api().audit().clone();
     let HistoryQuery { account, order, filter, cursor } = query;
     call.read_blocking(move || Ok(EventPage::of(audit.history(account, order, cursor, &filter, limit)?))).await
 }
 
 /// Reads at most `most` events of an account. Fails immediately if the account is unknown.
-pub async fn read_history(
-    api: &ApiState,
-    call: &Call,
-    query: HistoryQuery,
-    most: u64,
-) -> Result<PageReader<EventView>, Problem> {
-    show_history(api, call, query.clone(), 1).await?;
-    let audit = api.audit().clone();
+pub async fn read_history(call: &Call, query: HistoryQuery, most: u64) -> Result<PageReader<EventView>, Problem> {
+    show_history(call, query.clone(), 1).await?;
+    let audit = call.api().audit().clone();
     let HistoryQuery { account, order, filter, cursor } = query;
-    PageReader::new(api, call, cursor, most, move |cursor, limit| {
-        Ok(audit.history(account, order, cursor, &filter, limit)?)
-    })
+    PageReader::new(call, cursor, most, move |cursor, limit| Ok(audit.history(account, order, cursor, &filter, limit)?))
 }
 
 /// Compares two versions of an account.
-pub async fn diff_account(
-    api: &ApiState,
-    call: &Call,
-    account: AccountNumber,
-    from: u64,
-    to: u64,
-) -> Result<AccountDiff, Problem> {
-    let audit = api.audit().clone();
+pub async fn diff_account(call: &Call, account: AccountNumber, from: u64, to: u64) -> Result<AccountDiff, Problem> {
+    let audit = call.api().audit().clone();
     call.read_blocking(move || {
         Ok(AccountDiff { whats_app: account.to_string(), from, to, changes: audit.diff(account, from, to)? })
     })

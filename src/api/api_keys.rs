@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::{ApiState, Call, Problem, parse_time_parameter};
+use super::{Call, Problem, parse_time_parameter};
 use crate::access::{CreatedKey, KeyRequest, KeyView};
 use crate::clock;
 use crate::domain::Role;
@@ -52,23 +52,24 @@ pub struct RevokeApiKeyResponse {
 }
 
 /// Lists the API keys.
-pub async fn list_keys(api: &ApiState, call: &Call) -> Result<ApiKeyList, Problem> {
-    call.read(async { Ok(ApiKeyList { keys: api.authenticator().keys().list(clock::trusted()) }) }).await
+pub async fn list_keys(call: &Call) -> Result<ApiKeyList, Problem> {
+    call.read(async { Ok(ApiKeyList { keys: call.api().authenticator().keys().list(clock::trusted()) }) }).await
 }
 
 /// Creates an API key.
-pub async fn create_key(api: &ApiState, call: &Call, request: CreateApiKeyRequest) -> Result<CreatedKey, Problem> {
+pub async fn create_key(call: &Call, request: CreateApiKeyRequest) -> Result<CreatedKey, Problem> {
     let CreateApiKeyRequest { name, role, accounts, expires, tenant, secret } = request;
-    let known = || Role::ALL.map(Role::name).join(", ");
-    let wrong = || Problem::invalid_parameter("role", format_args!("must be one of {}, not {role:?}", known()));
-    let role = Role::ALL.into_iter().find(|known| known.name() == role).ok_or_else(wrong)?;
+    let role_names = || Role::ALL.map(Role::name).join(", ");
+    let unknown_role =
+        || Problem::invalid_parameter("role", format_args!("must be one of {}, not {role:?}", role_names()));
+    let role = Role::ALL.into_iter().find(|candidate| candidate.name() == role).ok_or_else(unknown_role)?;
     let expires = expires.as_deref().map(|text| parse_time_parameter("expires", text)).transpose()?;
-    let wanted = KeyRequest { name, role, accounts, expires, tenant, secret };
-    api.authenticator().keys().create(wanted, || call.authorize()).await
+    let key_request = KeyRequest { name, role, accounts, expires, tenant, secret };
+    call.api().authenticator().keys().create(key_request, || call.authorize()).await
 }
 
 /// Revokes an API key.
-pub async fn revoke_key(api: &ApiState, call: &Call, id: u64) -> Result<RevokeApiKeyResponse, Problem> {
-    api.authenticator().keys().revoke(id, || call.authorize()).await?;
+pub async fn revoke_key(call: &Call, id: u64) -> Result<RevokeApiKeyResponse, Problem> {
+    call.api().authenticator().keys().revoke(id, || call.authorize()).await?;
     Ok(RevokeApiKeyResponse { revoked: id })
 }

@@ -36,7 +36,7 @@ struct ApiStateInner {
     authenticator: Authenticator,
     /// Limits concurrent readers of the live tail.
     live_reader_permits: Arc<Semaphore>,
-    /// Limits concurrent streamed answers.
+    /// Limits concurrent streamed responses.
     stream_permits: Arc<Semaphore>,
     /// Allows one reader of the whole journal at a time.
     full_scan_permit: Arc<Semaphore>,
@@ -51,7 +51,7 @@ struct ApiStateInner {
 pub struct ServiceHandles {
     /// Executes commands on accounts.
     pub accounts: Accounts,
-    /// Status of the accounts.
+    /// The account list.
     pub roster: Roster,
     /// The settings of accounts.
     pub rules: config::AccountSettings,
@@ -92,7 +92,7 @@ impl ApiState {
         }
     }
 
-    /// Identifies requesters.
+    /// Authenticates requesters.
     pub fn authenticator(&self) -> &Authenticator {
         &self.inner.authenticator
     }
@@ -114,38 +114,38 @@ impl ApiState {
 
     /// The webhooks. Fails without a running service.
     pub fn webhooks(&self) -> Result<&Webhooks, Problem> {
-        let words = "only a running service sends webhooks, and none is running here; name one with --server";
-        self.inner.webhooks.as_ref().ok_or_else(|| Problem::conflict(words))
+        let detail = "only a running service sends webhooks, and none is running here; name one with --server";
+        self.inner.webhooks.as_ref().ok_or_else(|| Problem::conflict(detail))
     }
 
     /// The parts that exist only in a running service. Fails without one.
     pub fn service(&self) -> Result<&ServiceHandles, Problem> {
-        let words = "only a running service does this, and none is running here; name one with --server";
-        self.inner.service.as_ref().ok_or_else(|| Problem::conflict(words))
+        let detail = "only a running service does this, and none is running here; name one with --server";
+        self.inner.service.as_ref().ok_or_else(|| Problem::conflict(detail))
     }
 
     pub(super) fn rebuild(&self) -> &RebuildState {
         &self.inner.rebuild
     }
 
-    /// Takes the permit for one streamed answer. Fails if all permits are in use.
+    /// Takes the permit for one streamed response. Fails if all permits are in use.
     pub(crate) fn acquire_stream_permit(&self) -> Result<StreamPermit, Problem> {
-        let full = format!(
+        let detail = format!(
             "{STREAMED_RESPONSES} exports, backups and histories are being sent, which is the limit; try again later"
         );
-        try_acquire(&self.inner.stream_permits).map(StreamPermit::new).ok_or_else(|| Problem::unavailable(full))
+        try_acquire(&self.inner.stream_permits).map(StreamPermit::new).ok_or_else(|| Problem::unavailable(detail))
     }
 
     /// Takes the permit for one reader of the live tail. Fails if all permits are in use.
     pub(super) fn acquire_live_reader(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let full = format!("{LIVE_TAIL_READERS} clients follow the live tail, which is the limit; try again later");
-        try_acquire(&self.inner.live_reader_permits).ok_or_else(|| Problem::unavailable(full))
+        let detail = format!("{LIVE_TAIL_READERS} clients follow the live tail, which is the limit; try again later");
+        try_acquire(&self.inner.live_reader_permits).ok_or_else(|| Problem::unavailable(detail))
     }
 
-    /// Allows one scan of the whole journal at a time, because a scan keeps the disk and one core busy.
+    /// Takes the permit for a scan of the whole journal. There is only one, because a scan keeps the disk and a core busy.
     pub(super) fn acquire_full_scan(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let busy = "the whole journal is being read for another request; try again when that is finished";
-        try_acquire(&self.inner.full_scan_permit).ok_or_else(|| Problem::conflict(busy))
+        let detail = "the whole journal is being read for another request; try again when that is finished";
+        try_acquire(&self.inner.full_scan_permit).ok_or_else(|| Problem::conflict(detail))
     }
 
     /// Records an administrative event in the audit log.

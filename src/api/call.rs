@@ -9,9 +9,10 @@ use crate::access::{AuthContext, Authorization, Requester};
 use crate::domain::Permission;
 use crate::journal::RequestId;
 
-/// A permitted call: its requester has the permission for the operation. Cheap to clone.
+/// A call whose requester had the permission for the operation when the call was created. Cheap to clone.
 #[derive(Clone)]
 pub struct Call {
+    api: ApiState,
     operation: Operation,
     selection: AccountSelection,
     requester: Requester,
@@ -34,7 +35,7 @@ impl Call {
             Access::Public | Access::Signature => Permission::Call,
         };
         let requester = Requester::new(api.authenticator().keys().clone(), auth, permission, id, from);
-        Ok(Call { operation, selection, requester })
+        Ok(Call { api: api.clone(), operation, selection, requester })
     }
 
     /// Checks that the key is still valid and permits this call.
@@ -44,6 +45,11 @@ impl Call {
         Ok(authorization)
     }
 
+    /// The state that all calls share.
+    pub fn api(&self) -> &ApiState {
+        &self.api
+    }
+
     /// The requester.
     pub fn requester(&self) -> &Requester {
         &self.requester
@@ -51,9 +57,9 @@ impl Call {
 
     /// Runs `reading`, then checks the permission again: the key may have expired or been revoked during a long read.
     pub(super) async fn read<T>(&self, reading: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
-        let answer = reading.await?;
+        let result = reading.await?;
         self.authorize()?;
-        Ok(answer)
+        Ok(result)
     }
 
     /// Like [`read`](Call::read), for `work` that blocks.

@@ -36,26 +36,26 @@ pub enum ContractCallError {
 /// Why a request's commands were rejected as a whole, before the first one started.
 #[derive(Debug, Clone)]
 pub enum BatchError {
-    /// The accounts did not accept them.
+    /// The actors did not accept the commands.
     Accounts(actors::Error),
-    /// The caller's API key has ended meanwhile.
+    /// The caller's API key is no longer valid.
     Auth(AuthError),
 }
 
 impl From<BatchError> for ContractCallError {
-    fn from(why: BatchError) -> ContractCallError {
-        match why {
+    fn from(error: BatchError) -> ContractCallError {
+        match error {
             BatchError::Accounts(error) => error.into(),
-            BatchError::Auth(denied) => denied.into(),
+            BatchError::Auth(error) => error.into(),
         }
     }
 }
 
 impl From<BatchError> for ItemError {
-    fn from(why: BatchError) -> ItemError {
-        match why {
+    fn from(error: BatchError) -> ItemError {
+        match error {
             BatchError::Accounts(error) => ItemError::Failed(error),
-            BatchError::Auth(denied) => ItemError::Auth(denied),
+            BatchError::Auth(error) => ItemError::Auth(error),
         }
     }
 }
@@ -65,7 +65,7 @@ impl ContractCallError {
     pub fn code(&self) -> u16 {
         match self {
             ContractCallError::Rejected { rejection, .. } => rejection_code(*rejection),
-            ContractCallError::Auth(denied) => denied.code(),
+            ContractCallError::Auth(error) => error.code(),
             ContractCallError::Accounts(error) => actors_error_code(error),
             ContractCallError::Vault(_) | ContractCallError::TaskFailed(_) => 500,
         }

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::{ApiState, Call, PageReader, Problem};
+use super::{Call, PageReader, Problem};
 use crate::audit::{self, Audit, CloudEvent, EventFilter, EventView, QueryPage};
 use crate::journal::JournalRecord;
 use crate::limits::LIVE_TAIL_READ_AHEAD;
@@ -18,7 +18,7 @@ use crate::limits::LIVE_TAIL_READ_AHEAD;
 pub struct EventQuery {
     /// Where the read starts, and in which direction it goes.
     pub start: ReadStart,
-    /// Lists only events that match.
+    /// Only matching events are listed.
     pub filter: EventFilter,
 }
 
@@ -54,13 +54,13 @@ pub struct AuditLogPage {
     pub next: Option<String>,
 }
 
-/// New events, as they happen.
+/// A stream of events, new ones as they happen.
 pub struct LiveTail {
     audit: Audit,
     filter: EventFilter,
     head: watch::Receiver<u64>,
     position: u64,
-    buffered: VecDeque<JournalRecord>,
+    read_ahead: VecDeque<JournalRecord>,
     stop: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
@@ -89,50 +89,35 @@ impl ReadStart {
 }
 
 /// Lists events of all accounts.
-pub async fn list_events(api: &ApiState, call: &Call, query: EventQuery, limit: usize) -> Result<EventPage, Problem> {
-    let audit = api.audit().clone();
+pub async fn list_events(call: &Call, query: EventQuery, limit: usize) -> Result<EventPage, Problem> {
+    let audit = call.api().audit().clone();
     call.read_blocking(move || Ok(EventPage::of(query.start.read(&audit, &query.filter, limit)?))).await
 }
 
 /// Reads at most `most` events of all accounts.
-pub fn read_events(
-    api: &ApiState,
-    call: &Call,
-    query: EventQuery,
-    most: u64,
-) -> Result<PageReader<EventView>, Problem> {
-    let audit = api.audit().clone();
+pub fn read_events(call: &Call, query: EventQuery, most: u64) -> Result<PageReader<EventView>, Problem> {
+    let audit = call.api().audit().clone();
     let EventQuery { start, filter } = query;
-    PageReader::new(api, call, None, most, move |next, limit| Ok(start.resume_at(next).read(&audit, &filter, limit)?))
+    PageReader::new(call, None, most, move |next, limit| Ok(start.resume_at(next).read(&audit, &filter, limit)?))
 }
 
-/// Follows the events after the position `after`. Without it, follows from the end of the journal.
-pub fn follow_events(
-    api: &ApiState,
-    call: &Call,
-    after: Option<u64>,
-    filter: EventFilter,
-) -> Result<LiveTail, Problem> {
-    let permit = api.acquire_live_reader()?;
+/// Follows the events after the position `after`. `None` follows only new events.
+pub fn follow_events(call: &Call, after: Option<u64>, filter: EventFilter) -> Result<LiveTail, Problem> {
+    let permit = call.api().acquire_live_reader()?;
     call.authorize()?;
-    let audit = api.audit().clone();
+    let audit = call.api().audit().clone();
     let position = after.unwrap_or_else(|| audit.journal().head());
     let head = audit.journal().subscribe_head();
-    let stop = api.stop().clone();
-    Ok(LiveTail { audit, filter, head, position, buffered: VecDeque::new(), stop, _permit: permit })
+    let stop = call.api().stop().clone();
+    Ok(LiveTail { audit, filter, head, position, read_ahead: VecDeque::new(), stop, _permit: permit })
 }
 
 /// Lists the audit log.
-pub async fn list_acts(
-    api: &ApiState,
-    call: &Call,
-    cursor: Option<u64>,
-    limit: usize,
-) -> Result<AuditLogPage, Problem> {
-    let audit = api.audit().clone();
+pub async fn list_acts(call: &Call, cursor: Option<u64>, limit: usize) -> Result<AuditLogPage, Problem> {
+    let audit = call.api().audit().clone();
     call.read_blocking(move || {
-        let wrong = || Problem::invalid_parameter("cursor", "must be the next of the previous page");
-        let page = audit.administrative_events(cursor, limit)?.ok_or_else(wrong)?;
+        let invalid_cursor = || Problem::invalid_parameter("cursor", "must be the next of the previous page");
+        let page = audit.administrative_events(cursor, limit)?.ok_or_else(invalid_cursor)?;
         Ok(AuditLogPage { acts: page.items, next: page.next.map(|next| next.to_string()) })
     })
     .await
@@ -149,17 +134,17 @@ impl LiveTail {
 
     async fn next_record(&mut self) -> Option<JournalRecord> {
         loop {
-            if let Some(record) = self.buffered.pop_front() {
+            if let Some(record) = self.read_ahead.pop_front() {
                 return Some(record);
             }
             let position = self.position;
             self.head.wait_for(|head| *head > position).await.ok()?;
             let (audit, filter) = (self.audit.clone(), self.filter.clone());
-            let found = spawn_blocking(move || audit.records(position, &filter, LIVE_TAIL_READ_AHEAD)).await.ok()?;
-            match found {
-                Ok((records, looked_at)) => {
-                    self.buffered = records.into();
-                    self.position = looked_at;
+            let outcome = spawn_blocking(move || audit.records(position, &filter, LIVE_TAIL_READ_AHEAD)).await.ok()?;
+            match outcome {
+                Ok((records, read_to)) => {
+                    self.read_ahead = records.into();
+                    self.position = read_to;
                 }
                 Err(error) => {
                     tracing::error!(%error, "the live tail failed");

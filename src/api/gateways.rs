@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApiState, Call, Problem, parse_reason};
+use super::{Call, Problem, parse_reason};
 use crate::domain::{AdministrativeEvent, GatewayKind};
 use crate::gateway::GatewayView;
 
@@ -32,31 +32,31 @@ pub struct ReconcileResponse {
 }
 
 /// Lists the gateways and their health.
-pub async fn list_gateways(api: &ApiState, call: &Call) -> Result<GatewayList, Problem> {
+pub async fn list_gateways(call: &Call) -> Result<GatewayList, Problem> {
     call.read(async {
-        let service = api.service()?;
-        let gateways = service.gateways.views(api.audit().roster(), service.default_gateway).map_err(|error| {
-            tracing::error!(%error, "the store cannot be read");
-            Problem::internal()
-        })?;
+        let service = call.api().service()?;
+        let gateways =
+            service.gateways.views(call.api().audit().roster(), service.default_gateway).map_err(|error| {
+                tracing::error!(%error, "the store cannot be read");
+                Problem::internal()
+            })?;
         Ok(GatewayList { gateways })
     })
     .await
 }
 
-/// Starts the reconciliation of a gateway's sessions. It is recorded in the audit log before it starts.
+/// Starts the reconciliation of a gateway's sessions. The order is recorded in the audit log before.
 pub async fn reconcile_gateway(
-    api: &ApiState,
     call: &Call,
     gateway: GatewayKind,
     request: ReconcileRequest,
 ) -> Result<ReconcileResponse, Problem> {
     let reason = parse_reason(&request.reason)?.to_owned();
-    let gateways = &api.service()?.gateways;
-    gateways.check_reconcilable(gateway).map_err(|unfit| Problem::conflict(unfit.to_string()))?;
+    let gateways = &call.api().service()?.gateways;
+    gateways.check_reconcilable(gateway).map_err(|error| Problem::conflict(error.to_string()))?;
     let requester = call.authorize()?.into_requester_identity();
     let event = AdministrativeEvent::ReconciliationOrdered { gateway, reason };
-    api.record(event, requester).await.map_err(|error| {
+    call.api().record(event, requester).await.map_err(|error| {
         tracing::error!(%error, "a request for a gateway was not recorded, and not carried out");
         Problem::internal()
     })?;

@@ -25,24 +25,24 @@ impl ItemError {
         match self {
             ItemError::Rejected(rejection) => rejection_code(*rejection),
             ItemError::Failed(error) => actors_error_code(error),
-            ItemError::Auth(denied) => denied.code(),
+            ItemError::Auth(error) => error.code(),
         }
     }
 
     /// The message for the caller. It begins with the account.
     pub fn message(&self, account: AccountNumber) -> String {
-        let sign = match self {
+        let separator = match self {
             ItemError::Rejected(_) => "",
             ItemError::Failed(_) | ItemError::Auth(_) => ":",
         };
-        format!("{account}{sign} {}", self.reason())
+        format!("{account}{separator} {}", self.reason())
     }
 
     /// The message without the account.
     pub fn reason(&self) -> Cow<'static, str> {
         match self {
             ItemError::Rejected(rejection) => rejection.to_string().into(),
-            ItemError::Auth(denied) => denied.to_string().into(),
+            ItemError::Auth(error) => error.to_string().into(),
             ItemError::Failed(error) => {
                 actors_error_message(error).map_or_else(|| error.to_string().into(), Cow::Borrowed)
             }
@@ -50,7 +50,7 @@ impl ItemError {
     }
 }
 
-/// The outcomes of commands. Internal failures are logged.
+/// The outcomes of commands. The first internal failure is logged.
 pub fn item_outcomes(
     executed: Vec<Result<CommandResult, actors::Error>>,
     origin: Origin,
@@ -90,7 +90,7 @@ pub fn actors_error_code(error: &actors::Error) -> u16 {
     match error {
         actors::Error::Overloaded { .. } | actors::Error::Stopping => 503,
         actors::Error::Journal(cause) => match **cause {
-            // Another writer came first twice in a row. Nothing was written, and a retry decides on the new state.
+            // Other writers came first, twice. Nothing was written, and a retry decides on the new state.
             journal::Error::Conflict { .. } => 503,
             journal::Error::TooLarge { .. }
             | journal::Error::Damaged { .. }

@@ -1,45 +1,35 @@
 //! Checkpoints and proofs.
 
-use super::{ApiState, Call, Problem};
+use super::{Call, Problem};
 use crate::audit::{ConsistencyProof, InclusionProof};
 use crate::domain::AccountNumber;
 
 /// Signs the log's size and root.
-pub async fn show_checkpoint(api: &ApiState, call: &Call) -> Result<String, Problem> {
-    let audit = api.audit().clone();
+pub async fn show_checkpoint(call: &Call) -> Result<String, Problem> {
+    let audit = call.api().audit().clone();
     call.read_blocking(move || Ok(audit.sign_checkpoint()?)).await
 }
 
-/// Shows the key that signs the log, as a line of text.
-pub async fn show_public_key(api: &ApiState, call: &Call) -> Result<String, Problem> {
-    call.read(async { Ok(format!("{}\n", api.audit().signer()?)) }).await
+/// Shows the public key that verifies the log's signatures, as a line of text.
+pub async fn show_public_key(call: &Call) -> Result<String, Problem> {
+    call.read(async { Ok(format!("{}\n", call.api().audit().signer()?)) }).await
 }
 
 /// Proves that the event at `position` is in the log of `size` events. Without `size`, the current size applies.
-pub async fn prove_inclusion(
-    api: &ApiState,
-    call: &Call,
-    position: u64,
-    size: Option<u64>,
-) -> Result<InclusionProof, Problem> {
-    let audit = api.audit().clone();
+pub async fn prove_inclusion(call: &Call, position: u64, size: Option<u64>) -> Result<InclusionProof, Problem> {
+    let audit = call.api().audit().clone();
     call.read_blocking(move || Ok(audit.inclusion_proof(position, size)?)).await
 }
 
 /// Proves that the log of `from` events is the beginning of the log of `to` events. Without `to`, the current size
 /// applies.
-pub async fn prove_consistency(
-    api: &ApiState,
-    call: &Call,
-    from: u64,
-    to: Option<u64>,
-) -> Result<ConsistencyProof, Problem> {
-    let audit = api.audit().clone();
+pub async fn prove_consistency(call: &Call, from: u64, to: Option<u64>) -> Result<ConsistencyProof, Problem> {
+    let audit = call.api().audit().clone();
     call.read_blocking(move || Ok(audit.consistency_proof(from, to)?)).await
 }
 
 /// Exports the history of an account with its proof, as a JSON file.
-pub async fn prove_account(api: &ApiState, call: &Call, account: AccountNumber) -> Result<Vec<u8>, Problem> {
-    let audit = api.audit().clone();
+pub async fn prove_account(call: &Call, account: AccountNumber) -> Result<Vec<u8>, Problem> {
+    let audit = call.api().audit().clone();
     call.read_blocking(move || Ok(audit.account_bundle(account)?)).await
 }

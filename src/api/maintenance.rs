@@ -95,8 +95,8 @@ pub(crate) struct RebuildResult {
 }
 
 /// Shows how far the projections follow the journal.
-pub async fn show_projections(api: &ApiState, call: &Call) -> Result<ProjectionsResponse, Problem> {
-    let api = api.clone();
+pub async fn show_projections(call: &Call) -> Result<ProjectionsResponse, Problem> {
+    let api = call.api().clone();
     call.read_blocking(move || {
         let (position, head) = (api.audit().roster().position(), api.audit().journal().head());
         let moved_at = time_at_position(&api, head)?;
@@ -118,24 +118,24 @@ pub async fn show_projections(api: &ApiState, call: &Call) -> Result<Projections
     .await
 }
 
-/// The time of the event at position `head`; `None` if there is no such event.
-pub(super) fn time_at_position(api: &ApiState, head: u64) -> Result<Option<String>, Problem> {
-    let last = api.audit().journal().read_at(head).map_err(audit::Error::from)?;
+/// The time of the event at `position`; `None` if there is no such event.
+pub(super) fn time_at_position(api: &ApiState, position: u64) -> Result<Option<String>, Problem> {
+    let last = api.audit().journal().read_at(position).map_err(audit::Error::from)?;
     Ok(last.map(|last| write_time(last.at)))
 }
 
 /// Starts the rebuild of a projection.
-pub async fn rebuild_projection(api: &ApiState, call: &Call, name: &str) -> Result<RebuildResponse, Problem> {
+pub async fn rebuild_projection(call: &Call, name: &str) -> Result<RebuildResponse, Problem> {
     if name != "roster" {
         return Err(Problem::not_found(format!("there is no projection {name:?}; the only one is roster")));
     }
     let requester = call.authorize()?.into_requester_identity();
-    if api.rebuild().is_running.swap(true, Ordering::Relaxed) {
+    if call.api().rebuild().is_running.swap(true, Ordering::Relaxed) {
         return Err(Problem::conflict("a rebuild is already running; GET /api/v1/projections shows its progress"));
     }
-    let (api, runtime) = (api.clone(), Handle::current());
+    let (call, runtime) = (call.clone(), Handle::current());
     spawn_blocking(move || {
-        let (rebuild, audit) = (api.rebuild(), api.audit());
+        let (rebuild, audit) = (call.api().rebuild(), call.api().audit());
         let progress = |position| rebuild.position.store(position, Ordering::Relaxed);
         let outcome = audit.roster().rebuild(audit.journal(), true, progress);
         rebuild.is_running.store(false, Ordering::Relaxed);
@@ -146,7 +146,7 @@ pub async fn rebuild_projection(api: &ApiState, call: &Call, name: &str) -> Resu
                 *rebuild.last.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some(RebuildResult { at, events, differences });
                 let event = AdministrativeEvent::ProjectionRebuilt { projection: "roster".to_owned(), differences };
-                runtime.block_on(record_done(&api, event, requester));
+                runtime.block_on(record_done(call.api(), event, requester));
             }
             Err(error) => tracing::error!(%error, "rebuilding the roster failed; the previous one is still served"),
         }
@@ -155,8 +155,8 @@ pub async fn rebuild_projection(api: &ApiState, call: &Call, name: &str) -> Resu
 }
 
 /// Verifies the whole journal.
-pub async fn verify_journal(api: &ApiState, call: &Call) -> Result<VerificationReport, Problem> {
-    let (permit, audit) = (api.acquire_full_scan()?, api.audit().clone());
+pub async fn verify_journal(call: &Call) -> Result<VerificationReport, Problem> {
+    let (permit, audit) = (call.api().acquire_full_scan()?, call.api().audit().clone());
     call.read_blocking(move || {
         let _permit = permit;
         Ok(audit.verify(|_, _| {})?)
@@ -166,12 +166,11 @@ pub async fn verify_journal(api: &ApiState, call: &Call) -> Result<VerificationR
 
 /// Replays the journal, and compares the result with the states that the service serves.
 pub async fn replay_journal(
-    api: &ApiState,
     call: &Call,
     until: ReplayEnd,
     account: Option<AccountNumber>,
 ) -> Result<ReplayReport, Problem> {
-    let (permit, audit) = (api.acquire_full_scan()?, api.audit().clone());
+    let (permit, audit) = (call.api().acquire_full_scan()?, call.api().audit().clone());
     call.read_blocking(move || {
         let _permit = permit;
         Ok(audit.replay(until, account, |_, _| {})?)
@@ -180,34 +179,28 @@ pub async fn replay_journal(
 }
 
 /// Exports events; an export of CloudEvents includes their proof.
-pub async fn export_events(
-    api: &ApiState,
-    call: &Call,
-    format: ExportFormat,
-    filter: EventFilter,
-) -> Result<ByteSource, Problem> {
-    let audit = api.audit().clone();
+pub async fn export_events(call: &Call, format: ExportFormat, filter: EventFilter) -> Result<ByteSource, Problem> {
+    let audit = call.api().audit().clone();
     if format == ExportFormat::CloudEvents {
         audit.signer()?;
     }
-    let permit = api.acquire_stream_permit()?;
+    let permit = call.api().acquire_stream_permit()?;
     call.authorize()?;
     Ok(ByteSource::new(permit, move |write| Ok(audit.write_export(format, &filter, |_, _| {}, write)?)))
 }
 
-/// Exports the data directory. It is recorded in the audit log.
-pub async fn create_backup(api: &ApiState, call: &Call) -> Result<ByteSource, Problem> {
-    api.audit().signer()?;
-    api.audit().check_backup_allowed()?;
-    let (permit, api, call) = (api.acquire_stream_permit()?, api.clone(), call.clone());
-    let runtime = Handle::current();
+/// Writes a backup of the whole store. The backup is recorded in the audit log.
+pub async fn create_backup(call: &Call) -> Result<ByteSource, Problem> {
+    call.api().audit().signer()?;
+    call.api().audit().check_backup_allowed()?;
+    let (permit, call, runtime) = (call.api().acquire_stream_permit()?, call.clone(), Handle::current());
     Ok(ByteSource::new(permit, move |write| {
-        // The backup is recorded before the last bytes are sent, so every complete backup has its entry.
-        let written = api.audit().write_backup(|_, _| {}, write)?;
+        // The backup is recorded before the response ends, so every complete response has its entry in the audit log.
+        let written = call.api().audit().write_backup(|_, _| {}, write)?;
         if let Some(position) = written {
-            // If the key is no longer valid, the client gets no complete file, and nothing is recorded.
+            // If the key is no longer valid, the client gets no complete response, and nothing is recorded.
             let requester = call.authorize()?.into_requester_identity();
-            runtime.block_on(record_done(&api, AdministrativeEvent::BackupTaken { position }, requester));
+            runtime.block_on(record_done(call.api(), AdministrativeEvent::BackupTaken { position }, requester));
         }
         Ok(())
     }))

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
-use super::{ApiState, ByteSource, Call, Problem};
+use super::{ByteSource, Call, Problem};
 use crate::vault::{MasterKeyStatus, RotationReport};
 
 /// The next master key. An empty body, or an empty object, generates one. `abort` reverts a rotation instead.
@@ -44,33 +44,29 @@ pub(crate) enum RotationLine {
 }
 
 /// Shows the status of the master key.
-pub async fn show_master_key(api: &ApiState, call: &Call) -> Result<MasterKeyStatus, Problem> {
-    call.read(async { Ok(api.service()?.vault.master_key_status()) }).await
+pub async fn show_master_key(call: &Call) -> Result<MasterKeyStatus, Problem> {
+    call.read(async { Ok(call.api().service()?.vault.master_key_status()) }).await
 }
 
-/// Rotates the master key, or undoes a rotation. The answer is lines of JSON. The rotation runs while the answer is
+/// Rotates the master key, or undoes a rotation. The response is lines of JSON. The rotation runs while the response is
 /// produced, and completes even if the client disconnects.
-pub async fn rotate_master_key(
-    api: &ApiState,
-    call: &Call,
-    request: RotateMasterKeyRequest,
-) -> Result<ByteSource, Problem> {
-    let vault = api.service()?.vault.clone();
+pub async fn rotate_master_key(call: &Call, request: RotateMasterKeyRequest) -> Result<ByteSource, Problem> {
+    let vault = call.api().service()?.vault.clone();
     let RotateMasterKeyRequest { new_key_file, abort } = request;
     if abort && new_key_file.is_some() {
         return Err(Problem::malformed("newKeyFile must be left out with abort"));
     }
-    let permit = api.acquire_stream_permit()?;
-    let stopped = if abort {
+    let permit = call.api().acquire_stream_permit()?;
+    let rotation_to_undo = if abort {
         call.authorize()?;
         Some(vault.stop_rotation().await?)
     } else {
         None
     };
-    let call = call.clone();
+    let (journal, call) = (call.api().audit().journal().clone(), call.clone());
     let started = spawn_blocking(move || -> Result<_, Problem> {
         let requester = call.authorize()?.into_requester_identity();
-        let rotation = match stopped {
+        let rotation = match rotation_to_undo {
             Some(rotation) => {
                 rotation.begin_undo()?;
                 rotation
@@ -80,7 +76,7 @@ pub async fn rotate_master_key(
         Ok((rotation, requester))
     });
     let (rotation, requester) = started.await.map_err(|error| Problem::task_failed(&error))??;
-    let (journal, runtime) = (api.audit().journal().clone(), Handle::current());
+    let runtime = Handle::current();
     Ok(ByteSource::new(permit, move |write| {
         let mut write_line = |line: RotationLine| {
             let mut line = serde_json::to_vec(&line).unwrap_or_default();

@@ -1,11 +1,11 @@
 //! The requests that callers, operators and gateways can make, over HTTP, in the console or at the command line.
 //!
-//! `http` and `console` are adapters: they identify the requester, parse the request into types, make the [`Call`], and
-//! render its typed answer. The command line uses this module to work on a data directory without a running service.
+//! `http` and `console` are adapters: they authenticate the requester, parse the request into types, create the [`Call`],
+//! and render its typed result. The command line uses this module to work on a data directory without a running service.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `operation` | every operation: its name, who may ask for it, which accounts it touches, whether it writes |
+//! | `operation` | every operation: its name, who may call it, which accounts it touches, whether it writes |
 //! | `call` | one call of an operation: its requester, and the check of the permission |
 //! | `problem` | why a call was not carried out (RFC 9457) |
 //! | `parameters` | parses and validates parameters, which arrive as text |
@@ -13,7 +13,7 @@
 //! | `item_error` | why the command for one account of a batch was not executed |
 //! | `account_batches` | batchInsert, batchOnline, batchRecycle: one outcome for each account |
 //! | `registrations` | submitPhone, submitVerifyCode |
-//! | `contract_call_error` | why one of these calls was not carried out |
+//! | `contract_call_error` | why one of the documented calls was not carried out |
 //! | `accounts` | accounts, their state, their history |
 //! | `account_orders` | an operator's orders to bring accounts online or recycle them |
 //! | `account_secrets` | erasure of an account's secrets |
@@ -23,8 +23,8 @@
 //! | `log_proofs` | checkpoints and proofs |
 //! | `maintenance` | projections, verification, replay, export, backup |
 //! | `master_key` | the master key: status and rotation |
-//! | `overview` | the state of the service in one answer; the settings |
-//! | `streams` | answers that are too long for one page; they are produced while the client reads them |
+//! | `overview` | the state of the service in one response; the settings |
+//! | `streams` | responses that are too long for one page; they are produced while the client reads them |
 //! | `webhook_requests` | requests about the webhooks |
 //! | `webhooks` | webhooks: receivers, secrets, deliveries, dead letters |
 

@@ -9,11 +9,12 @@ use crate::domain::{AccountNumber, Permission};
 /// An operation. Its constant is its only definition; endpoints and console pages refer to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
-    /// Its name: `operationId` in the OpenAPI document. Never change it, because idempotency keys are stored under it.
+    /// Its name: `operationId` in the OpenAPI document. Never change it: stored idempotency records depend
+    /// on it.
     pub name: &'static str,
-    /// Who may ask for it.
+    /// Who may call it.
     pub access: Access,
-    /// Which accounts it touches. A key that is bound to some accounts is checked against it.
+    /// Which accounts it touches. An API key that covers only some accounts is checked against it.
     pub accounts: AccountScope,
     /// Whether it changes anything.
     pub effect: Effect,
@@ -21,7 +22,7 @@ pub struct Operation {
     pub time_limit: TimeLimit,
 }
 
-/// Who may ask for an operation.
+/// Who may call an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Anyone.
@@ -108,7 +109,7 @@ impl Operation {
     /// Checks that `auth` permits this operation on the selected accounts.
     pub fn check_permission(&self, auth: &AuthContext, selection: &AccountSelection) -> Result<(), AuthError> {
         match self.access {
-            // Nothing to check here: the signature covers the request.
+            // Nothing to check here: anyone may call it, or the endpoint verifies the signature.
             Access::Public | Access::Signature => return Ok(()),
             Access::Permission(permission) => auth.require(permission)?,
         }
@@ -122,7 +123,7 @@ impl Operation {
     }
 }
 
-/// Whether the key is bound to account prefixes, and one of them covers all accounts with `prefix`.
+/// Whether one of the key's account prefixes covers all accounts with `prefix`.
 fn is_within_bounds(auth: &AuthContext, prefix: &str) -> bool {
     auth.account_prefixes().iter().any(|bound| prefix.starts_with(bound.as_str()))
 }
@@ -180,7 +181,7 @@ pub const LIST_ACTS: Operation = Operation::reading("listActs", Permission::Read
 pub const EXPORT_EVENTS: Operation = Operation::reading("exportEvents", Permission::Read, AccountScope::Filtered);
 /// Signs the log's size and root.
 pub const SHOW_CHECKPOINT: Operation = Operation::reading("showCheckpoint", Permission::Read, AccountScope::None);
-/// Shows the key that signs the log.
+/// Shows the public key that verifies the log's signatures.
 pub const SHOW_PUBLIC_KEY: Operation = Operation::reading("showPublicKey", Permission::Read, AccountScope::None);
 /// Proves that an event is in the log.
 pub const PROVE_INCLUSION: Operation = Operation::reading("proveInclusion", Permission::Read, AccountScope::All);
@@ -208,7 +209,7 @@ pub const REBUILD_PROJECTION: Operation =
 pub const VERIFY: Operation = Operation::reading("verify", Permission::Read, AccountScope::All).unlimited();
 /// Replays the journal, and compares the result with the states that the service serves.
 pub const REPLAY: Operation = Operation::reading("replay", Permission::Operate, AccountScope::All).unlimited();
-/// Exports the data directory. It is recorded in the audit log.
+/// Writes a backup of the whole store. The backup is recorded in the audit log.
 pub const BACKUP: Operation = Operation::writing("backup", Permission::Operate, AccountScope::All);
 
 // === Webhooks ===
@@ -252,7 +253,7 @@ pub const LIST_DEAD_LETTERS: Operation = Operation::reading("listDeadLetters", P
 /// Sends dead letters again.
 pub const REPLAY_DEAD_LETTERS: Operation =
     Operation::writing("replayDeadLetters", Permission::Operate, AccountScope::All);
-/// Discards dead letters.
+/// Drops dead letters.
 pub const DROP_DEAD_LETTERS: Operation = Operation::writing("dropDeadLetters", Permission::Operate, AccountScope::All);
 
 // === Secrets and keys ===
@@ -269,7 +270,7 @@ pub const CREATE_API_KEY: Operation = Operation::writing("createApiKey", Permiss
 /// Revokes an API key.
 pub const REVOKE_API_KEY: Operation = Operation::writing("revokeApiKey", Permission::Administer, AccountScope::All);
 
-// === Gateways. Their signature authenticates them ===
+// === Gateways and Meta, which are authenticated by a signature ===
 
 /// Ingests the reports of a gateway.
 pub const REPORT_TO_MUSTER: Operation = Operation::signed("reportToMuster", Effect::Writes);

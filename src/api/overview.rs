@@ -1,4 +1,4 @@
-//! The state of the service in one answer, and its settings.
+//! The state of the service in one response, and its settings.
 
 use serde::Serialize;
 use tokio::task::spawn_blocking;
@@ -94,19 +94,20 @@ pub struct SettingsView {
 }
 
 /// Summarizes the state of the service.
-pub async fn show_overview(api: &ApiState, call: &Call) -> Result<Overview, Problem> {
+pub async fn show_overview(call: &Call) -> Result<Overview, Problem> {
     call.read(async {
-        let (webhooks, vault) = (channel_views(api.webhooks()?).await?, api.service()?.vault.master_key_status());
-        let reading = api.clone();
-        let overview = spawn_blocking(move || Overview::read(&reading, webhooks, vault));
+        let (webhooks, vault) =
+            (channel_views(call.api().webhooks()?).await?, call.api().service()?.vault.master_key_status());
+        let api = call.api().clone();
+        let overview = spawn_blocking(move || Overview::read(&api, webhooks, vault));
         overview.await.map_err(|error| Problem::task_failed(&error))?
     })
     .await
 }
 
 /// Lists the settings in effect.
-pub async fn list_settings(api: &ApiState, call: &Call) -> Result<SettingsView, Problem> {
-    call.read(async { Ok(SettingsView { settings: api.service()?.settings.to_vec() }) }).await
+pub async fn list_settings(call: &Call) -> Result<SettingsView, Problem> {
+    call.read(async { Ok(SettingsView { settings: call.api().service()?.settings.to_vec() }) }).await
 }
 
 impl Overview {
@@ -128,7 +129,7 @@ impl Overview {
                 bytes: journal.store_bytes().map_err(audit::Error::from)?,
             },
             checkpoint: checkpoint
-                .map(|kept| CheckpointView { size: kept.size.to_string(), root: encode_hex(&kept.root.0) }),
+                .map(|saved| CheckpointView { size: saved.size.to_string(), root: encode_hex(&saved.root.0) }),
             projections: ProjectionLagView { lag: head.saturating_sub(position) },
         })
     }

@@ -71,7 +71,7 @@ impl<'q> Parameters<'q> {
         self.text("account").map(|text| parse_account("account", text)).transpose()
     }
 
-    /// The page size.
+    /// The page size; [`PAGE_EVENTS_DEFAULT`] by default.
     pub fn limit(&self) -> Result<usize, Problem> {
         let limit = self.number("limit")?.unwrap_or(PAGE_EVENTS_DEFAULT as u64);
         match usize::try_from(limit) {
@@ -177,12 +177,12 @@ impl<'q> Parameters<'q> {
     }
 }
 
-/// An account number in the URL.
+/// Parses an account number in a URL or a body.
 pub fn parse_account(name: &'static str, text: &str) -> Result<AccountNumber, Problem> {
     text.parse().map_err(|malformed| Problem::invalid_parameter(name, malformed))
 }
 
-/// A time in the URL or in a body.
+/// Parses a time in a URL or a body.
 pub fn parse_time_parameter(name: &'static str, text: &str) -> Result<Timestamp, Problem> {
     parse_time(text).ok_or_else(|| {
         let words = "must be a time such as 2026-11-25T09:30:00Z, or a day such as 2026-11-25";
@@ -190,7 +190,7 @@ pub fn parse_time_parameter(name: &'static str, text: &str) -> Result<Timestamp,
     })
 }
 
-/// Validates the reason in a body, and trims it.
+/// Trims and validates the reason in a body.
 pub fn parse_reason(reason: &str) -> Result<&str, Problem> {
     let reason = reason.trim();
     if is_single_line(reason, OPERATOR_REASON_BYTES) {

@@ -72,7 +72,7 @@ impl Problem {
         Problem { retry_after: Some(1), ..Problem::new(503, detail) }
     }
 
-    /// The deadline passed.
+    /// There was no response within the time limit.
     pub fn timed_out(limit: Duration) -> Problem {
         Problem::unavailable(format!(
             "no response within {limit:?}; the request may still complete: check before you retry, or raise \
@@ -101,15 +101,15 @@ impl From<actors::Error> for Problem {
 pub fn printable_path(path: &str) -> String {
     let path = escape_controls(path);
     match path.floor_char_boundary(FIELD_PATH_BYTES) {
-        all if all == path.len() => path,
+        end if end == path.len() => path,
         end => format!("{}…", &path[..end]),
     }
 }
 
-/// A caller that is not authenticated, or lacks the permission.
+/// A requester that is not authenticated, or lacks the permission.
 impl From<AuthError> for Problem {
-    fn from(denied: AuthError) -> Problem {
-        Problem { retry_after: denied.retry_after(), ..Problem::new(denied.status(), denied.to_string()) }
+    fn from(error: AuthError) -> Problem {
+        Problem { retry_after: error.retry_after(), ..Problem::new(error.status(), error.to_string()) }
     }
 }
 
@@ -144,14 +144,14 @@ impl From<audit::Error> for Problem {
 }
 
 impl From<KeyError> for Problem {
-    fn from(refused: KeyError) -> Problem {
-        match refused {
+    fn from(error: KeyError) -> Problem {
+        match error {
             KeyError::InvalidField { field, words } => Problem::invalid_parameter(field, words),
-            KeyError::NoSuchKey(_) => Problem::not_found(refused.to_string()),
-            KeyError::Denied(denied) => denied.into(),
+            KeyError::NoSuchKey(_) => Problem::not_found(error.to_string()),
+            KeyError::Denied(error) => error.into(),
             KeyError::Conflict(words) => Problem::conflict(words),
             KeyError::Vault(_) | KeyError::Journal(_) => {
-                tracing::error!(error = %refused, "a request about API keys failed");
+                tracing::error!(%error, "a request about API keys failed");
                 Problem::internal()
             }
         }
@@ -159,8 +159,8 @@ impl From<KeyError> for Problem {
 }
 
 impl From<ManagementError> for Problem {
-    fn from(refused: ManagementError) -> Problem {
-        match refused {
+    fn from(error: ManagementError) -> Problem {
+        match error {
             ManagementError::InvalidField { field, words } => Problem::invalid_parameter(field, words),
             ManagementError::NotFound(words) => Problem::not_found(words),
             ManagementError::Conflict(words) => Problem::conflict(words),

@@ -1,20 +1,20 @@
-//! Answers that are too long for one page. They are produced no faster than the client reads them. Producing them
-//! blocks.
+//! Responses that are too long for one page. They are produced no faster than the client reads them. Producing them
+//! blocks the thread.
 
 use std::ops::ControlFlow;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{ApiState, Call, Problem};
+use super::{Call, Problem};
 use crate::audit::QueryPage;
 use crate::limits::PAGE_EVENTS;
 
-/// The permit for one streamed answer.
+/// The permit for one streamed response.
 pub struct StreamPermit {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Reads one page. The arguments are its start and the largest number of results.
+/// Reads one page. The arguments are the start of the page and the largest number of results.
 type ReadPage<T> = Box<dyn FnMut(Option<u64>, usize) -> Result<QueryPage<T>, Problem> + Send>;
 
 /// All results of a query, page by page. Each step blocks.
@@ -23,14 +23,14 @@ pub struct PageReader<T> {
     /// Where the next page starts.
     from: Option<u64>,
     /// The largest number of results that may still follow.
-    left: u64,
+    remaining: u64,
     _permit: StreamPermit,
 }
 
 /// Produces a body: passes each piece to the callback, until the callback returns `Break`.
 type Produce = Box<dyn FnOnce(&mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> Result<(), Problem> + Send>;
 
-/// A long answer in bytes. They are produced while they are sent.
+/// A long response in bytes, which are produced while they are sent.
 pub struct ByteSource {
     produce: Produce,
     permit: StreamPermit,
@@ -45,15 +45,14 @@ impl StreamPermit {
 impl<T> PageReader<T> {
     /// Creates a reader of at most `most` results that starts at `from`. `read` reads one page.
     pub(super) fn new(
-        api: &ApiState,
         call: &Call,
         from: Option<u64>,
         most: u64,
         read: impl FnMut(Option<u64>, usize) -> Result<QueryPage<T>, Problem> + Send + 'static,
     ) -> Result<PageReader<T>, Problem> {
-        let permit = api.acquire_stream_permit()?;
+        let permit = call.api().acquire_stream_permit()?;
         call.authorize()?;
-        Ok(PageReader { read: Box::new(read), from, left: most, _permit: permit })
+        Ok(PageReader { read: Box::new(read), from, remaining: most, _permit: permit })
     }
 }
 
@@ -61,13 +60,13 @@ impl<T> Iterator for PageReader<T> {
     type Item = Result<Vec<T>, Problem>;
 
     fn next(&mut self) -> Option<Result<Vec<T>, Problem>> {
-        if self.left == 0 {
+        if self.remaining == 0 {
             return None;
         }
-        let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(PAGE_EVENTS);
+        let limit = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(PAGE_EVENTS);
         let page = (self.read)(self.from, limit);
-        self.left = match &page {
-            Ok(QueryPage { items, next: Some(_) }) => self.left - items.len() as u64,
+        self.remaining = match &page {
+            Ok(QueryPage { items, next: Some(_) }) => self.remaining - items.len() as u64,
             Ok(QueryPage { next: None, .. }) | Err(_) => 0,
         };
         Some(page.map(|QueryPage { items, next }| {

@@ -9,7 +9,7 @@ use super::webhook_requests::{
     CloseRequest, DeadLetterRequest, PauseRequest, RedeliverRequest, SetAppSecretRequest, SetSecretRequest,
     SetUrlRequest,
 };
-use super::{ApiState, Call, Parameters, Problem, parse_account, parse_time_parameter};
+use super::{Call, Parameters, Problem, parse_account, parse_time_parameter};
 use crate::access::Authorization;
 use crate::config::parse_duration;
 use crate::domain::Channel;
@@ -20,7 +20,7 @@ use crate::webhooks::{
     DeliveryState, DeliveryView, RedeliverySummary, ResultsPage, Webhooks,
 };
 
-/// An example of a request about dead letters, for error messages.
+/// Examples of requests about dead letters, for error messages.
 pub const DEAD_LETTERS_EXAMPLE: &str =
     r#"{"positions":["7"]}, {"upTo":"9"} or {"all":true}; to drop them, with "reason":"why""#;
 
@@ -63,8 +63,8 @@ pub struct DeadLetterPage {
 }
 
 /// Shows all channels.
-pub async fn show_webhooks(api: &ApiState, call: &Call) -> Result<ChannelList, Problem> {
-    call.read(async { Ok(ChannelList { channels: channel_views(api.webhooks()?).await? }) }).await
+pub async fn show_webhooks(call: &Call) -> Result<ChannelList, Problem> {
+    call.read(async { Ok(ChannelList { channels: channel_views(call.api().webhooks()?).await? }) }).await
 }
 
 /// The state of all channels.
@@ -77,99 +77,77 @@ pub(super) async fn channel_views(webhooks: &Webhooks) -> Result<Vec<ChannelView
 }
 
 /// Shows a channel.
-pub async fn show_webhook(api: &ApiState, call: &Call, channel: Channel) -> Result<ChannelView, Problem> {
-    call.read(async { Ok(api.webhooks()?.channel_view(channel).await?) }).await
+pub async fn show_webhook(call: &Call, channel: Channel) -> Result<ChannelView, Problem> {
+    call.read(async { Ok(call.api().webhooks()?.channel_view(channel).await?) }).await
 }
 
-/// Sets the receiver of a channel. Without a request, the channel returns to the receiver of the settings.
+/// Sets the receiver of a channel. Without a request, the channel returns to the receiver in the settings.
 pub async fn set_receiver(
-    api: &ApiState,
     call: &Call,
     channel: Channel,
     request: Option<SetUrlRequest>,
 ) -> Result<ChannelView, Problem> {
-    let (webhooks, url) = (api.webhooks()?, request.as_ref().map(|request| request.url.as_str()));
+    let (webhooks, url) = (call.api().webhooks()?, request.as_ref().map(|request| request.url.as_str()));
     webhooks.set_url(channel, url, requester(call)?).await?;
     Ok(webhooks.channel_view(channel).await?)
 }
 
-/// Sets the Standard Webhooks secret of a channel. Only this answer shows the secret.
-pub async fn set_secret(
-    api: &ApiState,
-    call: &Call,
-    channel: Channel,
-    request: SetSecretRequest,
-) -> Result<NewSecret, Problem> {
+/// Sets the Standard Webhooks secret of a channel. Only this response shows the secret.
+pub async fn set_secret(call: &Call, channel: Channel, request: SetSecretRequest) -> Result<NewSecret, Problem> {
     let secret = request.secret.as_ref().map(|secret| secret.as_str());
     let grace = parse_grace(request.grace.as_deref())?;
-    let secret = api.webhooks()?.set_secret(channel, secret, grace, requester(call)?).await?;
+    let secret = call.api().webhooks()?.set_secret(channel, secret, grace, requester(call)?).await?;
     Ok(NewSecret { channel: channel.short_name(), secret })
 }
 
 /// Removes the Standard Webhooks secrets of a channel.
-pub async fn unset_secret(api: &ApiState, call: &Call, channel: Channel) -> Result<ChannelView, Problem> {
-    let webhooks = api.webhooks()?;
+pub async fn unset_secret(call: &Call, channel: Channel) -> Result<ChannelView, Problem> {
+    let webhooks = call.api().webhooks()?;
     webhooks.remove_secrets(channel, requester(call)?).await?;
     Ok(webhooks.channel_view(channel).await?)
 }
 
 /// Sets the app secret of a channel. Without a request, removes it.
 pub async fn set_app_secret(
-    api: &ApiState,
     call: &Call,
     channel: Channel,
     request: Option<SetAppSecretRequest>,
 ) -> Result<ChannelView, Problem> {
-    let webhooks = api.webhooks()?;
+    let webhooks = call.api().webhooks()?;
     let secret = request.as_ref().map(|request| (request.tenant_id.as_str(), request.secret.as_str()));
     webhooks.set_app_secret(channel, secret, requester(call)?).await?;
     Ok(webhooks.channel_view(channel).await?)
 }
 
 /// Sends a test webhook, and waits for the response.
-pub async fn test_receiver(api: &ApiState, call: &Call, channel: Channel) -> Result<AttemptView, Problem> {
-    let webhooks = api.webhooks()?;
+pub async fn test_receiver(call: &Call, channel: Channel) -> Result<AttemptView, Problem> {
+    let webhooks = call.api().webhooks()?;
     call.authorize()?;
     Ok(webhooks.test(channel).await?)
 }
 
 /// Pauses a channel.
-pub async fn pause_webhook(
-    api: &ApiState,
-    call: &Call,
-    channel: Channel,
-    request: PauseRequest,
-) -> Result<ChannelView, Problem> {
-    let webhooks = api.webhooks()?;
+pub async fn pause_webhook(call: &Call, channel: Channel, request: PauseRequest) -> Result<ChannelView, Problem> {
+    let webhooks = call.api().webhooks()?;
     webhooks.pause(channel, &request.reason, requester(call)?).await?;
     Ok(webhooks.channel_view(channel).await?)
 }
 
 /// Resumes a channel.
-pub async fn resume_webhook(api: &ApiState, call: &Call, channel: Channel) -> Result<ChannelView, Problem> {
-    let webhooks = api.webhooks()?;
+pub async fn resume_webhook(call: &Call, channel: Channel) -> Result<ChannelView, Problem> {
+    let webhooks = call.api().webhooks()?;
     webhooks.resume(channel, requester(call)?).await?;
     Ok(webhooks.channel_view(channel).await?)
 }
 
 /// Drops the pending deliveries of a channel that has no receiver.
-pub async fn close_webhook(
-    api: &ApiState,
-    call: &Call,
-    channel: Channel,
-    request: CloseRequest,
-) -> Result<CloseSummary, Problem> {
+pub async fn close_webhook(call: &Call, channel: Channel, request: CloseRequest) -> Result<CloseSummary, Problem> {
     let CloseRequest { reason, dry_run } = request;
-    Ok(api.webhooks()?.close(channel, reason.as_deref(), dry_run, requester(call)?).await?)
+    Ok(call.api().webhooks()?.close(channel, reason.as_deref(), dry_run, requester(call)?).await?)
 }
 
 /// Sends past deliveries again.
-pub async fn redeliver(
-    api: &ApiState,
-    call: &Call,
-    channel: Channel,
-    request: RedeliverRequest,
-) -> Result<RedeliverySummary, Problem> {
+pub async fn redeliver(call: &Call, channel: Channel, request: RedeliverRequest) -> Result<RedeliverySummary, Problem> {
     let RedeliverRequest { account, state, since, until, from, to, dry_run } = request;
     let filter = DeliveryFilter {
         account: account.as_deref().map(|number| parse_account("account", number)).transpose()?,
@@ -183,12 +161,11 @@ pub async fn redeliver(
         let words = "selects all deliveries there are; add from, or another filter";
         return Err(Problem::invalid_parameter("from", words));
     }
-    Ok(api.webhooks()?.redeliver(channel, filter, dry_run, requester(call)?).await?)
+    Ok(call.api().webhooks()?.redeliver(channel, filter, dry_run, requester(call)?).await?)
 }
 
 /// Lists the deliveries of a channel, the latest first.
 pub async fn list_deliveries(
-    api: &ApiState,
     call: &Call,
     channel: Channel,
     filter: DeliveryFilter,
@@ -196,42 +173,32 @@ pub async fn list_deliveries(
     limit: usize,
 ) -> Result<DeliveryPage, Problem> {
     call.read(async {
-        let ResultsPage { items, next } = api.webhooks()?.deliveries(channel, filter, cursor, limit).await?;
+        let ResultsPage { items, next } = call.api().webhooks()?.deliveries(channel, filter, cursor, limit).await?;
         Ok(DeliveryPage { deliveries: items, next: next.map(|next| next.to_string()) })
     })
     .await
 }
 
 /// Shows a delivery with its attempts.
-pub async fn show_delivery(
-    api: &ApiState,
-    call: &Call,
-    channel: Channel,
-    position: u64,
-) -> Result<DeliveryView, Problem> {
-    call.read(async { Ok(api.webhooks()?.delivery(channel, position).await?) }).await
+pub async fn show_delivery(call: &Call, channel: Channel, position: u64) -> Result<DeliveryView, Problem> {
+    call.read(async { Ok(call.api().webhooks()?.delivery(channel, position).await?) }).await
 }
 
 /// Sends one delivery again.
-pub async fn resend_delivery(
-    api: &ApiState,
-    call: &Call,
-    channel: Channel,
-    position: u64,
-) -> Result<RedeliverySummary, Problem> {
-    Ok(api.webhooks()?.resend(channel, position, requester(call)?).await?)
+pub async fn resend_delivery(call: &Call, channel: Channel, position: u64) -> Result<RedeliverySummary, Problem> {
+    Ok(call.api().webhooks()?.resend(channel, position, requester(call)?).await?)
 }
 
 /// Lists dead letters, the earliest first.
 pub async fn list_dead_letters(
-    api: &ApiState,
     call: &Call,
     channel: Channel,
     cursor: Option<u64>,
     limit: usize,
 ) -> Result<DeadLetterPage, Problem> {
     call.read(async {
-        let ResultsPage { items, next } = api.webhooks()?.dead_letters(channel, cursor.unwrap_or(0), limit).await?;
+        let ResultsPage { items, next } =
+            call.api().webhooks()?.dead_letters(channel, cursor.unwrap_or(0), limit).await?;
         Ok(DeadLetterPage { dead_letters: items, next: next.map(|next| next.to_string()) })
     })
     .await
@@ -239,7 +206,6 @@ pub async fn list_dead_letters(
 
 /// Sends dead letters again.
 pub async fn replay_dead_letters(
-    api: &ApiState,
     call: &Call,
     channel: Channel,
     request: DeadLetterRequest,
@@ -248,12 +214,11 @@ pub async fn replay_dead_letters(
     if request.reason.is_some() {
         return Err(Problem::invalid_parameter("reason", "is only for dropping; leave it out"));
     }
-    Ok(api.webhooks()?.process_dead_letters(channel, scope, DeadLetterAction::Replay, requester(call)?).await?)
+    Ok(call.api().webhooks()?.process_dead_letters(channel, scope, DeadLetterAction::Replay, requester(call)?).await?)
 }
 
-/// Discards dead letters.
+/// Drops dead letters.
 pub async fn drop_dead_letters(
-    api: &ApiState,
     call: &Call,
     channel: Channel,
     request: DeadLetterRequest,
@@ -261,7 +226,7 @@ pub async fn drop_dead_letters(
     let scope = request.scope()?;
     let missing = || Problem::invalid_parameter("reason", "is missing; say why they are dropped");
     let action = DeadLetterAction::Drop(request.reason.ok_or_else(missing)?);
-    Ok(api.webhooks()?.process_dead_letters(channel, scope, action, requester(call)?).await?)
+    Ok(call.api().webhooks()?.process_dead_letters(channel, scope, action, requester(call)?).await?)
 }
 
 fn requester(call: &Call) -> Result<RequesterIdentity, Problem> {

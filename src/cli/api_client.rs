@@ -317,7 +317,7 @@ async fn stream_body(
 /// The error for a service that cannot be reached: the reason, and what may help.
 fn unreachable_error(server: &str, error: &reqwest::Error) -> Error {
     let (class, why) = client::classify_reqwest(error);
-    let mend = match (class, server.starts_with("https:")) {
+    let advice = match (class, server.starts_with("https:")) {
         (FailureClass::Tls, _) if why.contains("UnknownIssuer") => {
             "name the file with its certificate's CA with --ca-file (MUSTER_CA_FILE)"
         }
@@ -343,7 +343,7 @@ fn unreachable_error(server: &str, error: &reqwest::Error) -> Error {
             _,
         ) => "check that it is running; name it with --server, or a stopped data directory with --data-dir",
     };
-    Error::Unreachable { server: redact_url(server), why, mend }
+    Error::Unreachable { server: redact_url(server), why, advice }
 }
 
 /// The error for a response that broke off.
@@ -353,8 +353,8 @@ fn broken_response_error(server: &str, error: &dyn std::error::Error) -> Error {
     while let Some(inner) = innermost.source() {
         innermost = inner;
     }
-    let mend = "the response is incomplete; retry, or check with `muster verify` that the journal is not damaged";
-    Error::Unreachable { server: server.to_owned(), why: innermost.to_string(), mend }
+    let advice = "the response is incomplete; retry, or check with `muster verify` that the journal is not damaged";
+    Error::Unreachable { server: server.to_owned(), why: innermost.to_string(), advice }
 }
 
 /// The query string of the parameters that have a value, encoded; empty if none has one.

@@ -29,8 +29,8 @@ impl DiffArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let client = self.request.source.open()?;
         let response = match client.offline() {
-            Some(offline) => offline.call_json(operation::DIFF_ACCOUNT, async |api, call| {
-                accounts::diff_account(api, call, parse_account("account", &self.number)?, self.from, self.to).await
+            Some(offline) => offline.call_json(operation::DIFF_ACCOUNT, async |call| {
+                accounts::diff_account(call, parse_account("account", &self.number)?, self.from, self.to).await
             })?,
             None => {
                 let path = format!("accounts/{}/diff?from={}&to={}", self.number, self.from, self.to);

@@ -49,7 +49,7 @@ impl EventsArgs {
         let client = self.request.source.open()?;
         let mut events = EventPrinter::new(self.request.output);
         if let Some(offline) = client.offline() {
-            let pages = offline.call(operation::LIST_EVENTS, async |api, call| {
+            let pages = offline.call(operation::LIST_EVENTS, async |call| {
                 let parameters = Parameters::from_fields([
                     ("type", self.types.as_deref()),
                     ("account", self.account.as_deref()),
@@ -58,7 +58,7 @@ impl EventsArgs {
                 ]);
                 let start = ReadStart::After(self.after.unwrap_or(0));
                 let query = EventQuery { start, filter: parameters.event_filter()? };
-                journal_events::read_events(api, call, query, self.limit.unwrap_or(u64::MAX))
+                journal_events::read_events(call, query, self.limit.unwrap_or(u64::MAX))
             })?;
             take_events(pages, |line| events.print_ndjson(line))?;
             return events.finish();

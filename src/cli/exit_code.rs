@@ -60,14 +60,14 @@ pub enum Error {
         is_fault: bool,
     },
     /// The service cannot be reached.
-    #[error("cannot reach the service at {server}: {why}; {mend}")]
+    #[error("cannot reach the service at {server}: {why}; {advice}")]
     Unreachable {
         /// The service's URL.
         server: String,
         /// What went wrong.
         why: String,
         /// What may help.
-        mend: &'static str,
+        advice: &'static str,
     },
     /// The served projection differs from the projection that the events lead to.
     #[error("the served state differs from the events; POST /api/v1/projections/roster/rebuild rebuilds it")]

@@ -45,7 +45,7 @@ impl ExportArgs {
             output::print_bytes(piece)
         };
         if let Some(offline) = client.offline() {
-            let source = offline.call(operation::EXPORT_EVENTS, async |api, call| {
+            let source = offline.call(operation::EXPORT_EVENTS, async |call| {
                 let parameters = Parameters::from_fields([
                     ("format", Some(self.format.as_str())),
                     ("account", self.account.as_deref()),
@@ -54,7 +54,7 @@ impl ExportArgs {
                     ("until", self.until.as_deref()),
                 ]);
                 let (format, filter) = (parameters.export_format()?, parameters.event_filter()?);
-                maintenance::export_events(api, call, format, filter).await
+                maintenance::export_events(call, format, filter).await
             })?;
             return take_bytes(source, print);
         }

@@ -63,7 +63,7 @@ impl HistoryArgs {
             client.request(&request, |piece| events.print_sse(piece))?;
             return Err(Error::LiveTailEnded);
         } else if let Some(offline) = client.offline() {
-            let pages = offline.call(operation::SHOW_HISTORY, async |api, call| {
+            let pages = offline.call(operation::SHOW_HISTORY, async |call| {
                 let parameters = Parameters::from_fields([
                     ("type", self.types.as_deref()),
                     ("since", self.since.as_deref()),
@@ -75,7 +75,7 @@ impl HistoryArgs {
                     filter: parameters.event_filter()?,
                     cursor: None,
                 };
-                accounts::read_history(api, call, query, self.limit.unwrap_or(u64::MAX)).await
+                accounts::read_history(call, query, self.limit.unwrap_or(u64::MAX)).await
             })?;
             take_events(pages, |line| events.print_ndjson(line))?;
         } else {

@@ -119,9 +119,8 @@ impl CreateKeyArgs {
         };
         let client = self.request.source.open()?;
         self.request.print_value(&match client.offline() {
-            Some(offline) => offline.call_json(operation::CREATE_API_KEY, async |api, call| {
-                api_keys::create_key(api, call, key_request).await
-            })?,
+            Some(offline) => offline
+                .call_json(operation::CREATE_API_KEY, async |call| api_keys::create_key(call, key_request).await)?,
             None => client.submit("POST", "keys", Some(&serde_json::to_value(&key_request).unwrap_or_default()))?,
         })
     }
@@ -144,9 +143,9 @@ impl RevokeKeyArgs {
     fn run(&self) -> Result<(), Error> {
         let client = self.request.source.open()?;
         self.request.print_value(&match client.offline() {
-            Some(offline) => offline.call_json(operation::REVOKE_API_KEY, async |api, call| {
-                api_keys::revoke_key(api, call, self.key).await
-            })?,
+            Some(offline) => {
+                offline.call_json(operation::REVOKE_API_KEY, async |call| api_keys::revoke_key(call, self.key).await)?
+            }
             None => client.submit("DELETE", &format!("keys/{}", self.key), None)?,
         })
     }

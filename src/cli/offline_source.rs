@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::Error;
-use crate::api::{ApiState, ByteSource, Call, Operation, PageReader, Problem};
+use crate::api::{ByteSource, Call, Operation, PageReader, Problem};
 use crate::audit::{Audit, EventView};
 use crate::service::OfflineDirectory;
 
@@ -31,11 +31,11 @@ impl<'c> OfflineSource<'c> {
     pub(super) fn call<T>(
         &self,
         operation: Operation,
-        run: impl AsyncFnOnce(&ApiState, &Call) -> Result<T, Problem>,
+        run: impl AsyncFnOnce(&Call) -> Result<T, Problem>,
     ) -> Result<T, Error> {
         let result = self.runtime.block_on(async {
             let call = self.directory.call(operation)?;
-            run(self.directory.api(), &call).await
+            run(&call).await
         });
         result.map_err(|problem| match (problem.status, self.directory.missing_key()) {
             // The master key is missing. The API does not know the reason, but the directory does.
@@ -48,7 +48,7 @@ impl<'c> OfflineSource<'c> {
     pub(super) fn call_json<T: Serialize>(
         &self,
         operation: Operation,
-        run: impl AsyncFnOnce(&ApiState, &Call) -> Result<T, Problem>,
+        run: impl AsyncFnOnce(&Call) -> Result<T, Problem>,
     ) -> Result<Value, Error> {
         Ok(serde_json::to_value(self.call(operation, run)?).unwrap_or_default())
     }
@@ -88,6 +88,6 @@ pub(super) fn take_events(
 
 /// The error for a long result that is incomplete.
 fn unreadable_directory_error(problem: &Problem) -> Error {
-    let mend = "the result is incomplete; check with `muster verify` that the journal is not damaged";
-    Error::Unreachable { server: "the data directory".to_owned(), why: problem.detail.clone(), mend }
+    let advice = "the result is incomplete; check with `muster verify` that the journal is not damaged";
+    Error::Unreachable { server: "the data directory".to_owned(), why: problem.detail.clone(), advice }
 }

@@ -26,8 +26,8 @@ impl ProveArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let client = self.source.open()?;
         if let Some(offline) = client.offline() {
-            let bundle = offline.call(operation::PROVE_ACCOUNT, async |api, call| {
-                log_proofs::prove_account(api, call, parse_account("account", &self.number)?).await
+            let bundle = offline.call(operation::PROVE_ACCOUNT, async |call| {
+                log_proofs::prove_account(call, parse_account("account", &self.number)?).await
             })?;
             return output::print_bytes(&bundle);
         }

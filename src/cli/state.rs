@@ -33,10 +33,10 @@ impl StateArgs {
         let version = self.version.map(|version| version.to_string());
         let client = self.request.source.open()?;
         let state = match client.offline() {
-            Some(offline) => offline.call_json(operation::SHOW_ACCOUNT, async |api, call| {
+            Some(offline) => offline.call_json(operation::SHOW_ACCOUNT, async |call| {
                 let account = parse_account("account", &self.number)?;
                 let as_of = [("at", self.at.as_deref()), ("version", version.as_deref())];
-                accounts::show_account(api, call, account, Parameters::from_fields(as_of).as_of()?).await
+                accounts::show_account(call, account, Parameters::from_fields(as_of).as_of()?).await
             })?,
             None => {
                 let query = query_string(&[("at", self.at.clone()), ("version", version)]);

@@ -39,7 +39,7 @@ pub(super) async fn submit_order(request: &ConsoleRequest) -> PageResult {
     let accounts = accounts.into_iter().map(str::to_owned).collect();
     let call = request.call(operation)?;
     let wanted = AccountOrderRequest { accounts, reason: request.reason() };
-    let ordered = account_orders::order_accounts(request.api(), &call, order, wanted).await?;
+    let ordered = account_orders::order_accounts(&call, order, wanted).await?;
     let table = TableBuilder::new("Outcomes", &ordered.results).text("account", |it| account_link(&it.whats_app)).text(
         "outcome",
         |it| match &it.refused {

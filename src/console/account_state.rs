@@ -21,7 +21,7 @@ pub(super) async fn show_account(
     as_of: AsOf,
 ) -> Result<AccountWithCauses, Problem> {
     let call = request.call_on(operation::SHOW_ACCOUNT, AccountSelection::One(account))?;
-    accounts::show_account(request.api(), &call, account, as_of).await
+    accounts::show_account(&call, account, as_of).await
 }
 
 /// The current state, which the page refreshes.
@@ -153,7 +153,7 @@ async fn diff(request: &ConsoleRequest, account: AccountNumber) -> Result<Accoun
     let parameters = request.parameters(&["from", "to"]);
     let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
     let call = request.call_on(operation::DIFF_ACCOUNT, AccountSelection::One(account))?;
-    accounts::diff_account(request.api(), &call, account, from, to).await
+    accounts::diff_account(&call, account, from, to).await
 }
 
 /// The value of an account's field as HTML.

@@ -76,7 +76,7 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     let cursor = request.query_value("cursor");
     let call = request.call_on(operation::LIST_ACCOUNTS, filter.selection())?;
     let (query, limit) = filter.parse(cursor)?;
-    let found = accounts::list_accounts(request.api(), &call, query, limit).await?;
+    let found = accounts::list_accounts(&call, query, limit).await?;
     let content = html! {
         h1 { "Accounts" }
         (filter_form(&filter))
@@ -141,7 +141,7 @@ pub(super) fn export(request: &ConsoleRequest) -> PageResult {
     };
     let call = request.call_on(operation::LIST_ACCOUNTS, filter.selection())?;
     let (query, _) = filter.parse(None)?;
-    let rows = accounts::read_accounts(request.api(), &call, query, u64::MAX)?;
+    let rows = accounts::read_accounts(&call, query, u64::MAX)?;
     let name = format!("muster-accounts.{ending}");
     Ok(PageResponse::download(lines_response(rows, format, to_line), &name, &call))
 }

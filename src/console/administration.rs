@@ -35,7 +35,7 @@ pub(super) async fn keys_page(request: &ConsoleRequest) -> PageResult {
 
 async fn list_keys(request: &ConsoleRequest) -> Result<ApiKeyList, Problem> {
     let call = request.call(operation::LIST_API_KEYS)?;
-    api_keys::list_keys(request.api(), &call).await
+    api_keys::list_keys(&call).await
 }
 
 fn key_table(request: &ConsoleRequest, keys: &[KeyView]) -> impl Render {
@@ -99,7 +99,7 @@ pub(super) async fn submit_key_form(request: &ConsoleRequest) -> PageResult {
                 .and_then(|key| key.parse().ok())
                 .ok_or_else(|| Problem::malformed("Name the key."))?;
             let call = request.call(operation::REVOKE_API_KEY)?;
-            api_keys::revoke_key(request.api(), &call, key).await?;
+            api_keys::revoke_key(&call, key).await?;
             Ok(PageResponse::Redirect("/keys".to_owned()))
         }
         Some(_) | None => Err(Problem::malformed("Choose an action: create or revoke.")),
@@ -118,7 +118,7 @@ async fn create_key(request: &ConsoleRequest) -> PageResult {
         secret: None,
     };
     let call = request.call(operation::CREATE_API_KEY)?;
-    let created = api_keys::create_key(request.api(), &call, wanted).await?;
+    let created = api_keys::create_key(&call, wanted).await?;
     let key = created.key.as_ref().map_or("", |key| key.as_str());
     let content = html! {
         h1 { "API key " (field("name")) }
@@ -132,7 +132,7 @@ async fn create_key(request: &ConsoleRequest) -> PageResult {
 /// `/settings`
 pub(super) async fn settings_page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::LIST_SETTINGS)?;
-    let settings = overview::list_settings(request.api(), &call).await?.settings;
+    let settings = overview::list_settings(&call).await?.settings;
     let table = TableBuilder::new("Settings", &settings)
         .row_head("setting", |it| html! { code { (it.name) } })
         .text("value", |it| html! { code { (value_text(&it.value)) } })
@@ -149,7 +149,7 @@ pub(super) async fn settings_page(request: &ConsoleRequest) -> PageResult {
 pub(super) async fn audit_log_page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::LIST_ACTS)?;
     let cursor = request.parameters(&["cursor"]).number("cursor")?;
-    let found = events::list_acts(request.api(), &call, cursor, ACTS_PER_PAGE).await?;
+    let found = events::list_acts(&call, cursor, ACTS_PER_PAGE).await?;
     let content = html! {
         h1 { "Audit log" }
         p { "All administrative events: what was done to the service, by whom and from where. They are part of the log and are never deleted." }

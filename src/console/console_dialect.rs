@@ -1,6 +1,7 @@
 //! How pages are served: who may see them, how long they may take, and errors as pages.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::time::timeout;
 use warp::http::{Method, header};
@@ -15,7 +16,8 @@ use super::{Console, assets, routes, sign_in};
 use crate::access::{AuthContext, AuthError};
 use crate::api::{Problem, run_to_completion};
 use crate::http::{
-    ConsoleResponse, Dialect, IncomingBody, RequestHead, ResponseDeadline, authenticate_page, serve_dialect,
+    ConsoleResponse, Dialect, IncomingBody, RequestHead, ResponseDeadline, RoutedRequest, authenticate_page,
+    serve_dialect,
 };
 
 /// All pages and their files.
@@ -42,12 +44,12 @@ impl Dialect for ConsoleDialect {
     /// The response in place of the page.
     type Error = Response;
 
-    fn trace_route(request: &RequestHead) -> &str {
+    fn trace_route(request: &RoutedRequest) -> &str {
         routes::page_root(&request.path)
     }
 
-    async fn authenticate(&self, request: &RequestHead) -> Result<AuthContext, Response> {
-        let RequestHead { method, path, headers, peer, .. } = request;
+    async fn authenticate(&self, request: &RoutedRequest) -> Result<AuthContext, Response> {
+        let RequestHead { method, path, headers, peer, .. } = &**request;
         if ![Method::GET, Method::HEAD, Method::POST].contains(method) {
             let error = Problem::new(405, "Pages support GET and POST.");
             let mut response = layout::error_page(&error, None);
@@ -68,7 +70,7 @@ impl Dialect for ConsoleDialect {
 
     async fn handle(
         &self,
-        request: &Arc<RequestHead>,
+        request: &RoutedRequest,
         auth: AuthContext,
         body: &mut IncomingBody,
     ) -> Result<Response, Response> {
@@ -85,7 +87,11 @@ impl Dialect for ConsoleDialect {
         }
         // The form took its time to arrive, and the reader's key may have ended meanwhile.
         let auth = match changes {
-            true => console.inner.api.authenticator().keys().reauthenticate(&auth).map_err(layout::auth_error_page)?,
+            true => {
+                let authenticator = console.inner.api.authenticator();
+                let now = authenticator.keys().reauthenticate(&auth);
+                now.inspect_err(|error| authenticator.count_error(*error)).map_err(layout::auth_error_page)?
+            }
             false => auth,
         };
         let (console, peer, id) = (console.clone(), *peer, id.id);
@@ -97,18 +103,31 @@ impl Dialect for ConsoleDialect {
         })
     }
 
+    /// The line of every API, but a filter of the log for `muster::console` is for it.
+    fn log(request: &RoutedRequest, response: &Response, started: Instant) {
+        tracing::info!(
+            method = request.method.as_str(),
+            path = request.path,
+            status = response.status().as_u16(),
+            micros = started.elapsed().as_micros() as u64,
+            request = %request.id.id,
+            x_request_id = ?request.id.header,
+            "answered"
+        );
+    }
+
     /// `handle` keeps the deadline itself, because the page of a late response shows the navigation too.
     fn deadline(&self) -> Option<ResponseDeadline<Response>> {
         None
     }
 
-    fn render_error(&self, _: &RequestHead, response: Response) -> Response {
+    fn render_error(&self, _: &RoutedRequest, response: Response) -> Response {
         response
     }
 }
 
 /// Whether a request submits a form.
-fn changes(request: &RequestHead) -> bool {
+fn changes(request: &RoutedRequest) -> bool {
     request.method == Method::POST
 }
 

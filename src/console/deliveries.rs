@@ -60,7 +60,7 @@ async fn list_deliveries(
 ) -> Result<DeliveryPage, Problem> {
     let (filter, cursor) = (webhooks::parse_delivery_filter(parameters)?, parameters.number("cursor")?);
     let call = request.call_on(operation::LIST_DELIVERIES, AccountSelection::of(filter.account))?;
-    webhooks::list_deliveries(request.api(), &call, channel, filter, cursor, limit).await
+    webhooks::list_deliveries(&call, channel, filter, cursor, limit).await
 }
 
 fn delivery_table(page_url: &str, deliveries: &[DeliveryView]) -> impl Render {
@@ -129,7 +129,7 @@ fn attempt_outcome(attempt: &AttemptView) -> Markup {
 pub(super) async fn page(request: &ConsoleRequest, name: &str, position: &str) -> PageResult {
     let (channel, position) = (parse_channel(name)?, parse_segment::<u64>(position)?);
     let call = request.call(operation::SHOW_DELIVERY)?;
-    let delivery = webhooks::show_delivery(request.api(), &call, channel, position).await?;
+    let delivery = webhooks::show_delivery(&call, channel, position).await?;
     let page_url = format!("/webhooks/{name}/deliveries/{position}");
     // A JSON value sorts its fields by name.
     let body = delivery.body.as_ref().and_then(|body| serde_json::to_value(body).ok()).map(|body| body.to_string());
@@ -178,6 +178,6 @@ fn attempt_table(attempts: &[AttemptView]) -> impl Render {
 pub(super) async fn resend(request: &ConsoleRequest, name: &str, position: &str) -> PageResult {
     let (channel, position) = (parse_channel(name)?, parse_segment::<u64>(position)?);
     let call = request.call(operation::RESEND_DELIVERY)?;
-    webhooks::resend_delivery(request.api(), &call, channel, position).await?;
+    webhooks::resend_delivery(&call, channel, position).await?;
     Ok(PageResponse::Redirect(format!("/webhooks/{name}/deliveries/{position}")))
 }

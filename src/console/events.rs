@@ -66,7 +66,7 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
 /// The position of the newest event.
 async fn journal_head(request: &ConsoleRequest) -> Result<String, Problem> {
     let call = request.call(operation::SHOW_PROJECTIONS)?;
-    Ok(maintenance::show_projections(request.api(), &call).await?.head.position)
+    Ok(maintenance::show_projections(&call).await?.head.position)
 }
 
 /// The events that the query selects: the next ones after a position, oldest first, or the last ones before a position,
@@ -79,7 +79,7 @@ async fn list_events(request: &ConsoleRequest) -> Result<EventPage, Problem> {
     };
     let filter = parameters.event_filter()?;
     let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
-    events::list_events(request.api(), &call, EventQuery { start, filter }, EVENTS_PER_PAGE).await
+    events::list_events(&call, EventQuery { start, filter }, EVENTS_PER_PAGE).await
 }
 
 fn filter_form(request: &ConsoleRequest) -> Markup {
@@ -118,6 +118,6 @@ pub(super) fn live_stream(request: &ConsoleRequest) -> PageResult {
     let (after, filter) = (parameters.number("after")?, parameters.event_filter()?);
     let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
     let after = last_event_id(&request.headers)?.or(after);
-    let tail = events::follow_events(request.api(), &call, after, filter)?;
+    let tail = events::follow_events(&call, after, filter)?;
     Ok(PageResponse::stream(event_stream_response(tail), &call))
 }

@@ -17,7 +17,7 @@ use crate::gateway::{
 /// `/gateways`
 pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::LIST_GATEWAYS)?;
-    let GatewayList { gateways } = gateways::list_gateways(request.api(), &call).await?;
+    let GatewayList { gateways } = gateways::list_gateways(&call).await?;
     let compared = || gateways.iter().filter(|gateway| gateway.reconciliation.is_some());
     let content = html! {
         h1 { "Gateways" }
@@ -141,6 +141,6 @@ pub(super) async fn submit_reconcile(request: &ConsoleRequest) -> PageResult {
     let name = request.form_value("gateway").ok_or_else(|| Problem::malformed("Name the gateway."))?;
     let wanted = ReconcileRequest { reason: request.reason() };
     let call = request.call(operation::RECONCILE_GATEWAY)?;
-    gateways::reconcile_gateway(request.api(), &call, gateways::parse_gateway(name)?, wanted).await?;
+    gateways::reconcile_gateway(&call, gateways::parse_gateway(name)?, wanted).await?;
     Ok(PageResponse::Redirect("/gateways".to_owned()))
 }

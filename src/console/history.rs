@@ -115,7 +115,7 @@ async fn read_history(
 ) -> Result<EventPage, Problem> {
     let call = request.call_on(operation::SHOW_HISTORY, AccountSelection::One(account))?;
     let query = HistoryQuery { account, order, filter: EventFilter::default(), cursor };
-    accounts::show_history(request.api(), &call, query, limit).await
+    accounts::show_history(&call, query, limit).await
 }
 
 /// The timeline of events in order.

@@ -17,7 +17,7 @@ use crate::journal::{Root, verify_consistency};
 /// `/projections`
 pub(super) async fn projections_page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::SHOW_PROJECTIONS)?;
-    let found = maintenance::show_projections(request.api(), &call).await?;
+    let found = maintenance::show_projections(&call).await?;
     let content = html! {
         h1 { "Projections" }
         (live_part("live", "/projections", html! {
@@ -68,15 +68,15 @@ pub(super) async fn submit_rebuild(request: &ConsoleRequest) -> PageResult {
     let name = request.form_value("projection");
     let name = name.ok_or_else(|| Problem::malformed("Say which projection."))?;
     let call = request.call(operation::REBUILD_PROJECTION)?;
-    maintenance::rebuild_projection(request.api(), &call, name).await?;
+    maintenance::rebuild_projection(&call, name).await?;
     Ok(PageResponse::Redirect("/projections".to_owned()))
 }
 
 /// `/log`
 pub(super) async fn log_page(request: &ConsoleRequest) -> PageResult {
-    let (api, call) = (request.api(), |operation| request.call(operation));
-    let checkpoint = log_proofs::show_checkpoint(api, &call(operation::SHOW_CHECKPOINT)?).await?;
-    let key = log_proofs::show_public_key(api, &call(operation::SHOW_PUBLIC_KEY)?).await?;
+    let call = |operation| request.call(operation);
+    let checkpoint = log_proofs::show_checkpoint(&call(operation::SHOW_CHECKPOINT)?).await?;
+    let key = log_proofs::show_public_key(&call(operation::SHOW_PUBLIC_KEY)?).await?;
     let size = checkpoint.lines().nth(1).unwrap_or_default();
     let (from, to) = (request.query_value("from"), request.query_value("to"));
     let found = match from {
@@ -114,7 +114,7 @@ async fn prove_consistency(request: &ConsoleRequest) -> Result<ConsistencyProof,
     let parameters = request.parameters(&["from", "to"]);
     let (from, to) = (parameters.required_number("from")?, parameters.number("to")?);
     let call = request.call(operation::PROVE_CONSISTENCY)?;
-    log_proofs::prove_consistency(request.api(), &call, from, to).await
+    log_proofs::prove_consistency(&call, from, to).await
 }
 
 fn consistency_result(found: &ConsistencyProof) -> Markup {

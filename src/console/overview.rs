@@ -27,7 +27,7 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
         return Ok(PageResponse::Redirect(path));
     }
     let call = request.call(operation::SHOW_OVERVIEW)?;
-    let overview = overview::show_overview(request.api(), &call).await?;
+    let overview = overview::show_overview(&call).await?;
     let content = html! {
         h1 { "Overview" }
         (live_part("live", "/", html! {

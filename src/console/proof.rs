@@ -18,7 +18,7 @@ use crate::limits::PAGE_BUNDLE_BYTES;
 pub(super) async fn page(request: &ConsoleRequest, number: &str) -> PageResult {
     let account: AccountNumber = parse_segment(number)?;
     let call = request.call(operation::SHOW_PUBLIC_KEY)?;
-    let key = log_proofs::show_public_key(request.api(), &call).await?;
+    let key = log_proofs::show_public_key(&call).await?;
     let (bundle, _) = prove_account(request, account).await?;
     let bytes = bundle.len();
     if bytes > PAGE_BUNDLE_BYTES {
@@ -37,7 +37,7 @@ pub(super) async fn page(request: &ConsoleRequest, number: &str) -> PageResult {
 
 async fn prove_account(request: &ConsoleRequest, account: AccountNumber) -> Result<(Vec<u8>, Call), Problem> {
     let call = request.call_on(operation::PROVE_ACCOUNT, AccountSelection::One(account))?;
-    Ok((log_proofs::prove_account(request.api(), &call, account).await?, call))
+    Ok((log_proofs::prove_account(&call, account).await?, call))
 }
 
 /// Verifies a bundle: the steps that hold, and the outcome.

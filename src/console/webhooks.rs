@@ -18,7 +18,7 @@ use crate::webhooks::{ChannelView, DeadLetterView, LagView, PausedView};
 /// `/webhooks`
 pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::SHOW_WEBHOOKS)?;
-    let ChannelList { channels } = webhooks::show_webhooks(request.api(), &call).await?;
+    let ChannelList { channels } = webhooks::show_webhooks(&call).await?;
     let content = html! {
         h1 { "Webhooks" }
         section aria-label="State of the webhooks" { (live_part("live", "/webhooks", channel_table(&channels))) }
@@ -64,7 +64,7 @@ fn lag_text(channel: &ChannelView) -> String {
 pub(super) async fn channel_page(request: &ConsoleRequest, name: &str) -> PageResult {
     let channel = parse_channel(name)?;
     let call = request.call(operation::SHOW_WEBHOOK)?;
-    let view = webhooks::show_webhook(request.api(), &call, channel).await?;
+    let view = webhooks::show_webhook(&call, channel).await?;
     let page_url = format!("/webhooks/{name}");
     let content = html! {
         h1 { (view.configuration_id) }
@@ -186,7 +186,7 @@ fn redelivery_form(request: &ConsoleRequest, page_url: &str) -> Markup {
 async fn dead_letters_section(request: &ConsoleRequest, page_url: &str, channel: Channel) -> Result<Markup, Problem> {
     let cursor = Parameters::from_fields([("cursor", request.query_value("letters"))]).number("cursor")?;
     let call = request.call(operation::LIST_DEAD_LETTERS)?;
-    let found = webhooks::list_dead_letters(request.api(), &call, channel, cursor, DELIVERIES_PER_PAGE).await?;
+    let found = webhooks::list_dead_letters(&call, channel, cursor, DELIVERIES_PER_PAGE).await?;
     Ok(html! {
         section aria-labelledby="dead" {
             h2 #dead { "Dead letters" }
@@ -221,42 +221,42 @@ fn dead_letter_table(page_url: &str, letters: &[DeadLetterView]) -> impl Render 
 /// Carries out the action of a channel's form.
 pub(super) async fn submit_action(request: &ConsoleRequest, name: &str) -> PageResult {
     let (channel, back) = (parse_channel(name)?, format!("/webhooks/{name}"));
-    let (api, call) = (request.api(), |operation| request.call(operation));
+    let call = |operation| request.call(operation);
     Ok(match request.form_value("do") {
         Some("pause") => {
             let wanted = PauseRequest { reason: request.reason() };
-            webhooks::pause_webhook(api, &call(operation::PAUSE_WEBHOOK)?, channel, wanted).await?;
+            webhooks::pause_webhook(&call(operation::PAUSE_WEBHOOK)?, channel, wanted).await?;
             PageResponse::Redirect(back)
         }
         Some("resume") => {
-            webhooks::resume_webhook(api, &call(operation::RESUME_WEBHOOK)?, channel).await?;
+            webhooks::resume_webhook(&call(operation::RESUME_WEBHOOK)?, channel).await?;
             PageResponse::Redirect(back)
         }
         Some("test") => {
-            let attempt = webhooks::test_receiver(api, &call(operation::TEST_RECEIVER)?, channel).await?;
+            let attempt = webhooks::test_receiver(&call(operation::TEST_RECEIVER)?, channel).await?;
             action_result("Tested", &attempt, &back)
         }
         Some(action @ ("count-waiting" | "close")) => {
             let dry_run = action == "count-waiting";
             let wanted = CloseRequest { reason: Some(request.reason()), dry_run };
-            let closed = webhooks::close_webhook(api, &call(operation::CLOSE_WEBHOOK)?, channel, wanted).await?;
+            let closed = webhooks::close_webhook(&call(operation::CLOSE_WEBHOOK)?, channel, wanted).await?;
             action_result(if dry_run { "Would be dropped" } else { "Dropped" }, &closed, &back)
         }
         Some(action @ ("count" | "redeliver")) => {
             let wanted = redelivery_request(request, action == "count")?;
             let title = if wanted.dry_run { "Would be redelivered" } else { "Redelivery started" };
-            let sent = webhooks::redeliver(api, &call(operation::REDELIVER)?, channel, wanted).await?;
+            let sent = webhooks::redeliver(&call(operation::REDELIVER)?, channel, wanted).await?;
             action_result(title, &sent, &back)
         }
         Some("replay") => {
             let (call, letters) = (call(operation::REPLAY_DEAD_LETTERS)?, selected_letters(request, None)?);
-            let replayed = webhooks::replay_dead_letters(api, &call, channel, letters).await?;
+            let replayed = webhooks::replay_dead_letters(&call, channel, letters).await?;
             action_result("Replay started", &replayed, &back)
         }
         Some("drop") => {
             let (call, reason) = (call(operation::DROP_DEAD_LETTERS)?, request.reason());
             let letters = selected_letters(request, Some(reason))?;
-            let dropped = webhooks::drop_dead_letters(api, &call, channel, letters).await?;
+            let dropped = webhooks::drop_dead_letters(&call, channel, letters).await?;
             action_result("Dropped", &dropped, &back)
         }
         Some(_) | None => return Err(Problem::malformed("Choose an action.")),

@@ -248,7 +248,7 @@ impl GatewayView {
             in_flight: call_stats.in_flight,
             answered: call_stats.answered,
             failed: call_stats.failed,
-            breaker: breaker_label(&call_stats).word(),
+            breaker: breaker_label(&call_stats).label(),
             open_until,
             last_answer: call_stats.last_answer.map(write_time),
         });

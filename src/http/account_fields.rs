@@ -1,4 +1,4 @@
-//! An account of batchInsert or batchOnline, fields as sent.
+//! One account of batchInsert or batchOnline, with the fields as sent.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAcces
 use utoipa::openapi::schema::Object;
 
 use super::json_objects::{JsonObjectKey, object_schema, read_once};
-use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool, ValueSchema, refuse};
+use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool, ValueSchema, reject};
 use crate::api::ImportKind;
 use crate::domain::{AccountType, ContentField, ContentTexts};
 
@@ -25,16 +25,16 @@ const ACCOUNT_TYPE: &str = "whatsappType";
 pub(super) const REPLACE: &str = "override";
 
 impl ImportKind {
-    /// The texts that must not be missing, in the order in which they are checked.
+    /// The required texts, in the order in which they are checked.
     pub(super) fn required_texts(self) -> impl Iterator<Item = ContentField> {
-        let own = (self == ImportKind::Insert).then_some(ContentField::AccountId);
-        own.into_iter().chain(ContentField::ALL.into_iter().filter(|field| field.is_required()))
+        let account_id = (self == ImportKind::Insert).then_some(ContentField::AccountId);
+        account_id.into_iter().chain(ContentField::ALL.into_iter().filter(|field| field.is_required()))
     }
 }
 
 impl<'a> AccountFields<'a> {
     /// The OpenAPI schema.
-    pub(super) fn shape(import: ImportKind) -> Object {
+    pub(super) fn schema(import: ImportKind) -> Object {
         let replace =
             (REPLACE, "Whether the sent content replaces a known account's stored content.", LenientBool::schema());
         let fields = [
@@ -82,7 +82,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for AccountFields<'a> {
                 })
             }
 
-            refuse!("an object", not boolean number string null list);
+            reject!("an object", not boolean number string null list);
         }
 
         json.deserialize_any(AccountFieldsVisitor(PhantomData))

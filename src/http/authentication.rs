@@ -7,13 +7,13 @@ use warp::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 
 use crate::access::{AuthContext, AuthError, Authenticator, Credentials, TenantToken};
 
-/// Name of the session cookie, with TLS and without. The prefix `__Host-` keeps neighbouring hosts from setting it.
+/// Names of the session cookie, with TLS and without. The prefix `__Host-` keeps neighbouring hosts from setting it.
 const SESSION_COOKIES: [&str; 2] = ["__Host-muster_session", "muster_session"];
 
 /// Ids of the page elements that refresh themselves.
 const LIVE_ELEMENT_IDS: [&str; 2] = ["live", "now"];
 
-/// Authenticates a request by its API key. While no key exists, any request is accepted unless a foreign web page sent it.
+/// Authenticates a request by its API key. While no key exists, every request except a cross-origin one is accepted.
 pub(super) async fn authenticate(
     authenticator: &Authenticator,
     headers: &HeaderMap,
@@ -26,9 +26,9 @@ pub(super) async fn authenticate(
         from,
     )
     .await;
-    let is_token_alone = || authenticator.keys().has_tenants() && token_from_headers(headers).is_some();
+    let has_only_token = || authenticator.keys().has_tenants() && token_from_headers(headers).is_some();
     auth.map_err(
-        |denied| if denied == AuthError::MissingKey && is_token_alone() { AuthError::TokenNotAccepted } else { denied },
+        |error| if error == AuthError::MissingKey && has_only_token() { AuthError::TokenNotAccepted } else { error },
     )
 }
 
@@ -46,20 +46,20 @@ pub(super) async fn authenticate_contract(
     authenticate_with(authenticator, credentials, headers, from).await
 }
 
-/// Authenticates a request for a console page, by API key or browser session. A request that `changes` something must come
-/// from one of our pages, because browsers send the cookie with requests of foreign pages too.
+/// Authenticates a request for a console page, by API key or browser session. With `is_change`, the request must come from
+/// one of our pages, because browsers also send the cookie with requests from pages of neighbouring hosts.
 pub async fn authenticate_page(
     authenticator: &Authenticator,
     headers: &HeaderMap,
     from: IpAddr,
     is_tls: bool,
-    changes: bool,
+    is_change: bool,
 ) -> Result<AuthContext, AuthError> {
-    if changes && !is_same_origin(headers) {
+    if is_change && !is_same_origin(headers) {
         return Err(AuthError::ForeignOrigin);
     }
-    // An element that refreshes itself sends its id; a refresh does not count as use of the session.
-    let is_use = header_text(headers, "hx-trigger").is_none_or(|part| !LIVE_ELEMENT_IDS.contains(&part));
+    // An element that refreshes itself sends its id. A refresh does not count as use of the session.
+    let is_use = header_text(headers, "hx-trigger").is_none_or(|id| !LIVE_ELEMENT_IDS.contains(&id));
     let session = session_from_cookie(headers, is_tls)
         .map_or(Credentials::Anonymous, |text| Credentials::Session { text, is_use });
     authenticate_with(authenticator, api_key_from_headers(headers).map_or(session, Credentials::ApiKey), headers, from)
@@ -86,8 +86,8 @@ fn session_cookie_name(is_tls: bool) -> &'static str {
     if is_tls { with_tls } else { without }
 }
 
-/// Whether the browser says that one of our pages sends this. All current browsers send `Sec-Fetch-Site` or `Origin`, so a
-/// request without either fails.
+/// Whether the browser reports that one of our pages sent the request. All current browsers send `Sec-Fetch-Site` or
+/// `Origin`, so a request without either does not count as ours.
 pub fn is_same_origin(headers: &HeaderMap) -> bool {
     match (header_text(headers, "sec-fetch-site"), header_text(headers, ORIGIN.as_str())) {
         (Some(site), _) => site == "same-origin",
@@ -107,13 +107,13 @@ async fn authenticate_with(
     } else {
         authenticator.authenticate(credentials, from).await
     };
-    auth.inspect_err(|denied| authenticator.count_error(*denied))
+    auth.inspect_err(|error| authenticator.count_error(*error))
 }
 
 /// The tenant token of a request, if it has at least one of the three headers.
 fn token_from_headers(headers: &HeaderMap) -> Option<TenantToken<'_>> {
     let names = ["tenant_id", "timestamp", "token"];
-    // A header that is not text becomes "?", which no verification accepts. A repeated header counts as missing.
+    // A header that is not text becomes "?", which no verification accepts. A repeated or empty header counts as missing.
     let value_of = |name| match (header_text(headers, name), headers.get_all(name).iter().count()) {
         (Some(value), 1) => Some(value).filter(|value| !value.is_empty()),
         (None, 1) => Some("?"),
@@ -133,18 +133,19 @@ pub(super) fn api_key_from_headers(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whether a browser sends the request for a foreign page, or under a foreign host name for this machine (DNS rebinding).
-/// Either could act with the rights of the person at the browser.
+/// Such a request could act with the rights of the browser's user.
 pub(super) fn is_cross_origin(headers: &HeaderMap) -> bool {
     let host = header_text(headers, HOST.as_str());
-    let is_elsewhere = host.is_some_and(|host| !is_loopback_host(host));
+    let is_foreign_host = host.is_some_and(|host| !is_loopback_host(host));
     let origin =
         header_text(headers, ORIGIN.as_str()).map(|origin| origin.split_once("://").map_or(origin, |(_, rest)| rest));
-    let is_cross = header_text(headers, "sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
-    is_elsewhere || is_cross || origin.is_some_and(|origin| Some(origin) != host)
+    let is_foreign_page =
+        header_text(headers, "sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    is_foreign_host || is_foreign_page || origin.is_some_and(|origin| Some(origin) != host)
 }
 
-/// Whether a `Host` names this machine, with a port or without. Longer names, as in `[::1].example.com` or
-/// `localhost:80@example.com`, may belong to somebody else.
+/// Whether a `Host` names this machine, with a port or without. Longer names, such as `[::1].example.com` or
+/// `localhost:80@example.com`, may belong to another machine.
 fn is_loopback_host(host: &str) -> bool {
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn cross_origin_requests_are_detected() {
-        for (headers, is_page) in [
+        for (headers, expected) in [
             (&[("host", "127.0.0.1:8080")][..], false),
             (&[("host", "localhost")], false),
             (&[("host", "[::1]:8080")], false),
@@ -194,14 +195,14 @@ mod tests {
             (&[("host", "example.com/.localhost")], true),
             (&[("host", "192.0.2.1")], true),
         ] {
-            let named = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            assert_eq!(is_cross_origin(&HeaderMap::from_iter(named)), is_page, "{headers:?}");
+            let pairs = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            assert_eq!(is_cross_origin(&HeaderMap::from_iter(pairs)), expected, "{headers:?}");
         }
     }
 
     #[test]
     fn same_origin_requests_are_detected() {
-        for (headers, is_own) in [
+        for (headers, expected) in [
             (&[("host", "muster.example"), ("origin", "https://muster.example")][..], true),
             (&[("host", "muster.example"), ("sec-fetch-site", "same-origin"), ("origin", "null")], true),
             (&[("host", "muster.example")], false),
@@ -213,8 +214,8 @@ mod tests {
             ),
             (&[("host", "muster.example"), ("sec-fetch-site", "none")], false),
         ] {
-            let named = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            assert_eq!(is_same_origin(&HeaderMap::from_iter(named)), is_own, "{headers:?}");
+            let pairs = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            assert_eq!(is_same_origin(&HeaderMap::from_iter(pairs)), expected, "{headers:?}");
         }
     }
 
@@ -229,8 +230,8 @@ mod tests {
             (&["muster_session"], false, None),
             (&["xmuster_session=abc"], false, None),
         ] {
-            let named = cookies.iter().map(|value| (COOKIE, value.parse().unwrap()));
-            assert_eq!(session_from_cookie(&HeaderMap::from_iter(named), is_tls), session, "{cookies:?}");
+            let pairs = cookies.iter().map(|value| (COOKIE, value.parse().unwrap()));
+            assert_eq!(session_from_cookie(&HeaderMap::from_iter(pairs), is_tls), session, "{cookies:?}");
         }
         assert_eq!(session_cookie("abc", false), "muster_session=abc; Path=/; HttpOnly; SameSite=Strict");
         assert_eq!(
@@ -250,8 +251,8 @@ mod tests {
             (&[("authorization", "muster_1_x")], None),
             (&[], None),
         ] {
-            let named = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            assert_eq!(api_key_from_headers(&HeaderMap::from_iter(named)), key, "{headers:?}");
+            let pairs = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            assert_eq!(api_key_from_headers(&HeaderMap::from_iter(pairs)), key, "{headers:?}");
         }
     }
 }

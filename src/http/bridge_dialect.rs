@@ -3,23 +3,21 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::bridge_request::{BridgeRequest, BridgeState, signature_headers};
 use super::bridge_response::BridgeApiError;
 use super::endpoint::Handler;
-use super::endpoint_registry::{EndpointMatch, NoEndpoint};
+use super::endpoint_registry::NoEndpoint;
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
-use super::request_head::RequestHead;
+use super::routed_request::RoutedRequest;
 use crate::access::AuthContext;
 use crate::gateway::bridge::RequestSignatureError;
-use crate::limits::{NOT_SET_UP_AGAIN, REPORT_BATCH_BYTES};
+use crate::limits::{NOT_SET_UP_RETRY_WAIT, REPORT_BATCH_BYTES};
 
-/// The dialect of the bridge.
+/// The dialect of `/gateway/v1`.
 #[derive(Clone)]
 pub(super) struct BridgeDialect(pub(super) BridgeState);
 
@@ -27,25 +25,25 @@ impl Dialect for BridgeDialect {
     type Error = BridgeApiError;
 
     /// Only counts the request: the signature may cover the body, so the handler verifies it.
-    async fn authenticate(&self, request: &RequestHead) -> Result<AuthContext, BridgeApiError> {
+    async fn authenticate(&self, request: &RoutedRequest) -> Result<AuthContext, BridgeApiError> {
         let authenticator = &self.0.authenticator;
-        authenticator.check_rate(request.peer.ip()).inspect_err(|denied| authenticator.count_error(*denied))?;
+        authenticator.check_rate(request.peer.ip()).inspect_err(|error| authenticator.count_error(*error))?;
         Ok(AuthContext::ANONYMOUS)
     }
 
     async fn handle(
         &self,
-        request: &Arc<RequestHead>,
+        request: &RoutedRequest,
         _: AuthContext,
         body: &mut IncomingBody,
     ) -> Result<Response, BridgeApiError> {
         let (BridgeDialect(state), headers) = (self, &request.headers);
-        let EndpointMatch { endpoint, .. } = request.endpoint.as_ref().map_err(BridgeApiError::from)?;
+        let endpoint = request.endpoint.as_ref().map_err(BridgeApiError::from)?;
         let Handler::Bridge(handler) = endpoint.handler else { return Err(BridgeApiError::no_such_path()) };
         let Some(bridge) = state.bridge.clone() else {
             // The setting may be missing only in this run, so the gateway must keep its reports and retry.
             let words = "the bridge is not set up; retry later. The operator sets it up with gateway.bridge.secret";
-            let retry_after = Some(NOT_SET_UP_AGAIN.as_secs());
+            let retry_after = Some(NOT_SET_UP_RETRY_WAIT.as_secs());
             return Err(BridgeApiError { retry_after, ..BridgeApiError::retry_later("not_set_up", words) });
         };
         // The body of an unsigned request is not read.
@@ -57,21 +55,21 @@ impl Dialect for BridgeDialect {
             None => RequestBody::default(),
             Some(limit) => read_body(headers, body, limit, &state.memory_budget).await?,
         };
-        handler(state.clone(), BridgeRequest { bridge, head: request.clone(), body }).await
+        handler(state.clone(), BridgeRequest { bridge, head: request.head.clone(), body }).await
     }
 
     fn deadline(&self) -> Option<ResponseDeadline<BridgeApiError>> {
         None
     }
 
-    fn render_error(&self, _: &RequestHead, error: BridgeApiError) -> Response {
+    fn render_error(&self, _: &RoutedRequest, error: BridgeApiError) -> Response {
         error.respond(self.0.bridge.as_ref())
     }
 }
 
 impl From<&NoEndpoint> for BridgeApiError {
-    fn from(none: &NoEndpoint) -> BridgeApiError {
-        match none {
+    fn from(reason: &NoEndpoint) -> BridgeApiError {
+        match reason {
             NoEndpoint::UnknownPath => BridgeApiError::no_such_path(),
             NoEndpoint::MethodNotAllowed { allow, .. } => {
                 let words = format!("this path does not support this method; use {allow}");

@@ -109,8 +109,8 @@ async fn ingest_reports(request: BridgeRequest) -> Result<Response, BridgeApiErr
     let BridgeRequest { bridge, body, .. } = request;
     drop(body);
     // In its own task, so that it completes even if the gateway disconnects.
-    let ingested = tokio::spawn(async move { bridge.ingest_reports(&batch).await }.in_current_span());
-    Ok(json_response(&ingested.await.map_err(|error| BridgeApiError::internal(&error))??))
+    let task = tokio::spawn(async move { bridge.ingest_reports(&batch).await }.in_current_span());
+    Ok(json_response(&task.await.map_err(|error| BridgeApiError::internal(&error))??))
 }
 
 async fn fetch_work(state: BridgeState, request: BridgeRequest) -> Result<Response, BridgeApiError> {
@@ -118,7 +118,7 @@ async fn fetch_work(state: BridgeState, request: BridgeRequest) -> Result<Respon
     if !state.is_tls && !request.head.peer.ip().is_loopback() {
         let words = "commands contain secrets and this connection is not encrypted; fetch them over TLS";
         let error = BridgeApiError::new(StatusCode::FORBIDDEN, "readable", words);
-        return Err(BridgeApiError { metric_reason: Some(BridgeRefusal::Readable), ..error });
+        return Err(BridgeApiError { metric_reason: Some(BridgeRefusal::Cleartext), ..error });
     }
     let (wait, limit) = parse_work_query(request.head.raw_query.as_deref().unwrap_or_default())?;
     Ok(secret_json_response(request.bridge.fetch_work(wait, limit, &state.stop).await?))
@@ -129,8 +129,8 @@ async fn acknowledge_commands(request: BridgeRequest) -> Result<Response, Bridge
     let acks = read_acks(&request.body).map_err(|fault| BridgeApiError::malformed(&fault.to_string()))?;
     let BridgeRequest { bridge, body, .. } = request;
     drop(body);
-    let acknowledged = tokio::spawn(async move { bridge.acknowledge(acks).await }.in_current_span());
-    Ok(json_response(&acknowledged.await.map_err(|error| BridgeApiError::internal(&error))?))
+    let task = tokio::spawn(async move { bridge.acknowledge(acks).await }.in_current_span());
+    Ok(json_response(&task.await.map_err(|error| BridgeApiError::internal(&error))?))
 }
 
 /// The long-poll time and the maximum number of commands that the gateway asks for.
@@ -155,12 +155,12 @@ fn parse_work_query(query: &str) -> Result<(Duration, usize), BridgeApiError> {
     Ok((wait, limit.map_or(WORK_ITEMS_DEFAULT, |limit| usize::try_from(limit).unwrap_or(WORK_ITEMS))))
 }
 
-/// The rules of signatures, for descriptions.
+/// How requests are signed, for the descriptions of the operations.
 const SIGNATURE_RULES: &str = "Signed as Standard Webhooks with `gateway.bridge.secret`, with a new signature for each \
     attempt. The signature is the HMAC-SHA256 of `id.timestamp.body`. Without a body it is that of `id.timestamp.` and \
     the path with its query as sent. Each signature is accepted once.";
 
-/// The operation of an endpoint, with what it shares with the others.
+/// The OpenAPI operation of an endpoint, with the headers and errors that all endpoints of the bridge share.
 pub(super) fn document_bridge(endpoint: &Endpoint) -> OperationDoc {
     let operation = (endpoint.document)(endpoint.operation_doc()).describe(SIGNATURE_RULES);
     let operation = operation.signature_headers().register_schema::<BridgeErrorBody<'_>>();

@@ -1,4 +1,4 @@
-//! A request of a gateway for its handler, and what the handlers share.
+//! A gateway's request, as its handler gets it, and the state that the handlers share.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::access::Authenticator;
 use crate::gateway::Bridge;
 use crate::gateway::bridge::SignatureHeaders;
 
-/// What the endpoints of the bridge share. Cheap to clone.
+/// The state that the endpoints of the bridge share. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct BridgeState {
     pub(super) bridge: Option<Bridge>,
@@ -23,7 +23,7 @@ pub(super) struct BridgeState {
     pub(super) stop: CancellationToken,
 }
 
-/// A request whose signature its handler still has to verify.
+/// A gateway's request. Its handler still has to verify the signature.
 pub(super) struct BridgeRequest {
     pub(super) bridge: Bridge,
     pub(super) head: Arc<RequestHead>,

@@ -70,11 +70,11 @@ impl BridgeApiError {
         BridgeApiError { retry_after: Some(1), ..BridgeApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, words) }
     }
 
-    /// The response. It is counted, unless the bridge is not set up.
+    /// Renders the response. Counts a rejection that has a `metric_reason`, if the bridge is set up.
     pub(super) fn respond(self, bridge: Option<&Bridge>) -> Response {
-        let BridgeApiError { status, code, message, expected, retry_after, metric_reason: refusal, allow } = self;
-        if let (Some(refusal), Some(bridge)) = (refusal, bridge) {
-            bridge.metrics().bridge_refused.with(refusal).inc();
+        let BridgeApiError { status, code, message, expected, retry_after, metric_reason, allow } = self;
+        if let (Some(reason), Some(bridge)) = (metric_reason, bridge) {
+            bridge.metrics().bridge_refused.with(reason).inc();
         }
         let mut response =
             json_response(&BridgeErrorBody { error: BridgeErrorDetail { code, message: &message, expected } });
@@ -123,16 +123,16 @@ impl From<WorkRequestError> for BridgeApiError {
     }
 }
 
-/// An address that sends too many requests.
+/// The error for an address that sends too many requests.
 impl From<AuthError> for BridgeApiError {
-    fn from(denied: AuthError) -> BridgeApiError {
-        let status = StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
-        let error = BridgeApiError::new(status, "too_many", denied.to_string());
-        BridgeApiError { retry_after: denied.retry_after(), ..error }
+    fn from(rejection: AuthError) -> BridgeApiError {
+        let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+        let error = BridgeApiError::new(status, "too_many", rejection.to_string());
+        BridgeApiError { retry_after: rejection.retry_after(), ..error }
     }
 }
 
-/// A body that could not be read.
+/// The error for a body that could not be read.
 impl From<Error> for BridgeApiError {
     fn from(error: Error) -> BridgeApiError {
         let status = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST);
@@ -148,7 +148,7 @@ impl From<Error> for BridgeApiError {
     }
 }
 
-/// An answer as JSON.
+/// A JSON response.
 pub(super) fn json_response(value: &impl Serialize) -> Response {
     json_bytes_response(serde_json::to_vec(value).unwrap_or_default().into())
 }

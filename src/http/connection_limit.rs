@@ -29,7 +29,7 @@ pub(super) struct ConnectionLimit {
 /// Open connections of each address. Addresses without one have no entry.
 type OpenByAddress = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
-/// The right to one open connection. Dropping it frees the place.
+/// The permit for one open connection. Dropping it allows another connection.
 pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     address: IpAddr,
@@ -38,9 +38,9 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionLimit {
-    /// Allows `most` connections, and `max_per_address` of one address.
-    pub(super) fn new(most: usize, max_per_address: usize) -> ConnectionLimit {
-        let max_total = most.clamp(1, Semaphore::MAX_PERMITS);
+    /// Allows `max_total` connections, and `max_per_address` from one address.
+    pub(super) fn new(max_total: usize, max_per_address: usize) -> ConnectionLimit {
+        let max_total = max_total.clamp(1, Semaphore::MAX_PERMITS);
         let (permits, open) = (Arc::new(Semaphore::new(max_total)), OpenByAddress::default());
         let metrics = Metrics::default();
         ConnectionLimit {
@@ -65,7 +65,7 @@ impl ConnectionLimit {
         self.max_total - self.permits.available_permits()
     }
 
-    /// Waits for a free place for the next connection of any address. `None` only if the semaphore is closed, which does not
+    /// Waits for the permit for the next connection, from any address. `None` only if the semaphore is closed, which does not
     /// happen.
     pub(super) async fn acquire(&mut self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
@@ -87,7 +87,7 @@ impl ConnectionLimit {
         self.permits.clone().acquire_owned().await.ok()
     }
 
-    /// Assigns the place to a connection of `from`. Returns the place as the error if the address has too many.
+    /// Assigns the permit to a connection from `from`. If that address has too many, the error returns the permit.
     pub(super) fn admit(
         &mut self,
         permit: OwnedSemaphorePermit,
@@ -132,7 +132,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// Ignores poisoning: the map is consistent after every statement.
+/// Locks the map. Ignores poisoning, because the map is consistent after every statement.
 fn lock_counts(counts: &OpenByAddress) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
     counts.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,32 +1,30 @@
 //! The documented calls, health and metrics: how they authenticate, and how their errors become envelopes.
 
-use std::sync::Arc;
-
 use warp::reply::Response;
 
 use super::contract_envelope::{EnvelopeKind, respond};
 use super::contract_error::Error;
 use super::contract_request::ContractRequest;
 use super::endpoint::Handler;
-use super::endpoint_registry::{EndpointMatch, NoEndpoint};
+use super::endpoint_registry::NoEndpoint;
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
-use super::request_head::RequestHead;
+use super::routed_request::RoutedRequest;
 use super::{Api, authentication, idempotency_key};
 use crate::access::{AuthContext, Requester};
 use crate::api::{Access, AccountSelection};
 use crate::domain::Permission;
 
-/// The dialect of the contract's document. Unknown paths get its 404.
+/// The dialect of the documented calls, health and metrics. It also answers unknown paths, with 404.
 #[derive(Clone)]
 pub(super) struct ContractDialect(pub(super) Api);
 
 impl Dialect for ContractDialect {
     type Error = Error;
 
-    async fn authenticate(&self, request: &RequestHead) -> Result<AuthContext, Error> {
+    async fn authenticate(&self, request: &RoutedRequest) -> Result<AuthContext, Error> {
         let ContractDialect(api) = self;
-        // A wrong method on a known path is answered to authenticated callers only.
+        // Only authenticated callers learn that a known path does not take their method.
         let Some(operation) = request.endpoint_of_path().map(|endpoint| endpoint.operation) else {
             return Ok(AuthContext::ANONYMOUS);
         };
@@ -44,12 +42,12 @@ impl Dialect for ContractDialect {
 
     async fn handle(
         &self,
-        request: &Arc<RequestHead>,
+        request: &RoutedRequest,
         auth: AuthContext,
         body: &mut IncomingBody,
     ) -> Result<Response, Error> {
         let (ContractDialect(api), headers) = (self, &request.headers);
-        let EndpointMatch { endpoint, .. } = request.endpoint.as_ref().map_err(|none| match none {
+        let endpoint = request.endpoint.as_ref().map_err(|reason| match reason {
             NoEndpoint::UnknownPath => Error::NoSuchPath,
             NoEndpoint::MethodNotAllowed { allow, .. } => Error::MethodNotAllowed { allow },
         })?;
@@ -66,17 +64,17 @@ impl Dialect for ContractDialect {
                 (idempotency_key::from_headers(headers)?, read_body(headers, body, limit, api.memory_budget()).await?)
             }
         };
-        let (name, head) = (endpoint.operation.name, request.clone());
+        let (name, head) = (endpoint.operation.name, request.head.clone());
         let request = ContractRequest { name, kind, head, idempotency_key, body, requester };
-        let answered = handler(api.clone(), request).await?;
-        Ok(respond(kind, Ok(answered), api.settings().always_200))
+        let response = handler(api.clone(), request).await?;
+        Ok(respond(kind, Ok(response), api.settings().always_200))
     }
 
     fn deadline(&self) -> Option<ResponseDeadline<Error>> {
         Some((self.0.settings().request_timeout, |limit| Error::Timeout { limit }))
     }
 
-    fn render_error(&self, request: &RequestHead, error: Error) -> Response {
+    fn render_error(&self, request: &RoutedRequest, error: Error) -> Response {
         if error.code() == 500 {
             let cause = &error as &dyn std::error::Error;
             let id = &request.id;
@@ -91,7 +89,7 @@ impl Dialect for ContractDialect {
     }
 
     fn drains_body(error: &Error) -> bool {
-        // A client that was too slow gets no more time.
+        // A client that was too slow gets no more time to send.
         !matches!(error, Error::SlowBody)
     }
 }

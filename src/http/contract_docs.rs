@@ -143,18 +143,19 @@ impl OperationDoc {
 
 /// Security for API keys. Anonymous requests are allowed while no key exists.
 pub(super) fn api_key_security() -> Vec<SecurityRequirement> {
-    let alone = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
-    vec![alone("apiKey"), alone("apiKeyHeader"), SecurityRequirement::default()]
+    let single = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
+    vec![single("apiKey"), single("apiKeyHeader"), SecurityRequirement::default()]
 }
 
 /// Security for API keys or tenant tokens.
 fn caller_security() -> Vec<SecurityRequirement> {
-    let none = Vec::<String>::new;
-    let token = SecurityRequirement::new("tenantId", none()).add("tenantTimestamp", none()).add("tenantToken", none());
+    let scopes = Vec::<String>::new;
+    let token =
+        SecurityRequirement::new("tenantId", scopes()).add("tenantTimestamp", scopes()).add("tenantToken", scopes());
     api_key_security().into_iter().chain([token]).collect()
 }
 
-/// `{"whatsAppList": […]}`.
+/// Schema of `{"whatsAppList": […]}`.
 pub(super) fn account_list_schema(one: Object, is_required: bool) -> Object {
     let mut list = Array::new(one);
     list.description = Some(LIST.to_owned());

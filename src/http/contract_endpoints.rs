@@ -32,7 +32,7 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
             execute(api, request, ContractOperation::Import(ImportKind::Insert)).boxed()
         }),
         document: |operation| {
-            let one = AccountFields::shape(ImportKind::Insert);
+            let one = AccountFields::schema(ImportKind::Insert);
             operation
                 .describe(
                     "Imports new accounts, with `status` 1 and `onlineStatus` 4. Repeating an import with the same \
@@ -77,7 +77,7 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
             execute(api, request, ContractOperation::Import(ImportKind::Online)).boxed()
         }),
         document: |operation| {
-            let one = AccountFields::shape(ImportKind::Online);
+            let one = AccountFields::schema(ImportKind::Online);
             operation
                 .describe(
                     "Brings accounts online, and imports unknown ones first. For known accounts, `override` true \
@@ -125,7 +125,7 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
         }),
         document: |operation| {
             let required = ["phone", "verifyType", "accountType", "areaCode", "countryCode"];
-            let body = with_patterns(PhoneFields::shape(&required));
+            let body = with_patterns(PhoneFields::schema(&required));
             let example = json!({"phone": "182172623211", "verifyType": 1, "accountType": 2, "areaCode": "+86", "countryCode": "CN"});
             operation
                 .describe(
@@ -147,7 +147,7 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
             execute(api, request, ContractOperation::SubmitVerifyCode).boxed()
         }),
         document: |operation| {
-            let body = with_patterns(CodeFields::shape(&["phone", "areaCode", "verifyCode"]));
+            let body = with_patterns(CodeFields::schema(&["phone", "areaCode", "verifyCode"]));
             let example = json!({"phone": "1821726232", "verifyCode": "123456", "areaCode": "+86"});
             let none_waits = "No registration of this number waits for a code.";
             operation
@@ -163,7 +163,7 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
     },
 ];
 
-/// Executes a call that changes something, once if it has an `Idempotency-Key`.
+/// Executes a call that changes something. With an `Idempotency-Key` it is executed only once.
 async fn execute(api: Api, request: ContractRequest, operation: ContractOperation) -> Result<EndpointResponse, Error> {
     match request.idempotency_key.clone() {
         Some(key) => idempotency_key::handle_with_key(&api, key, operation, request).await,
@@ -178,14 +178,14 @@ async fn query_status(api: Api, request: ContractRequest) -> Result<EndpointResp
     Ok(EndpointResponse::Raw(abort_when_key_ends(list, requester)))
 }
 
-/// The example of the contract's document.
+/// The example in the contract.
 fn insert_example() -> Value {
     json!({"whatsAppList": [{"whatsApp": "861821726232", "whatsappType": 1, "name": "lee", "avatar": "wwww.baiux.com/1.img",
         "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "", "accountId": "", "nextKeyId": "",
         "registrationId": "", "deviceParams": ""}]})
 }
 
-/// The example of the contract's document.
+/// The example in the contract.
 fn online_example() -> Value {
     json!({"whatsAppList": [{"whatsApp": "861821726232", "whatsappType": 1, "override": false, "name": "lee",
         "avatar": "wwww.baiux.com/1.img", "publicKey": "", "privateKey": "", "msgPublicKey": "", "msgPrivateKey": "",

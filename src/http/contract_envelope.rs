@@ -15,7 +15,7 @@ use crate::domain::{AccountNumber, TaskId};
 use crate::idempotency::StoredResponse;
 use crate::limits::NAMED_REJECTIONS;
 
-/// Header of a response that is sent again.
+/// Header of a stored response that is sent again.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// What the envelopes of an endpoint contain.
@@ -23,7 +23,7 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 pub(super) enum EnvelopeKind {
     /// Empty `data`.
     Plain,
-    /// Empty `data`, and the results of the accounts if the caller wants them.
+    /// Empty `data`, with a result for each account if the caller wants them.
     Batch,
     /// The task id of a registration.
     Task,
@@ -31,7 +31,7 @@ pub(super) enum EnvelopeKind {
     AccountList,
 }
 
-/// The empty `data` of a response, which also gives the type of `data` on errors.
+/// The `data` of an envelope: a task id, or the empty value of the endpoint's type.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum EnvelopeData {
@@ -45,7 +45,7 @@ impl EnvelopeKind {
     pub(super) const ALL: [EnvelopeKind; 4] =
         [EnvelopeKind::Plain, EnvelopeKind::Batch, EnvelopeKind::Task, EnvelopeKind::AccountList];
 
-    /// The `data` of a response without content.
+    /// The empty `data` of this kind. Errors have it too.
     pub(super) fn empty_data(self) -> EnvelopeData {
         match self {
             EnvelopeKind::Plain | EnvelopeKind::Batch => EnvelopeData::Text(""),
@@ -78,14 +78,14 @@ pub(super) enum EndpointResponse {
     /// A rendered response that is stored for retries.
     Stored {
         response: StoredResponse,
-        /// Whether it was sent before.
+        /// Whether an earlier request produced it.
         is_repeated: bool,
     },
-    /// A response without the usual envelope: the account list, 304 Not Modified, the metrics.
+    /// A complete HTTP response: the account list, 304 Not Modified, the metrics.
     Raw(Response),
 }
 
-/// The HTTP status of a response as if `always_200` were off.
+/// The HTTP status that a response would have without `always_200`. The metrics count it.
 #[derive(Clone, Copy)]
 pub(super) struct IntendedStatus(pub(super) StatusCode);
 
@@ -125,11 +125,11 @@ const SUCCESS_BODY: &str = r#"{"data":"","code":200,"message":"success"}"#;
 pub(super) const LIST_HEAD: &str = r#"{"data":"#;
 pub(super) const LIST_TAIL: &str = r#","code":200,"message":"success"}"#;
 
-/// The HTTP response of an endpoint. With `always_200` its status is 200 for any code, except where clients must slow down.
+/// The HTTP response of an endpoint. With `always_200` its status is 200 for any code except 413, 429 and 503.
 pub(super) fn respond(kind: EnvelopeKind, result: Result<EndpointResponse, Error>, always_200: bool) -> Response {
     match result {
-        Ok(EndpointResponse::Outcome(answer)) => {
-            let StoredResponse { code, body } = render_outcome(kind, &Ok(answer));
+        Ok(EndpointResponse::Outcome(outcome)) => {
+            let StoredResponse { code, body } = render_outcome(kind, &Ok(outcome));
             json_response(code, always_200, body)
         }
         Ok(EndpointResponse::Stored { response: StoredResponse { code, body }, is_repeated }) => {
@@ -171,28 +171,28 @@ pub(super) fn error_body(kind: EnvelopeKind, error: &Error) -> (u16, Cow<'static
     (code, Envelope { data: kind.empty_data(), code, message: &message, results: None }.render())
 }
 
-/// Code and body for a batch: 200 if all accounts were accepted, 207 if some were. If none was: the code of the first
-/// failure that is no rejection, else 409.
+/// Code and body for a batch: 200 if all accounts were accepted, 207 if some were. If no account was accepted, the code is
+/// that of the first failure other than a rejection, or 409 if all were rejections.
 pub(super) fn batch_body(
     kind: EnvelopeKind,
     accounts: &[AccountNumber],
     outcomes: &[Result<(), ItemError>],
     details: bool,
 ) -> (u16, Cow<'static, str>) {
-    let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-    if refused == 0 && !details {
+    let rejected = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    if rejected == 0 && !details {
         return (200, Cow::Borrowed(SUCCESS_BODY));
     }
     let failed = outcomes.iter().find_map(|outcome| match outcome {
         Err(error @ (ItemError::Failed(_) | ItemError::Auth(_))) => Some(error.code()),
         Ok(()) | Err(ItemError::Rejected(_)) => None,
     });
-    let code = match refused {
+    let code = match rejected {
         0 => 200,
         all if all == outcomes.len() => failed.unwrap_or(409),
         _ => 207,
     };
-    let message = if refused == 0 { SUCCESS.into() } else { rejection_summary(accounts, outcomes, refused, details) };
+    let message = if rejected == 0 { SUCCESS.into() } else { rejection_summary(accounts, outcomes, rejected, details) };
     let results = details.then(|| accounts.iter().zip(outcomes).map(ItemResult::from_outcome).collect());
     (code, Envelope { data: kind.empty_data(), code, message: &message, results }.render())
 }
@@ -201,24 +201,24 @@ pub(super) fn batch_body(
 fn rejection_summary(
     accounts: &[AccountNumber],
     outcomes: &[Result<(), ItemError>],
-    refused: usize,
+    rejected: usize,
     details: bool,
 ) -> String {
     let mut message = match outcomes.len() {
         1 => String::new(),
         all if outcomes.iter().any(|outcome| matches!(outcome, Err(ItemError::Failed(_) | ItemError::Auth(_)))) => {
-            format!("{refused} of {all} accounts rejected or failed: ")
+            format!("{rejected} of {all} accounts rejected or failed: ")
         }
-        all => format!("{refused} of {all} accounts rejected: "),
+        all => format!("{rejected} of {all} accounts rejected: "),
     };
     let words = |(account, outcome): (&AccountNumber, &Result<(), ItemError>)| {
         outcome.as_ref().err().map(|error| error.message(*account))
     };
     let named: Vec<String> = accounts.iter().zip(outcomes).filter_map(words).take(NAMED_REJECTIONS).collect();
     message.push_str(&named.join(". "));
-    if refused > NAMED_REJECTIONS {
+    if rejected > NAMED_REJECTIONS {
         let hint = if details { "" } else { "; add ?details=true to see all" };
-        let _ = write!(message, ". And {} more{hint}", refused - NAMED_REJECTIONS);
+        let _ = write!(message, ". And {} more{hint}", rejected - NAMED_REJECTIONS);
     }
     message
 }

@@ -65,14 +65,14 @@ pub enum Error {
 }
 
 impl From<AuthError> for Error {
-    fn from(denied: AuthError) -> Error {
-        Error::Call(denied.into())
+    fn from(error: AuthError) -> Error {
+        Error::Call(error.into())
     }
 }
 
 impl From<JoinError> for Error {
-    fn from(panicked: JoinError) -> Error {
-        Error::Call(panicked.into())
+    fn from(error: JoinError) -> Error {
+        Error::Call(error.into())
     }
 }
 
@@ -93,7 +93,7 @@ impl Error {
 
     /// The message for the caller. It hides the details of internal errors.
     pub(super) fn message(&self) -> Cow<'static, str> {
-        let inside = match self {
+        let fixed_message = match self {
             Error::Call(error) => error.public_message(),
             Error::Idempotency(error) => (idempotency_code(error) == 500).then_some(INTERNAL_ERROR_MESSAGE),
             Error::NoSuchPath
@@ -107,13 +107,13 @@ impl Error {
             | Error::NotReady
             | Error::Timeout { .. } => None,
         };
-        inside.map_or_else(|| Cow::Owned(self.to_string()), Cow::Borrowed)
+        fixed_message.map_or_else(|| Cow::Owned(self.to_string()), Cow::Borrowed)
     }
 
     /// Seconds until a retry may succeed; `None` if a retry cannot help.
     pub(super) fn retry_after(&self) -> Option<u64> {
-        if let Error::Call(ContractCallError::Auth(denied)) = self {
-            denied.retry_after()
+        if let Error::Call(ContractCallError::Auth(error)) = self {
+            error.retry_after()
         } else if let Error::Idempotency(idempotency::Error::NoCapacity { seconds }) = self {
             Some(*seconds)
         } else {

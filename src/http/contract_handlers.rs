@@ -7,10 +7,10 @@ use tokio::task::spawn_blocking;
 use super::Api;
 use super::contract_envelope::CallOutcome;
 use super::contract_error::Error;
-use super::contract_request::ContractRequest;
-use super::contract_requests::{
+use super::contract_parsing::{
     parse_details_query, parse_imports, parse_recycle, parse_submit_phone, parse_submit_verify_code,
 };
+use super::contract_request::ContractRequest;
 use super::request_body::RequestBody;
 use crate::access::AuthContext;
 use crate::api::{
@@ -29,8 +29,8 @@ pub(super) enum ContractOperation {
     SubmitVerifyCode,
 }
 
-/// Executes a request. Its call checks the caller again first: reading the body, or waiting for a request with the same
-/// key, takes time.
+/// Executes a request. The call first checks the caller's key again, because it may have ended while the body arrived or
+/// while another request with the same `Idempotency-Key` ran.
 pub(super) async fn execute_request(
     api: &Api,
     operation: ContractOperation,
@@ -63,7 +63,7 @@ pub(super) async fn execute_request(
     }
 }
 
-/// Parses, validates and seals the accounts; a large body on a blocking thread.
+/// Parses, validates and seals the accounts. A large body is processed on a blocking thread.
 async fn parse_and_seal(
     api: Api,
     import: ImportKind,

@@ -1,4 +1,4 @@
-//! A request of the contract's API for its handler.
+//! A request of the contract, as its handler gets it.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use super::request_body::RequestBody;
 use super::request_head::RequestHead;
 use crate::access::Requester;
 
-/// A request whose requester may make its call.
+/// A request whose requester has the permission for the call.
 pub(super) struct ContractRequest {
-    /// The name of the API's operation.
+    /// The operation's name.
     pub(super) name: &'static str,
     pub(super) kind: EnvelopeKind,
     pub(super) head: Arc<RequestHead>,

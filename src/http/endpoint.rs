@@ -1,4 +1,4 @@
-//! What an endpoint is. Its one definition gives its route, `Allow`, its permission, and its operation in the OpenAPI document.
+//! An endpoint. Its one definition gives its route, its methods for `Allow`, its permission and its OpenAPI operation.
 
 use futures_util::future::BoxFuture;
 use utoipa::openapi::HttpMethod;
@@ -11,21 +11,21 @@ use super::bridge_response::BridgeApiError;
 use super::contract_envelope::{EndpointResponse, EnvelopeKind};
 use super::contract_error::Error;
 use super::contract_request::ContractRequest;
-use super::meta_request::{MetaAnswer, MetaRequest};
+use super::meta_request::{MetaRequest, MetaResponse};
 use super::operation_doc::OperationDoc;
 use super::v1_request::V1Request;
-use crate::api::{ApiState, Operation, Problem};
+use crate::api::{Operation, Problem};
 
 /// An endpoint: one method of one path.
 pub struct Endpoint {
-    /// The method of HTTP.
+    /// The HTTP method.
     pub method: Method,
     /// The whole path. A segment in braces is a placeholder.
     pub path: &'static str,
-    /// What it does, who may ask for it, and how long it may take.
+    /// The operation that it offers: who may request it, and how long it may take.
     pub operation: Operation,
     pub(super) tag: Tag,
-    /// One line for the OpenAPI document.
+    /// Its summary in the OpenAPI document: one line.
     pub(super) summary: &'static str,
     pub(super) body: BodyLimit,
     pub(super) handler: Handler,
@@ -38,13 +38,13 @@ pub struct Endpoint {
 pub(super) enum BodyLimit {
     /// Nothing.
     Unread,
-    /// At most so many bytes.
+    /// At most this number of bytes.
     Bytes(usize),
     /// At most `http.max_body_bytes`.
     MaxBodyBytes,
 }
 
-/// The handler of an endpoint of the contract, of health or metrics.
+/// A handler of the documented calls, health or metrics.
 pub(super) type ContractHandler = fn(Api, ContractRequest) -> BoxFuture<'static, Result<EndpointResponse, Error>>;
 
 /// Answers the requests of an endpoint. The variants differ in the form of their errors.
@@ -53,11 +53,11 @@ pub(super) enum Handler {
     /// The documented calls, health and metrics: an error is an envelope of this kind.
     Contract(EnvelopeKind, ContractHandler),
     /// `/api/v1`: an error is a problem (RFC 9457).
-    V1(fn(ApiState, V1Request) -> BoxFuture<'static, Result<Response, Problem>>),
+    V1(fn(V1Request) -> BoxFuture<'static, Result<Response, Problem>>),
     /// `/gateway/v1`: an error names its code.
     Bridge(fn(BridgeState, BridgeRequest) -> BoxFuture<'static, Result<Response, BridgeApiError>>),
     /// Meta's webhook: every answer is a text.
-    MetaWebhook(fn(MetaRequest) -> BoxFuture<'static, MetaAnswer>),
+    MetaWebhook(fn(MetaRequest) -> BoxFuture<'static, MetaResponse>),
 }
 
 impl BodyLimit {
@@ -94,12 +94,12 @@ pub(super) enum Tag {
     Vault,
     /// API keys.
     ApiKeys,
-    /// It is not in the document.
+    /// Not in the document.
     Unlisted,
 }
 
 impl Tag {
-    /// The groups of the document, in its order.
+    /// The groups in the document, in the document's order.
     pub(super) const LISTED: [Tag; 10] = [
         Tag::Documented,
         Tag::Health,
@@ -142,7 +142,7 @@ impl Endpoint {
         }
     }
 
-    /// Its operation in the OpenAPI document, as far as all endpoints have it.
+    /// The part of its OpenAPI operation that every endpoint has.
     pub(super) fn operation_doc(&self) -> OperationDoc {
         let (name, suffix) = (self.operation.name, if self.method == Method::HEAD { "Head" } else { "" });
         OperationDoc::new(http_method(&self.method), self.path, &format!("{name}{suffix}"), self.summary)

@@ -1,4 +1,4 @@
-//! The list of all endpoints, and which of them a request is for.
+//! The list of all endpoints. Finds the endpoint of a request.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use super::v1::{
 };
 use super::{bridge_endpoints, contract_endpoints, health_endpoints, meta_webhook};
 
-/// All endpoints, by the file that defines them.
+/// All endpoints, grouped by the file that defines them.
 static ENDPOINTS: [&[Endpoint]; 14] = [
     &contract_endpoints::ENDPOINTS,
     &health_endpoints::ENDPOINTS,
@@ -40,18 +40,20 @@ struct Route {
 /// Finds the route of a path. A literal segment takes precedence over a placeholder: `accounts/online` is no account.
 static ROUTER: LazyLock<Router<Route>> = LazyLock::new(build_router);
 
-/// The endpoint of a request, and the segments of its path at the placeholders.
+/// The endpoint of a request, with the path segments at its placeholders.
 pub(super) struct EndpointMatch {
     pub(super) endpoint: &'static Endpoint,
+    /// Name and segment of each placeholder.
     pub(super) path_parameters: Vec<(String, String)>,
 }
 
-/// Why a request is for no endpoint.
+/// Why a request has no endpoint.
 pub(super) enum NoEndpoint {
-    /// There is nothing under its path.
+    /// No endpoint has the path.
     UnknownPath,
-    /// Its path takes only these methods, as `Allow` lists them.
+    /// The path has endpoints, but only for other methods.
     MethodNotAllowed {
+        /// The methods of the path, as `Allow` lists them.
         allow: &'static str,
         /// One of the endpoints of the path.
         endpoint: &'static Endpoint,
@@ -96,7 +98,7 @@ fn build_router() -> Router<Route> {
 mod tests {
     use super::*;
 
-    /// The documented path, or the methods that it takes.
+    /// The endpoint's path. Otherwise the methods of the path, or `unknown`.
     fn find(method: &Method, path: &str) -> Result<&'static str, String> {
         match find_endpoint(method, path) {
             Ok(found) => Ok(found.endpoint.path),
@@ -114,7 +116,7 @@ mod tests {
         assert_eq!(find(&Method::GET, "/api/v1/accounts/"), Err("unknown".to_owned()));
     }
 
-    /// Two operations with one name could not be told apart by an idempotency key or a generated client.
+    /// An idempotency key or a generated client could not distinguish two operations with one name.
     #[test]
     fn an_operation_has_one_path() {
         let mut paths = BTreeMap::new();

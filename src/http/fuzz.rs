@@ -1,4 +1,4 @@
-//! Fuzzing with any bytes: bodies, headers, whole requests.
+//! Fuzz targets: bodies, headers and whole requests of arbitrary bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -7,7 +7,7 @@ mod fuzzed_api;
 use serde_json::{Value, json};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::contract_requests::{
+use super::contract_parsing::{
     parse_imports, parse_recycle, parse_submit_phone, parse_submit_verify_code as read_code,
 };
 use super::json_values::JsonText;
@@ -33,9 +33,9 @@ pub(crate) fn import_seeds() -> Vec<Vec<u8>> {
             "msgPrivateKey": "c4n4ry\"\\\u{e9}\u{1f600}", "accountId": "7", "nextKeyId": "", "registrationId": null,
             "deviceParams": "{\"c4n4ry\":1}"})
     };
-    let of = |numbers: &[u64]| json!({"whatsAppList": numbers.iter().map(|number| entry(*number)).collect::<Vec<_>>(), "more": {"a": [1, null]}});
-    [of(&[861_821_726_232]), of(&[861_821_726_232, 861_821_371_272, 8_218_132_718_231]), of(&[])]
-        .map(|it| it.to_string().into())
+    let body_of = |numbers: &[u64]| json!({"whatsAppList": numbers.iter().map(|number| entry(*number)).collect::<Vec<_>>(), "more": {"a": [1, null]}});
+    [body_of(&[861_821_726_232]), body_of(&[861_821_726_232, 861_821_371_272, 8_218_132_718_231]), body_of(&[])]
+        .map(|body| body.to_string().into())
         .into()
 }
 
@@ -51,12 +51,12 @@ pub(crate) fn check_import(bytes: &[u8]) -> Option<String> {
     sentence
 }
 
-/// An accepted body has the same content for a plain JSON parser, and is accepted again after serialization.
+/// A plain JSON parser must read the same content from an accepted body. After serialization it must be accepted again.
 fn assert_round_trip(bytes: &[u8], entries: &[AccountImport<JsonText<'_>>], import: ImportKind) {
-    let back: Vec<Value> =
+    let serialized: Vec<Value> =
         entries.iter().map(|entry| to_json(entry.account, entry.replace, &entry.content())).collect();
-    let back = json!({"whatsAppList": back}).to_string();
-    let again = parse_imports(back.as_bytes(), import, BATCH_ACCOUNTS).unwrap();
+    let serialized = json!({"whatsAppList": serialized}).to_string();
+    let again = parse_imports(serialized.as_bytes(), import, BATCH_ACCOUNTS).unwrap();
     assert!(entries.iter().zip(&again).all(|(one, other)| texts(&one.content()) == texts(&other.content())));
     // serde_json rejects values that our parser ignores: deep nesting, lone surrogates.
     let Ok(sent) = serde_json::from_slice::<Value>(bytes) else { return };
@@ -91,9 +91,9 @@ pub(crate) fn recycle_seeds() -> Vec<Vec<u8>> {
 pub(crate) fn check_recycle(bytes: &[u8]) -> Option<String> {
     match parse_recycle(bytes, BATCH_ACCOUNTS) {
         Ok(accounts) => {
-            let back = accounts.as_ref().map(|accounts| accounts.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let parsed = accounts.as_ref().map(|accounts| accounts.iter().map(ToString::to_string).collect::<Vec<_>>());
             let sent: Value = serde_json::from_slice(bytes).unwrap();
-            assert_eq!(sent.get("whatsAppList").unwrap_or(&Value::Null), &json!(back));
+            assert_eq!(sent.get("whatsAppList").unwrap_or(&Value::Null), &json!(parsed));
             None
         }
         Err(fault) => {
@@ -107,14 +107,14 @@ pub(crate) fn submit_phone_seeds() -> Vec<Vec<u8>> {
     [phone, &phone.replace("+86", "1242").replace("CN", "bs")].map(Vec::from).into()
 }
 
-/// submitPhone.
+/// Parses bodies of submitPhone.
 pub(crate) fn check_submit_phone(bytes: &[u8]) -> Option<String> {
     match parse_submit_phone(bytes) {
         Ok(parsed) => {
             let (code, account) = (parsed.calling_code.to_string(), parsed.account.to_string());
-            let back = json!({"phone": account.strip_prefix(&code).unwrap(), "areaCode": code, "verifyType": parsed.verify_type.code(),
+            let serialized = json!({"phone": account.strip_prefix(&code).unwrap(), "areaCode": code, "verifyType": parsed.verify_type.code(),
                 "accountType": parsed.account_type.code(), "countryCode": parsed.country});
-            assert_eq!(parse_submit_phone(back.to_string().as_bytes()), Ok(parsed));
+            assert_eq!(parse_submit_phone(serialized.to_string().as_bytes()), Ok(parsed));
             None
         }
         Err(fault) => Some(assert_names_field(
@@ -128,7 +128,7 @@ pub(crate) fn verify_code_seeds() -> Vec<Vec<u8>> {
     vec![br#"{"phone":"1821726232","verifyCode":"c4n4ry","areaCode":"+86"}"#.to_vec()]
 }
 
-/// submitVerifyCode.
+/// Parses bodies of submitVerifyCode.
 pub(crate) fn check_verify_code(bytes: &[u8]) -> Option<String> {
     match read_code(bytes) {
         Ok(parsed) => {
@@ -186,9 +186,9 @@ pub(crate) fn check_headers(bytes: &[u8]) -> Option<String> {
     let ids = RequestIdGenerator::default();
     let identified = ids.read_or_generate(&headers);
     assert!(identified.header.as_bytes().iter().all(u8::is_ascii_graphic) && !identified.header.is_empty());
-    let taken_over = HeaderMap::from_iter([(X_REQUEST_ID, identified.header)]);
+    let returned = HeaderMap::from_iter([(X_REQUEST_ID, identified.header)]);
     assert_eq!(
-        ids.read_or_generate(&taken_over).id,
+        ids.read_or_generate(&returned).id,
         identified.id,
         "an id that was answered is the same when it comes back"
     );

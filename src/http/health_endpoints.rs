@@ -64,7 +64,7 @@ const fn endpoint(
 /// Each module updates its gauges, then all metrics are rendered as text.
 async fn render_metrics(api: Api) -> Result<EndpointResponse, Error> {
     if let Ok(webhooks) = api.state().webhooks() {
-        // On an error the last values stay: the other metrics matter most when something is wrong.
+        // On an error these gauges keep their last values: the other metrics matter most when something is wrong.
         let updated = webhooks.update_metrics().await;
         updated.unwrap_or_else(|error| tracing::warn!(%error, "the webhooks' state cannot be read"));
     }

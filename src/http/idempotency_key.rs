@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a repeated request is executed once and gets the same response.
 //!
-//! Module `idempotency` stores the responses. This file decides what must be equal in a repeated request, which responses are
-//! stored, and how a request resumes that started but got no response.
+//! Module `idempotency` stores the responses. This file decides what must be equal in a repeated request, and which responses
+//! are stored. It also resumes a request that was started but got no response.
 
 use tokio::task::spawn_blocking;
 use tracing::Instrument;
@@ -11,11 +11,11 @@ use super::Api;
 use super::contract_envelope::{CallOutcome, EndpointResponse, render_outcome};
 use super::contract_error::Error;
 use super::contract_handlers::{ContractOperation, execute_request};
+use super::contract_parsing::{parse_details_query, parse_submit_phone, parse_submit_verify_code};
 use super::contract_request::ContractRequest;
-use super::contract_requests::{parse_details_query, parse_submit_phone, parse_submit_verify_code};
 use super::validation_error::ValidationError;
 use crate::api::{ContractCallError, ItemError, find_submitted_phone, has_submitted_code};
-use crate::idempotency::{InFlightRecord, KeyLookup, KeyScope, RequestIntent};
+use crate::idempotency::{IdempotencyLookup, InFlightRecord, KeyScope, RequestStart};
 use crate::limits::{IDEMPOTENCY_KEY_BYTES, INLINE_BODY_BYTES};
 use crate::vault::RequestFingerprint;
 
@@ -28,7 +28,7 @@ pub(super) enum KeyOutcome {
     Final,
     /// Nothing was done. The key is free for any request.
     Released,
-    /// Some of it may have been done. The key stays bound to the same request, which resumes.
+    /// The request may have been carried out in part. The key stays bound to it, and a retry resumes it.
     Unfinished,
 }
 
@@ -65,15 +65,15 @@ async fn execute_once(
 ) -> Result<EndpointResponse, Error> {
     let (kind, caller) = (request.kind, request.requester.clone());
     let scope = KeyScope::of(caller.initial_context().key_id(), request.name, key.as_bytes());
-    let (request, print) = fingerprint_request(api, operation, request).await?;
-    let intent = RequestIntent { request: caller.request(), position: api.journal().head() };
-    let in_flight = match api.idempotency().begin(scope, print, intent).await? {
-        KeyLookup::Completed(response) => {
+    let (request, fingerprint) = fingerprint_request(api, operation, request).await?;
+    let intent = RequestStart { request: caller.request(), position: api.journal().head() };
+    let in_flight = match api.idempotency().begin(scope, fingerprint, intent).await? {
+        IdempotencyLookup::Completed(response) => {
             // `begin` may have waited for another request with this key.
             caller.authorize()?;
             return Ok(EndpointResponse::Stored { response, is_repeated: true });
         }
-        KeyLookup::InFlight(in_flight) => in_flight,
+        IdempotencyLookup::InFlight(in_flight) => in_flight,
     };
     let result = execute_or_recover(api, operation, request, &in_flight).await;
     match key_outcome(&result) {
@@ -115,8 +115,8 @@ async fn execute_or_recover(
             }
             ContractOperation::Import(_) | ContractOperation::Recycle => None,
         };
-        if let Some(answer) = done {
-            return Ok(answer);
+        if let Some(outcome) = done {
+            return Ok(outcome);
         }
     }
     let requester = request.requester.with_request_id(intent.request);
@@ -125,10 +125,11 @@ async fn execute_or_recover(
 
 /// What happens to the key of a request with this result.
 pub(super) fn key_outcome(result: &Result<CallOutcome, Error>) -> KeyOutcome {
-    let is_open = |it: &Result<(), ItemError>| matches!(it, Err(ItemError::Failed(_) | ItemError::Auth(_)));
-    let failed = |outcomes: &[Result<(), ItemError>]| outcomes.iter().any(is_open);
+    let is_unfinished =
+        |outcome: &Result<(), ItemError>| matches!(outcome, Err(ItemError::Failed(_) | ItemError::Auth(_)));
+    let has_unfinished = |outcomes: &[Result<(), ItemError>]| outcomes.iter().any(is_unfinished);
     match result {
-        Ok(CallOutcome::Batch { outcomes, .. }) if failed(outcomes) => KeyOutcome::Unfinished,
+        Ok(CallOutcome::Batch { outcomes, .. }) if has_unfinished(outcomes) => KeyOutcome::Unfinished,
         Ok(_) => KeyOutcome::Final,
         Err(error) => match error.code() {
             404 | 409 => KeyOutcome::Final,
@@ -151,9 +152,9 @@ async fn fingerprint_request(
     };
     let vault = api.service().vault.clone();
     let hash = move |request: ContractRequest| {
-        let print =
+        let fingerprint =
             vault.fingerprint_request(&[&[u8::from(details)], &request.body]).map_err(ContractCallError::Vault)?;
-        Ok((request, print))
+        Ok((request, fingerprint))
     };
     if request.body.len() <= INLINE_BODY_BYTES { hash(request) } else { spawn_blocking(move || hash(request)).await? }
 }

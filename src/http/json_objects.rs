@@ -1,4 +1,4 @@
-//! JSON objects of the contract's requests, fields as sent.
+//! JSON objects of the contract's requests, with the fields as sent.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,12 +8,12 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, Ma
 
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
-use super::json_values::{EnumCode, JsonText, ValueSchema, refuse};
+use super::json_values::{EnumCode, JsonText, ValueSchema, reject};
 use crate::domain::{AccountType, VerifyType};
 
 /// Reads `{"whatsAppList": [T, …]}`; `None` if the list is missing or null.
 pub(super) struct AccountListSeed<T> {
-    /// Maximum number of entries. Counted while reading, so that a body of empty entries cannot fill the memory.
+    /// Maximum number of entries. They are counted while reading, so that a body of empty entries cannot fill the memory.
     max: usize,
     unknown_fields: UnknownFields,
     entry: PhantomData<T>,
@@ -41,7 +41,7 @@ macro_rules! object {
 
         impl<'a> $name<'a> {
             /// The OpenAPI schema. Fields that are not `required` may be null.
-            pub(super) fn shape(required: &[&str]) -> Object {
+            pub(super) fn schema(required: &[&str]) -> Object {
                 object_schema([$(($key, concat!($($words),+), <$type>::schema()),)+], required)
             }
         }
@@ -68,7 +68,7 @@ macro_rules! object {
                         Ok($name { $($field: $field.flatten(),)+ })
                     }
 
-                    refuse!("an object", not boolean number string null list);
+                    reject!("an object", not boolean number string null list);
                 }
 
                 json.deserialize_any(JsonObjectVisitor(PhantomData))
@@ -146,10 +146,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for AccountListSeed<T> {
         Ok(list.flatten())
     }
 
-    refuse!("an object", not boolean number string null list);
+    reject!("an object", not boolean number string null list);
 }
 
-/// The list of an [`AccountListSeed`], or null.
+/// Reads the list of an [`AccountListSeed`]; `None` if it is null.
 struct ListItemsSeed<T> {
     max: usize,
     entry: PhantomData<T>,
@@ -186,7 +186,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListItemsSeed<T> {
         Ok(Some(entries))
     }
 
-    refuse!("a list", not boolean number string object);
+    reject!("a list", not boolean number string object);
 }
 
 // === Keys and rejected values ===
@@ -218,14 +218,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonObjectKey<'a> {
     }
 }
 
-/// Schema of an object with these fields: key, description, value. Others are allowed.
+/// Schema of an object with these fields: key, description, schema of the value. Other fields are allowed.
 pub(super) fn object_schema(
     fields: impl IntoIterator<Item = (&'static str, &'static str, ObjectBuilder)>,
     required: &[&str],
 ) -> Object {
     let mut object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(true)));
-    for (key, words, shape) in fields {
-        let mut field = shape.description(Some(words.trim())).build();
+    for (key, words, schema) in fields {
+        let mut field = schema.description(Some(words.trim())).build();
         if required.contains(&key) {
             object = object.required(key);
         } else {

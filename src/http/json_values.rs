@@ -18,7 +18,7 @@ use crate::limits::{ACCOUNT_DIGITS_MAX, ACCOUNT_DIGITS_MIN, TEXT_BYTES};
 /// An opaque text: at most [`TEXT_BYTES`] bytes, no U+0000. It borrows from the body unless it contains escapes.
 pub(super) struct JsonText<'a>(Cow<'a, str>);
 
-/// Clears owned text from memory, as it may be a secret. The body clears borrowed text.
+/// Clears owned text from memory, because it may be a secret. Borrowed text is cleared with the body.
 impl Drop for JsonText<'_> {
     fn drop(&mut self) {
         if let Cow::Owned(text) = &mut self.0 {
@@ -53,7 +53,7 @@ pub(super) fn account_number_schema() -> ObjectBuilder {
 
 impl ValueSchema for JsonText<'_> {
     fn schema() -> ObjectBuilder {
-        // The limit counts bytes, `maxLength` characters; a character has at least one byte.
+        // The limit counts bytes, but `maxLength` counts characters. A character has at least one byte.
         ObjectBuilder::new().schema_type(Type::String).max_length(Some(TEXT_BYTES))
     }
 }
@@ -80,16 +80,16 @@ impl ValueSchema for LenientBool {
 // === Values that a visitor rejects ===
 
 /// Visitor methods that reject values and name only their kind.
-macro_rules! refuse {
-    ($expected:literal, not $($kind:ident)+) => { $(refuse!(@ $kind $expected);)+ };
-    (@ boolean $expected:literal) => { refuse!(@@ visit_bool(bool), $expected, "a boolean"); };
+macro_rules! reject {
+    ($expected:literal, not $($kind:ident)+) => { $(reject!(@ $kind $expected);)+ };
+    (@ boolean $expected:literal) => { reject!(@@ visit_bool(bool), $expected, "a boolean"); };
     (@ number $expected:literal) => {
-        refuse!(@@ visit_i64(i64), $expected, "a number");
-        refuse!(@@ visit_u64(u64), $expected, "a number");
-        refuse!(@@ visit_f64(f64), $expected, "a number");
+        reject!(@@ visit_i64(i64), $expected, "a number");
+        reject!(@@ visit_u64(u64), $expected, "a number");
+        reject!(@@ visit_f64(f64), $expected, "a number");
     };
-    (@ fraction $expected:literal) => { refuse!(@@ visit_f64(f64), $expected, "a fraction or a number out of range"); };
-    (@ string $expected:literal) => { refuse!(@@ visit_str(&str), $expected, "a string"); };
+    (@ fraction $expected:literal) => { reject!(@@ visit_f64(f64), $expected, "a fraction or a number out of range"); };
+    (@ string $expected:literal) => { reject!(@@ visit_str(&str), $expected, "a string"); };
     (@ null $expected:literal) => {
         fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
             Err(E::custom(concat!("must be ", $expected, ", not null")))
@@ -112,7 +112,7 @@ macro_rules! refuse {
     };
 }
 
-pub(super) use refuse;
+pub(super) use reject;
 
 // === Text ===
 
@@ -143,7 +143,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonText<'a> {
                 check_text(text).map(|()| JsonText(Cow::Owned(text.to_owned())))
             }
 
-            refuse!("a string", not boolean number null list object);
+            reject!("a string", not boolean number null list object);
         }
 
         json.deserialize_any(JsonTextVisitor)
@@ -177,7 +177,7 @@ impl<'de> Deserialize<'de> for AccountNumberText {
                 text.parse().map(AccountNumberText).map_err(E::custom)
             }
 
-            refuse!("a string of digits", not boolean number null list object);
+            reject!("a string of digits", not boolean number null list object);
         }
 
         json.deserialize_any(AccountNumberVisitor)
@@ -203,7 +203,7 @@ impl<'de, T: TryFrom<i64, Error = UnknownEnumValue>> Deserialize<'de> for EnumCo
                 self.visit_i64(i64::try_from(code).unwrap_or(i64::MAX))
             }
 
-            refuse!("an integer", not boolean fraction string null list object);
+            reject!("an integer", not boolean fraction string null list object);
         }
 
         json.deserialize_any(EnumCodeVisitor(PhantomData))

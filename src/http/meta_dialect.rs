@@ -1,6 +1,5 @@
-//! Meta's webhook: its signature authenticates it, and it is answered by texts.
+//! Meta's webhook: a signature or the verification token authenticates each request, and every response is a text.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use warp::http::StatusCode;
@@ -9,12 +8,12 @@ use warp::reply::Response;
 
 use super::Api;
 use super::endpoint::Handler;
-use super::meta_request::{MetaAnswer, MetaRequest};
+use super::meta_request::{MetaRequest, MetaResponse};
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
-use super::request_head::RequestHead;
+use super::routed_request::RoutedRequest;
 use crate::access::AuthContext;
-use crate::limits::{META_WEBHOOK_BYTES, NOT_SET_UP_AGAIN};
+use crate::limits::{META_WEBHOOK_BYTES, NOT_SET_UP_RETRY_WAIT};
 
 const NOT_SET_UP: &str = "the Cloud API is not set up, so Meta has to retry; the operator sets \
     gateway.cloud_api.waba_id and gateway.cloud_api.token\n";
@@ -24,26 +23,26 @@ const NOT_SET_UP: &str = "the Cloud API is not set up, so Meta has to retry; the
 pub(super) struct MetaDialect(pub(super) Api);
 
 impl Dialect for MetaDialect {
-    type Error = MetaAnswer;
+    type Error = MetaResponse;
 
     const IS_TRACED: bool = false;
 
-    /// The handler verifies the signature, which covers the body.
-    async fn authenticate(&self, _: &RequestHead) -> Result<AuthContext, MetaAnswer> {
+    /// Does nothing. The handler verifies the signature, which covers the body, or the token.
+    async fn authenticate(&self, _: &RoutedRequest) -> Result<AuthContext, MetaResponse> {
         Ok(AuthContext::ANONYMOUS)
     }
 
     async fn handle(
         &self,
-        request: &Arc<RequestHead>,
+        request: &RoutedRequest,
         _: AuthContext,
         body: &mut IncomingBody,
-    ) -> Result<Response, MetaAnswer> {
+    ) -> Result<Response, MetaResponse> {
         let MetaDialect(api) = self;
-        // This makes Meta retry: the setting may be missing only in this run.
+        // 503 makes Meta retry, because the setting may be missing only in this run.
         let cloud_api = api.cloud_api().ok_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, NOT_SET_UP.to_owned()))?;
         let Ok((endpoint, Handler::MetaWebhook(handler))) =
-            request.endpoint.as_ref().map(|found| (found.endpoint, found.endpoint.handler))
+            request.endpoint.as_ref().map(|endpoint| (endpoint, endpoint.handler))
         else {
             let words = "Meta sends its webhooks by POST; GET is for the verification handshake only\n";
             return Err((StatusCode::METHOD_NOT_ALLOWED, words.to_owned()));
@@ -54,27 +53,27 @@ impl Dialect for MetaDialect {
                 (StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST), format!("{error}\n"))
             })?,
         };
-        let request = MetaRequest { cloud_api: cloud_api.clone(), head: request.clone(), body };
+        let request = MetaRequest { cloud_api: cloud_api.clone(), head: request.head.clone(), body };
         Ok(self.respond(handler(request).await))
     }
 
-    fn deadline(&self) -> Option<ResponseDeadline<MetaAnswer>> {
+    fn deadline(&self) -> Option<ResponseDeadline<MetaResponse>> {
         None
     }
 
-    fn render_error(&self, _: &RequestHead, error: MetaAnswer) -> Response {
+    fn render_error(&self, _: &RoutedRequest, error: MetaResponse) -> Response {
         self.respond(error)
     }
 
-    /// The query is not logged, because it holds the verification token.
-    fn log(request: &RequestHead, response: &Response, _: Instant) {
+    /// Logs no part of the target, because the query has the verification token.
+    fn log(request: &RoutedRequest, response: &Response, _: Instant) {
         let (method, status) = (request.method.as_str(), response.status().as_u16());
         tracing::info!(method, status, request = %request.id.id, "responding to a webhook from Meta");
     }
 }
 
 impl MetaDialect {
-    fn respond(&self, (status, words): MetaAnswer) -> Response {
+    fn respond(&self, (status, words): MetaResponse) -> Response {
         let mut response = Response::new(words.into());
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -82,7 +81,7 @@ impl MetaDialect {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            let seconds = if self.0.cloud_api().is_some() { 1 } else { NOT_SET_UP_AGAIN.as_secs() };
+            let seconds = if self.0.cloud_api().is_some() { 1 } else { NOT_SET_UP_RETRY_WAIT.as_secs() };
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response

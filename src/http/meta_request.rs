@@ -1,4 +1,4 @@
-//! A request of Meta's for its handler.
+//! A request from Meta, as its handler gets it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::request_body::RequestBody;
 use super::request_head::RequestHead;
 use crate::gateway::CloudApi;
 
-/// A request whose signature or token its handler still has to verify.
+/// A request from Meta. Its handler still has to verify the signature or the token.
 pub(super) struct MetaRequest {
     pub(super) cloud_api: CloudApi,
     pub(super) head: Arc<RequestHead>,
@@ -17,4 +17,4 @@ pub(super) struct MetaRequest {
 }
 
 /// A response to Meta: its status and its text.
-pub(super) type MetaAnswer = (StatusCode, String);
+pub(super) type MetaResponse = (StatusCode, String);

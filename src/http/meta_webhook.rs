@@ -1,10 +1,10 @@
-//! `/gateway/cloud-api/webhook`: Meta's webhook, and the request by which Meta verifies that it is ours.
+//! `/gateway/cloud-api/webhook`: Meta sends notifications here, and first verifies that the webhook is ours.
 
 use futures_util::FutureExt;
 use warp::http::{Method, StatusCode};
 
 use super::endpoint::{BodyLimit, Endpoint, Handler, Tag};
-use super::meta_request::{MetaAnswer, MetaRequest};
+use super::meta_request::{MetaRequest, MetaResponse};
 use crate::api::operation;
 use crate::gateway::cloud_api::MetaWebhookOutcome;
 use crate::limits::{META_CHALLENGE_BYTES, META_WEBHOOK_BYTES};
@@ -40,8 +40,8 @@ const fn verification(method: Method) -> Endpoint {
     }
 }
 
-/// Meta's verification request: checks the token and returns the challenge.
-fn verify_subscription(MetaRequest { cloud_api, head, .. }: &MetaRequest) -> MetaAnswer {
+/// Answers Meta's verification request: checks the token and returns the challenge.
+fn verify_subscription(MetaRequest { cloud_api, head, .. }: &MetaRequest) -> MetaResponse {
     let parameter =
         |name: &str| head.query.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
     let challenge = parameter("hub.challenge");
@@ -59,7 +59,7 @@ fn verify_subscription(MetaRequest { cloud_api, head, .. }: &MetaRequest) -> Met
     }
 }
 
-async fn receive_notification(MetaRequest { cloud_api, head, body }: MetaRequest) -> MetaAnswer {
+async fn receive_notification(MetaRequest { cloud_api, head, body }: MetaRequest) -> MetaResponse {
     let signature = head.headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
     match cloud_api.handle_webhook(signature, &body).await {
         MetaWebhookOutcome::Processed => (StatusCode::OK, String::new()),

@@ -1,4 +1,4 @@
-//! What all requests share: id, trace, caller, deadline, log line. The [`Dialect`] of an API is what differs.
+//! What all requests share: id, trace, caller, deadline, log line. Each API differs in its [`Dialect`].
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,12 +13,13 @@ use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use super::contract_requests::Query;
-use super::endpoint_registry::find_endpoint;
+use super::contract_parsing::Query;
+use super::endpoint_registry::{EndpointMatch, find_endpoint};
 use super::request_body::drain_unread;
 use super::request_head::RequestHead;
 use super::request_id::{RequestIdGenerator, X_REQUEST_ID};
 use super::request_trace::RequestTrace;
+use super::routed_request::RoutedRequest;
 use super::server::PeerAddress;
 use crate::access::AuthContext;
 use crate::api::TimeLimit;
@@ -26,7 +27,7 @@ use crate::api::TimeLimit;
 /// The body of a request, while it arrives.
 pub type IncomingBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
-/// How long a request may take, and the error of one that takes longer.
+/// The time limit of a request, and the error for a request that exceeds it.
 pub type ResponseDeadline<Error> = (Duration, fn(Duration) -> Error);
 
 /// One of the APIs: how it authenticates, calls handlers, and words errors.
@@ -37,28 +38,28 @@ pub trait Dialect: Clone + Send + Sync + 'static {
     /// Whether its requests belong to a trace.
     const IS_TRACED: bool = true;
 
-    /// The path that stands for the request's in a trace; empty if the path is unknown. It has no ids: each would be a
-    /// route of its own.
-    fn trace_route(request: &RequestHead) -> &str {
+    /// The route of the request in a trace: the endpoint's path, or empty if the path is unknown. Ids are placeholders in
+    /// it, because each id would otherwise be a separate route.
+    fn trace_route(request: &RoutedRequest) -> &str {
         request.endpoint_of_path().map_or("", |endpoint| endpoint.path)
     }
 
-    /// Authenticates the requester, and counts the request against its rate.
-    fn authenticate(&self, request: &RequestHead) -> impl Future<Output = Result<AuthContext, Self::Error>> + Send;
+    /// Authenticates the requester, and counts the request against the rate limit.
+    fn authenticate(&self, request: &RoutedRequest) -> impl Future<Output = Result<AuthContext, Self::Error>> + Send;
 
     /// Calls the handler of the request's endpoint.
     fn handle(
         &self,
-        request: &Arc<RequestHead>,
+        request: &RoutedRequest,
         auth: AuthContext,
         body: &mut IncomingBody,
     ) -> impl Future<Output = Result<Response, Self::Error>> + Send;
 
-    /// The deadline of the response head; `None` without limit.
+    /// The deadline of the response head; `None` for no deadline.
     fn deadline(&self) -> Option<ResponseDeadline<Self::Error>>;
 
     /// The response to a request that was not carried out.
-    fn render_error(&self, request: &RequestHead, error: Self::Error) -> Response;
+    fn render_error(&self, request: &RoutedRequest, error: Self::Error) -> Response;
 
     /// Whether the rest of the body is read after this error, so that the client sees the response.
     fn drains_body(_: &Self::Error) -> bool {
@@ -66,7 +67,7 @@ pub trait Dialect: Clone + Send + Sync + 'static {
     }
 
     /// Logs that the request was answered.
-    fn log(request: &RequestHead, response: &Response, started: Instant) {
+    fn log(request: &RoutedRequest, response: &Response, started: Instant) {
         tracing::info!(
             method = request.method.as_str(),
             path = request.path,
@@ -79,7 +80,7 @@ pub trait Dialect: Clone + Send + Sync + 'static {
     }
 }
 
-/// Serves all requests that arrive here by one API.
+/// Serves every request that reaches this filter with one dialect.
 pub fn serve_dialect<D: Dialect>(
     dialect: D,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -93,28 +94,33 @@ pub fn serve_dialect<D: Dialect>(
         .and(warp::ext::optional::<PeerAddress>())
         .map(move |path: FullPath, method: Method, query, raw_query, headers: HeaderMap, peer: Option<PeerAddress>| {
             let path = path.as_str().to_owned();
-            // Only requests of tests come without a connection.
+            // Only tests send requests without a connection.
             let peer = peer.map_or(SocketAddr::from(([127, 0, 0, 1], 0)), |PeerAddress(peer)| peer);
-            let (endpoint, id) = (find_endpoint(&method, &path), ids.read_or_generate(&headers));
-            RequestHead { endpoint, method, path, query, raw_query, headers, peer, id }
+            let (endpoint, path_parameters) = match find_endpoint(&method, &path) {
+                Ok(EndpointMatch { endpoint, path_parameters }) => (Ok(endpoint), path_parameters),
+                Err(reason) => (Err(reason), Vec::new()),
+            };
+            let id = ids.read_or_generate(&headers);
+            let head = RequestHead { method, path, path_parameters, query, raw_query, headers, peer, id };
+            RoutedRequest { endpoint, head: Arc::new(head) }
         })
         .and(warp::body::stream())
-        .then(move |request: RequestHead, body| serve(dialect.clone(), Arc::new(request), incoming_body(body)))
+        .then(move |request, body| serve(dialect.clone(), request, incoming_body(body)))
 }
 
 fn incoming_body<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static) -> IncomingBody {
     Box::pin(body.map_ok(|mut piece: B| piece.copy_to_bytes(piece.remaining())))
 }
 
-async fn serve<D: Dialect>(dialect: D, request: Arc<RequestHead>, body: IncomingBody) -> Response {
+async fn serve<D: Dialect>(dialect: D, request: RoutedRequest, body: IncomingBody) -> Response {
     if !D::IS_TRACED {
         return serve_traced(dialect, request, body).await;
     }
-    let traced = RequestTrace::start(&request.method, D::trace_route(&request), &request.headers, request.id.id);
-    traced.run(serve_traced(dialect, request, body)).await
+    let trace = RequestTrace::start(&request.method, D::trace_route(&request), &request.headers, request.id.id);
+    trace.run(serve_traced(dialect, request, body)).await
 }
 
-async fn serve_traced<D: Dialect>(dialect: D, request: Arc<RequestHead>, mut body: IncomingBody) -> Response {
+async fn serve_traced<D: Dialect>(dialect: D, request: RoutedRequest, mut body: IncomingBody) -> Response {
     let started = Instant::now();
     let mut response = match answer(&dialect, &request, &mut body).await {
         Ok(response) => response,
@@ -133,20 +139,20 @@ async fn serve_traced<D: Dialect>(dialect: D, request: Arc<RequestHead>, mut bod
 /// Authenticates, then calls the handler within the deadline.
 pub(super) async fn answer<D: Dialect>(
     dialect: &D,
-    request: &Arc<RequestHead>,
+    request: &RoutedRequest,
     body: &mut IncomingBody,
 ) -> Result<Response, D::Error> {
-    // No deadline here: the throttle delays a rejected key on purpose, and it still gets its own error.
+    // Authentication has no deadline: the throttle delays rejected keys on purpose, and they must get their own error.
     let auth = dialect.authenticate(request).await?;
-    let handled = dialect.handle(request, auth, body);
+    let response = dialect.handle(request, auth, body);
     match dialect.deadline().filter(|_| is_limited(request)) {
         // A command that is already in a mailbox still completes, as when a caller disconnects.
-        Some((limit, timed_out)) => timeout(limit, handled).await.unwrap_or_else(|_| Err(timed_out(limit))),
-        None => handled.await,
+        Some((limit, timed_out)) => timeout(limit, response).await.unwrap_or_else(|_| Err(timed_out(limit))),
+        None => response.await,
     }
 }
 
-/// Whether the deadline holds for the request. A request without endpoint is answered at once.
-fn is_limited(request: &RequestHead) -> bool {
-    request.endpoint.as_ref().is_ok_and(|found| found.endpoint.operation.time_limit == TimeLimit::RequestTimeout)
+/// Whether the deadline holds for the request. A request without an endpoint needs none: it is answered at once.
+fn is_limited(request: &RoutedRequest) -> bool {
+    request.endpoint.as_ref().is_ok_and(|endpoint| endpoint.operation.time_limit == TimeLimit::RequestTimeout)
 }

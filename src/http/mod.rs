@@ -1,50 +1,54 @@
 //! The HTTP API and its server.
 //!
+//! The contract is the API document that defines the six documented calls. A dialect is how one of the APIs authenticates
+//! requests and words errors.
+//!
 //! | file | what it knows |
 //! |---|---|
-//! | `endpoint` | what an endpoint is: route, operation, handler, its part of the OpenAPI document |
-//! | `endpoint_registry` | the list of all endpoints, and which of them a request is for |
+//! | `endpoint` | an endpoint: route, operation, handler, its part of the OpenAPI document |
+//! | `endpoint_registry` | the list of all endpoints; finds the endpoint of a request |
 //! | `middleware` | what all requests share: id, trace, caller, deadline, log line |
 //! | `request_head` | the head of a request |
-//! | `contract_endpoints` | the documented calls |
-//! | `contract_docs` | what they share in the OpenAPI document |
-//! | `contract_dialect` | how they authenticate, and how errors become envelopes |
-//! | `contract_request` | a request of the contract's API for its handler |
-//! | `contract_requests` | parses and validates bodies and queries. Pure |
-//! | `contract_handlers` | parses requests, makes their calls, and returns the outcomes |
+//! | `routed_request` | a request with its endpoint |
+//! | `contract_endpoints` | the six documented calls |
+//! | `contract_docs` | what the documented calls share in the OpenAPI document |
+//! | `contract_dialect` | how the documented calls authenticate, and how their errors become envelopes |
+//! | `contract_request` | a request of the contract, as its handler gets it |
+//! | `contract_parsing` | parses and validates bodies and queries of the contract. Pure |
+//! | `contract_handlers` | handlers of the contract's POST endpoints |
 //! | `query_whatsapp_status` | queryWhatsAppStatus: entity tags, gzip |
 //! | `idempotency_key` | `Idempotency-Key`: a repeated request is executed once |
 //! | `contract_envelope` | turns outcomes and errors into responses |
-//! | `contract_error` | errors of the contract, with code and message |
+//! | `contract_error` | errors of the contract's endpoints, with code and message |
 //! | `health_endpoints` | health, and the metrics in text format |
 //! | `v1` | the endpoints of `/api/v1`, for auditors and operators |
-//! | `v1_dialect` | how they authenticate, and how errors become problems |
-//! | `v1_request` | a request of `/api/v1` for its handler |
-//! | `bridge_endpoints` | `/gateway/v1`: reports come in, commands are fetched |
-//! | `bridge_dialect` | how gateways authenticate, and how errors are answered |
-//! | `bridge_request` | a request of a gateway for its handler |
+//! | `v1_dialect` | how `/api/v1` authenticates, and how its errors become problems |
+//! | `v1_request` | a request of `/api/v1`, as its handler gets it |
+//! | `bridge_endpoints` | `/gateway/v1`: gateways send reports and fetch commands |
+//! | `bridge_dialect` | how `/gateway/v1` authenticates, and how it responds to errors |
+//! | `bridge_request` | a gateway's request, as its handler gets it |
 //! | `bridge_response` | responses to gateways |
 //! | `meta_webhook` | Meta's webhook |
-//! | `meta_dialect` | how Meta is answered |
-//! | `meta_request` | a request of Meta's for its handler |
+//! | `meta_dialect` | how Meta's webhook authenticates and responds |
+//! | `meta_request` | a request from Meta, as its handler gets it |
 //! | `operation_doc` | builder of one operation of the OpenAPI document |
 //! | `parameter_schemas` | schemas of parameters, with their bounds |
 //! | `openapi` | the OpenAPI document and Swagger UI |
 //! | `request_body` | reading a body: content type, size, deadline |
 //! | `validation_error` | parsing JSON, and the sentence that names the invalid field |
 //! | `json_values` | JSON values of requests, strictly typed |
-//! | `json_objects` | JSON objects of requests, fields as sent |
-//! | `account_fields` | an account of batchInsert or batchOnline, fields as sent |
+//! | `json_objects` | JSON objects of the contract's requests, with the fields as sent |
+//! | `account_fields` | one account of batchInsert or batchOnline, with the fields as sent |
 //! | `authentication` | authentication of a request by its headers |
 //! | `request_trace` | the trace that a request belongs to |
 //! | `request_id` | the id of a request in response, log and journal |
 //! | `request_metrics` | counts and times requests |
-//! | `server` | connections: accept, time out, drain |
-//! | `server_socket` | their sockets: reset where a cut answer would look whole |
-//! | `revocation` | responses that break off when the key of their reader ends |
-//! | `connection_limit` | how many there may be, in all and of one address |
-//! | `tls` | the certificate that is shown, and whose clients are taken |
-//! | `fuzz` | its parsers under any bytes: for tests alone |
+//! | `server` | connections: accept, time out, drain at shutdown |
+//! | `server_socket` | the socket of a connection: a reset instead of a close that would hide an incomplete response |
+//! | `revocation` | aborts long responses when the reader's key ends |
+//! | `connection_limit` | the limit on open connections, in total and per address |
+//! | `tls` | TLS: the server certificate, the CAs of accepted clients, the reload of their files |
+//! | `fuzz` | fuzz targets: parsers and whole requests. Only for tests and fuzzing |
 
 mod account_fields;
 mod authentication;
@@ -59,8 +63,8 @@ mod contract_endpoints;
 mod contract_envelope;
 mod contract_error;
 mod contract_handlers;
+mod contract_parsing;
 mod contract_request;
-mod contract_requests;
 mod endpoint;
 mod endpoint_registry;
 mod health_endpoints;
@@ -81,6 +85,7 @@ mod request_id;
 mod request_metrics;
 mod request_trace;
 mod revocation;
+mod routed_request;
 mod server;
 mod server_socket;
 mod tls;
@@ -114,6 +119,7 @@ pub use request_head::RequestHead;
 pub use request_id::RequestIdGenerator;
 pub use request_metrics::ConsoleResponse;
 pub use revocation::abort_when_key_ends;
+pub use routed_request::RoutedRequest;
 pub use tls::{Error as TlsError, TlsReloader};
 pub use v1::{
     CSV_LINES, JSON, JSON_LINES, LineFormat, bytes_response, event_stream_response, last_event_id, lines_response,

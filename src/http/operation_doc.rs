@@ -1,4 +1,4 @@
-//! Builder of one operation: its parameters, body and responses.
+//! Builder of one operation of the OpenAPI document: its parameters, body and responses.
 
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -68,13 +68,13 @@ impl OperationDoc {
 
     fn parameter(
         mut self,
-        place: ParameterIn,
+        location: ParameterIn,
         required: Required,
         name: &str,
         schema: ObjectBuilder,
         words: &str,
     ) -> OperationDoc {
-        let parameter = ParameterBuilder::new().name(name).parameter_in(place).required(required);
+        let parameter = ParameterBuilder::new().name(name).parameter_in(location).required(required);
         self.operation = self.operation.parameter(parameter.description(Some(words)).schema(Some(schema)));
         self
     }

@@ -22,14 +22,14 @@ pub(super) fn one_of<const N: usize>(words: [&str; N]) -> ObjectBuilder {
     text().enum_values(Some(words))
 }
 
-/// A whole number of 64 bits from `least` on.
-pub(super) fn number(least: usize) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(usize::MAX))
+/// A 64-bit whole number that is at least `min`.
+pub(super) fn number(min: usize) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(usize::MAX))
 }
 
-/// A code of the contract, from 1.
-pub(super) fn code_up_to(most: u64) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(1..=most))
+/// A code of the contract, from 1 to `max`.
+pub(super) fn code_up_to(max: u64) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(1..=max))
 }
 
 /// The page size.

@@ -11,7 +11,7 @@ use warp::reply::Response;
 use super::Api;
 use super::contract_envelope::{LIST_HEAD, LIST_TAIL};
 use super::contract_error::Error;
-use super::contract_requests::{Query, parse_account_query};
+use super::contract_parsing::{Query, parse_account_query};
 use crate::access::AuthContext;
 
 /// The content coding of a response.
@@ -79,11 +79,11 @@ fn set_cache_headers(response: &mut Response, etag: &str) {
 }
 
 impl ContentCoding {
-    /// The strong entity tag for this coding: each coding has different bytes, so it needs its own tag.
-    fn etag(self, of_list: &str) -> String {
+    /// The strong entity tag for this coding. The bytes differ by coding, so each coding needs its own tag.
+    fn etag(self, list_etag: &str) -> String {
         match self {
-            ContentCoding::Identity => of_list.to_owned(),
-            ContentCoding::Gzip => format!("{}-gzip\"", of_list.strip_suffix('"').unwrap_or(of_list)),
+            ContentCoding::Identity => list_etag.to_owned(),
+            ContentCoding::Gzip => format!("{}-gzip\"", list_etag.strip_suffix('"').unwrap_or(list_etag)),
         }
     }
 }

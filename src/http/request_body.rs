@@ -20,7 +20,7 @@ pub(super) struct RequestBody {
     _memory: Option<OwnedSemaphorePermit>,
 }
 
-/// Clears the body, because it holds secrets. A small body lies in the connection's buffer; the next request overwrites it.
+/// Clears the body, because it may hold secrets. A small body is in the connection's buffer, which the next request overwrites.
 impl Drop for RequestBody {
     fn drop(&mut self) {
         if let Ok(mut bytes) = std::mem::take(&mut self.bytes).try_into_mut() {
@@ -49,7 +49,7 @@ impl MemoryBudget {
         MemoryBudget { kib: Arc::new(Semaphore::new(LARGE_BODIES_KIB)) }
     }
 
-    /// Reserves memory for a body of `bytes`. A body larger than the budget reserves all of it.
+    /// Reserves memory for a body of `bytes`. A body larger than the budget reserves the whole budget.
     fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
         let kib = u32::try_from(bytes.div_ceil(1024).min(LARGE_BODIES_KIB)).unwrap_or(u32::MAX);
         self.kib.clone().try_acquire_many_owned(kib).map_err(|_| Error::MemoryBudgetExceeded)
@@ -68,11 +68,11 @@ where
     B: Buf,
 {
     check_content_type(headers)?;
-    let announced = declared_length(headers);
-    if announced.is_some_and(|bytes| bytes > limit) {
+    let declared = declared_length(headers);
+    if declared.is_some_and(|bytes| bytes > limit) {
         return Err(Error::TooLarge { limit });
     }
-    let collected = collect_pieces(body, limit, announced.unwrap_or(limit), memory_budget);
+    let collected = collect_pieces(body, limit, declared.unwrap_or(limit), memory_budget);
     timeout(BODY_TIMEOUT, collected).await.map_err(|_| Error::SlowBody)?
 }
 
@@ -83,12 +83,12 @@ where
     S: Stream<Item = Result<B, warp::Error>> + Unpin + Send + 'static,
     B: Buf + Send,
 {
-    // A client with `Expect: 100-continue` has not sent the body yet, and reading would request it.
+    // A client with `Expect: 100-continue` has not sent the body yet. Reading it would make the client send it.
     if headers.contains_key(header::EXPECT) {
         return;
     }
     let mut left = LINGER_BYTES;
-    let mut drained = Box::pin(async move {
+    let mut draining = Box::pin(async move {
         while let Some(Ok(piece)) = body.next().await {
             match left.checked_sub(piece.remaining()) {
                 Some(rest) => left = rest,
@@ -96,8 +96,8 @@ where
             }
         }
     });
-    if drained.as_mut().now_or_never().is_none() {
-        tokio::spawn(timeout(BODY_TIMEOUT, drained));
+    if draining.as_mut().now_or_never().is_none() {
+        tokio::spawn(timeout(BODY_TIMEOUT, draining));
     }
 }
 
@@ -126,7 +126,7 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Collects the pieces of a body. A large one reserves `expected` bytes of the memory budget.
+/// Collects the pieces of a body. A large body reserves `expected` bytes of the memory budget.
 async fn collect_pieces<S, B>(
     body: &mut S,
     limit: usize,
@@ -186,15 +186,15 @@ mod tests {
 
     use super::*;
 
-    /// Reads a body in pieces of these sizes; `announced` is its declared length.
+    /// Reads a body in pieces of these sizes; `declared` is its declared length. An error is the response's code.
     async fn check(
         pieces: &[usize],
-        announced: Option<usize>,
+        declared: Option<usize>,
         limit: usize,
         memory_budget: &MemoryBudget,
     ) -> Result<RequestBody, u16> {
         let mut headers = HeaderMap::new();
-        headers.extend(announced.map(|bytes| (header::CONTENT_LENGTH, HeaderValue::from(bytes))));
+        headers.extend(declared.map(|bytes| (header::CONTENT_LENGTH, HeaderValue::from(bytes))));
         let mut body = stream::iter(pieces.iter().map(|bytes| Ok(Bytes::from(vec![b' '; *bytes]))));
         read_body(&headers, &mut body, limit, memory_budget).await.map_err(|error| error.code())
     }
@@ -210,8 +210,8 @@ mod tests {
         assert_eq!(check(&[], Some(limit + 1), limit, &memory_budget).await.map(|body| body.len()), Err(413));
         let large = check(&[limit / 2, limit / 2], Some(limit), LARGE_BODIES_KIB * 1024, &memory_budget).await;
         assert_eq!(memory_budget.kib.available_permits(), LARGE_BODIES_KIB - limit / 1024);
-        let unannounced = check(&[limit, 1], None, LARGE_BODIES_KIB * 1024, &memory_budget).await;
-        assert_eq!(unannounced.map(|body| body.len()), Err(503), "it may become larger than what is left");
+        let undeclared = check(&[limit, 1], None, LARGE_BODIES_KIB * 1024, &memory_budget).await;
+        assert_eq!(undeclared.map(|body| body.len()), Err(503), "it may become larger than what is left");
         let small = check(&[1, 1], None, LARGE_BODIES_KIB * 1024, &memory_budget).await;
         assert_eq!(small.map(|body| body.len()), Ok(2), "small bodies need no room");
         drop(large);

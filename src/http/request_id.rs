@@ -14,12 +14,12 @@ use crate::limits::REQUEST_ID_BYTES;
 /// The header for the id, in requests and responses.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request's id in both forms.
+/// A request's id, for the journal and for the response.
 #[derive(Clone, Debug)]
 pub struct IncomingRequestId {
     /// 128 bits, for the journal.
     pub id: RequestId,
-    /// As sent to and by the caller.
+    /// The header's value, as the caller sent it and gets it back.
     pub header: HeaderValue,
 }
 
@@ -47,11 +47,11 @@ impl RequestIdGenerator {
         }
     }
 
-    /// 64 bits of microseconds, so that ids sort by time, then 64 hashed bits.
+    /// A new id: 64 bits of time in microseconds, so that ids sort by time, then 64 hashed bits.
     pub fn generate(&self) -> RequestId {
-        let drawn = self.generated.fetch_add(1, Ordering::Relaxed);
+        let count = self.generated.fetch_add(1, Ordering::Relaxed);
         let micros = clock::now().0.cast_unsigned();
-        RequestId(u128::from(micros) << 64 | u128::from(self.hasher.hash_one(drawn)))
+        RequestId(u128::from(micros) << 64 | u128::from(self.hasher.hash_one(count)))
     }
 }
 
@@ -59,14 +59,14 @@ fn is_valid_header(header: &HeaderValue) -> bool {
     (1..=REQUEST_ID_BYTES).contains(&header.len()) && header.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// Maps a caller's id to the journal's 128 bits: a UUID as it is, any other text by the first bits of its SHA-256.
+/// Maps a caller's id to the journal's 128 bits. A UUID stays as it is. For any other text: the first bits of its SHA-256.
 fn parse_request_id(header: &HeaderValue) -> RequestId {
     let digits = header.as_bytes().iter().filter(|byte| **byte != b'-').map(|byte| char::from(*byte).to_digit(16));
-    let uuid = digits.clone().count() == 32;
+    let is_uuid = digits.clone().count() == 32;
     let number =
         digits.map(|digit| digit.map(u128::from)).try_fold(0, |number: u128, digit| Some(number << 4 | digit?));
     match number {
-        Some(number) if uuid => RequestId(number),
+        Some(number) if is_uuid => RequestId(number),
         Some(_) | None => {
             let hash = Sha256::digest(header.as_bytes());
             RequestId(hash.first_chunk().map_or(0, |bits| u128::from_be_bytes(*bits)))

@@ -11,7 +11,7 @@ use warp::reply::Response;
 use super::contract_envelope::IntendedStatus;
 use crate::metrics::{Metrics, Route, StatusClass};
 
-/// Response extension that marks console pages and their files. All are counted as one route.
+/// Response extension that marks console pages and their files. The metrics count them as one route.
 #[derive(Clone, Copy)]
 pub struct ConsoleResponse;
 
@@ -29,11 +29,11 @@ where
 {
     service_fn(move |request: Request<Incoming>| {
         let (started, route) = (Instant::now(), metric_route(request.uri().path()));
-        let under_way = InFlightGuard::start(&metrics);
-        let answered = service.call(request);
+        let in_flight = InFlightGuard::start(&metrics);
+        let call = service.call(request);
         async move {
-            let response = answered.await?;
-            let metrics = &under_way.metrics;
+            let response = call.await?;
+            let metrics = &in_flight.metrics;
             let route = if response.extensions().get::<ConsoleResponse>().is_some() { Route::Console } else { route };
             let status = response.extensions().get().map_or(response.status(), |IntendedStatus(status)| *status);
             metrics.http_requests.with((route, status_class(status))).inc();
@@ -64,7 +64,7 @@ impl Drop for InFlightGuard {
 /// The route label of a path.
 fn metric_route(path: &str) -> Route {
     let is_under =
-        |route: &&Route| path.strip_prefix(route.word()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        |route: &&Route| path.strip_prefix(route.label()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     Route::ALL.iter().find(is_under).copied().unwrap_or(Route::Other)
 }
 

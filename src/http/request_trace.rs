@@ -7,16 +7,16 @@ use warp::reply::Response;
 use crate::journal::RequestId;
 use crate::traces::{SPAN_TARGET, TraceContext, TraceOrigin, remember, start_span};
 
-/// The spans of a request.
+/// The two spans of a request.
 pub(super) struct RequestTrace {
-    /// Span of the log: adds the trace id to each log line.
+    /// The span for the log: it adds the trace id to each log line.
     log_span: Span,
-    /// Span for the collector.
+    /// The span for the collector.
     collector_span: Span,
 }
 
 impl RequestTrace {
-    /// Starts the spans of a request. `route` is the documented path; empty if the path is unknown.
+    /// Starts the spans of a request. `route` is the endpoint's path; empty if the path is unknown.
     pub(super) fn start(method: &Method, route: &str, headers: &HeaderMap, id: RequestId) -> RequestTrace {
         let parent = TraceContext::from_headers(headers);
         let trace = parent.as_ref().map_or(id.0, |parent| parent.trace);
@@ -43,9 +43,9 @@ impl RequestTrace {
         RequestTrace { log_span, collector_span }
     }
 
-    /// Runs `answering` inside the spans.
-    pub(super) async fn run(self, answering: impl Future<Output = Response>) -> Response {
-        let response = answering.instrument(self.collector_span.clone()).instrument(self.log_span).await;
+    /// Runs `handling` inside the spans.
+    pub(super) async fn run(self, handling: impl Future<Output = Response>) -> Response {
+        let response = handling.instrument(self.collector_span.clone()).instrument(self.log_span).await;
         let status = response.status();
         self.collector_span.record("http.response.status_code", status.as_u16());
         if status.is_server_error() {

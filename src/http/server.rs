@@ -31,7 +31,7 @@ use crate::limits::{ACCEPT_PAUSE, DRAIN_TIMEOUT, HEADER_TIMEOUT, TLS_HANDSHAKE_T
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerAddress(pub(super) SocketAddr);
 
-/// Serves connections within the limit `connection_limit` until `stop`, over TLS if `tls` is given. Then drains them for at most
+/// Serves connections within `connection_limit` until `stop`, over TLS if `tls` is given. Then drains them for at most
 /// [`DRAIN_TIMEOUT`].
 pub(super) async fn run<S>(
     listener: TcpListener,
@@ -58,23 +58,23 @@ pub(super) async fn run<S>(
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
-            // warp cannot parse a target without a path, as CONNECT has it. No endpoint is at the root.
+            // warp cannot parse a target without a path, such as that of CONNECT. `/` replaces it.
             if !request.uri().path().starts_with('/') {
                 *request.uri_mut() = Uri::from_static("/");
             }
             let (version, abort) = (request.version(), abort.clone());
-            let answered = service.call(request);
-            async move { answered.await.inspect(|response| abort.note(version, response)) }
+            let response = service.call(request);
+            async move { response.await.inspect(|response| abort.note(version, response)) }
         });
         let (http, draining) = (http.clone(), draining.watcher());
         let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone()));
         let (stop, cut_off) = (stop.clone(), cut_off.clone());
         tokio::spawn(async move {
-            let served = async move {
+            let connection = async move {
                 let Some(tls) = tls else { return serve_connection(http, stream, service, draining).await };
                 // No request has arrived yet, so stopping here loses nothing.
-                let shaken = stop.run_until_cancelled(timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream))).await;
-                match shaken {
+                let handshake = stop.run_until_cancelled(timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream))).await;
+                match handshake {
                     // Boxed, so that the future of a connection without TLS stays small.
                     Some(Ok(Ok(stream))) => Box::pin(serve_connection(http, stream, service, draining)).await,
                     Some(Ok(Err(error))) => {
@@ -84,7 +84,7 @@ pub(super) async fn run<S>(
                     None => {}
                 }
             };
-            cut_off.run_until_cancelled(served).await;
+            cut_off.run_until_cancelled(connection).await;
             drop(permit);
         });
     }
@@ -109,27 +109,27 @@ where
     }
 }
 
-/// Accepts the next connection once the limit allows one; until then clients wait in the listen queue. A connection of an
-/// address that has too many is closed at once.
+/// Accepts the next connection once the limit allows one. Until then clients wait in the listen queue. If an address has too
+/// many connections, its new ones are closed at once.
 async fn accept_connection(
     listener: &TcpListener,
     connection_limit: &mut ConnectionLimit,
 ) -> Option<(TcpStream, SocketAddr, ConnectionPermit)> {
-    let mut free = connection_limit.acquire().await?;
+    let mut permit = connection_limit.acquire().await?;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match connection_limit.admit(free, peer.ip()) {
-                Ok(permit) => {
+            Ok((stream, peer)) => match connection_limit.admit(permit, peer.ip()) {
+                Ok(connection_permit) => {
                     // Responses are written whole, so Nagle's algorithm would only delay them. This fails only on a closed
                     // connection.
                     let _ = stream.set_nodelay(true);
-                    return Some((stream, peer, permit));
+                    return Some((stream, peer, connection_permit));
                 }
-                Err(again) => free = again,
+                Err(unused) => permit = unused,
             },
             Err(error) if affects_one_connection_only(&error) => {}
             Err(error) => {
-                // Out of file descriptors or memory: an immediate retry would fail again.
+                // File descriptors or memory are exhausted, so an immediate retry would fail again.
                 tracing::warn!(%error, "no connection can be accepted; raise the limit on open files (ulimit -n)");
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -137,7 +137,7 @@ async fn accept_connection(
     }
 }
 
-/// Whether the error concerns only the connection being accepted.
+/// Whether the error concerns only the connection that was being accepted.
 fn affects_one_connection_only(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)

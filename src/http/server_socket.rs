@@ -1,4 +1,4 @@
-//! The socket of a connection. It is reset, and not closed, where a cut answer would look whole.
+//! The socket of a connection. It resets the connection where a normal close would make an incomplete response look complete.
 
 use std::io;
 use std::pin::Pin;
@@ -12,21 +12,21 @@ use tokio::net::TcpStream;
 use warp::http::{Version, header};
 use warp::reply::Response;
 
-/// A socket that is reset if it is dropped while an answer to HTTP/1.0 without a length is being sent.
+/// A socket that resets the connection if it is dropped while it sends an HTTP/1.0 response without a length.
 pub(super) struct ServerSocket {
     socket: TcpStream,
     abort: AbortFlag,
-    /// A close resets the connection (`SO_LINGER` of 0 s).
+    /// Whether `SO_LINGER` is 0 s, so that a close resets the connection.
     is_armed: bool,
 }
 
-/// Says that the end of the answer is the end of the connection, so that an early end must be a reset.
+/// Whether only the end of the connection ends the current response. Then an early end must be a reset.
 #[derive(Clone, Default)]
 pub(super) struct AbortFlag(Arc<AtomicBool>);
 
 impl AbortFlag {
-    /// Looks at an answer before it is sent. HTTP/1.0 knows no chunks: without a length, only the end of the connection
-    /// ends a body (RFC 9112, 6.3).
+    /// Sets the flag if the response needs it, before it is sent. HTTP/1.0 has no chunks: without a length, only the end
+    /// of the connection ends a body (RFC 9112, 6.3).
     pub(super) fn note(&self, version: Version, response: &Response) {
         let has_length =
             response.headers().contains_key(header::CONTENT_LENGTH) || response.body().size_hint().exact().is_some();
@@ -41,14 +41,14 @@ impl ServerSocket {
         ServerSocket { socket, abort, is_armed: false }
     }
 
-    /// The kernel is told before the first byte, so that even a process that is killed leaves a reset behind.
+    /// Sets `SO_LINGER` before the first byte is sent. Then the kernel sends a reset even if the process is killed.
     fn arm(&mut self) {
         if !self.is_armed && self.abort.0.load(Ordering::Relaxed) {
             self.is_armed = self.socket.set_zero_linger().is_ok();
         }
     }
 
-    /// All was sent: a close may be a close again.
+    /// Undoes `arm` after the whole response was sent: a normal close is right again.
     #[expect(deprecated, reason = "tokio warns of waiting at close; this removes the wait")]
     fn disarm(&mut self) {
         self.abort.0.store(false, Ordering::Relaxed);
@@ -87,7 +87,7 @@ impl AsyncWrite for ServerSocket {
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
-    /// Comes once all is written, and never after an error.
+    /// hyper calls this once everything is written, and never after an error.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.disarm();
         Pin::new(&mut self.socket).poll_shutdown(context)

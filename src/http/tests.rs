@@ -13,7 +13,7 @@ use warp::http::{HeaderMap, HeaderValue, header};
 
 use super::contract_envelope::EnvelopeKind;
 use super::contract_error::Error;
-use super::contract_requests::{
+use super::contract_parsing::{
     Query, parse_account_query, parse_details_query, parse_imports, parse_recycle, parse_submit_phone,
     parse_submit_verify_code,
 };

@@ -2,7 +2,7 @@
 //!
 //! A configuration is never changed, only replaced for new connections. Each has its own session cache, so a session is
 //! not resumed under the next configuration. Where client certificates are required, sessions are not resumed at all: a
-//! resumed session does not check the certificate again, which may have expired.
+//! resumed session does not check the certificate again, and the certificate may have expired.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -104,23 +104,23 @@ impl TlsReloader {
 
     /// Watches the files until `stop`. The receiver holds the configuration for new connections.
     pub(super) fn watch(self, stop: CancellationToken) -> watch::Receiver<Arc<ServerConfig>> {
-        let served = self.current.subscribe();
+        let receiver = self.current.subscribe();
         tokio::spawn(async move {
-            let (mut tls, mut before) = (self, None);
+            let (mut tls, mut previous) = (self, None);
             let reload = tls.reload.clone();
             while let Some(request) = stop.run_until_cancelled(timeout(TLS_POLL_INTERVAL, reload.notified())).await {
                 // The disk may be slow, and checking a large key takes time.
                 let checked = spawn_blocking(move || {
-                    before = tls.check_files(before, request.is_ok());
-                    (tls, before)
+                    previous = tls.check_files(previous, request.is_ok());
+                    (tls, previous)
                 });
                 match checked.await {
-                    Ok(checked) => (tls, before) = checked,
+                    Ok(checked) => (tls, previous) = checked,
                     Err(error) => return tracing::error!(%error, "the TLS files are no longer checked for changes"),
                 }
             }
         });
-        served
+        receiver
     }
 
     #[cfg(test)]
@@ -128,19 +128,19 @@ impl TlsReloader {
         self.current.borrow().clone()
     }
 
-    /// Reads the files, and loads them if they are new and unchanged since the last check, or if an operator requested it.
-    /// Returns the digest for the next check.
-    pub(super) fn check_files(&mut self, before: Option<TlsFilesDigest>, is_asked: bool) -> Option<TlsFilesDigest> {
+    /// Reads the files. Loads changed files once the `previous` check found the same, so that no half-written file is loaded.
+    /// With `is_forced`, an operator requested it, and they are loaded at once. Returns the digest for the next check.
+    pub(super) fn check_files(&mut self, previous: Option<TlsFilesDigest>, is_forced: bool) -> Option<TlsFilesDigest> {
         let read = self.files.read();
-        let found = match &read {
+        let digest = match &read {
             Ok(contents) => contents.digest(),
             Err(error) => Sha256::digest(error.to_string()).into(),
         };
-        if !is_asked && (found == self.last_digest || before != Some(found)) {
-            return Some(found);
+        if !is_forced && (digest == self.last_digest || previous != Some(digest)) {
+            return Some(digest);
         }
-        self.last_digest = found;
-        let happened = if is_asked { "were read again" } else { "changed" };
+        self.last_digest = digest;
+        let happened = if is_forced { "were read again" } else { "changed" };
         match read.and_then(|contents| self.files.build_config(&contents)) {
             Ok((config, fingerprint)) => {
                 self.current.send_replace(config);
@@ -152,7 +152,7 @@ impl TlsReloader {
                     served");
             }
         }
-        Some(found)
+        Some(digest)
     }
 }
 
@@ -225,8 +225,8 @@ impl TlsFileContents {
     }
 }
 
-/// Reads a file. A private key must be readable only by its owner. If the owner is root, the group may read it too: that is
-/// how services that do not run as root get keys (Debian's ssl-cert, Kubernetes' fsGroup).
+/// Reads a file. Only its owner may be able to read a private key. If the owner is root, the group may read it too. This is
+/// how services that do not run as root get their keys (Debian's ssl-cert, Kubernetes' fsGroup).
 fn read_tls_file(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let unreadable = |source| Error::Unreadable { setting, path: path.to_owned(), source };
     let file = open_file(path).map_err(unreadable)?;
@@ -240,9 +240,9 @@ fn read_tls_file(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>
 
 /// Parses the certificates in a file. At least one is required.
 fn parse_certificates(setting: &'static str, path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(unusable(setting, path, "has no certificate; it must be PEM (BEGIN CERTIFICATE)".to_owned())),
         Err(_) => Err(unusable(setting, path, "is not a complete PEM file; copy it again".to_owned())),
     }

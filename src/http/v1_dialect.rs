@@ -1,17 +1,15 @@
 //! `/api/v1`: how it authenticates, and how its errors become problems (RFC 9457).
 
-use std::sync::Arc;
-
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::authentication;
 use super::endpoint::Handler;
-use super::endpoint_registry::{EndpointMatch, NoEndpoint};
+use super::endpoint_registry::NoEndpoint;
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline, serve_dialect};
 use super::request_body::{MemoryBudget, RequestBody, read_body};
-use super::request_head::RequestHead;
 use super::revocation::abort_when_key_ends;
+use super::routed_request::RoutedRequest;
 use super::v1_request::V1Request;
 use crate::access::AuthContext;
 use crate::api::{Access, AccountScope, AccountSelection, ApiState, Call, Problem, parse_account, run_to_completion};
@@ -35,17 +33,17 @@ struct V1Dialect {
 impl Dialect for V1Dialect {
     type Error = Problem;
 
-    async fn authenticate(&self, request: &RequestHead) -> Result<AuthContext, Problem> {
+    async fn authenticate(&self, request: &RoutedRequest) -> Result<AuthContext, Problem> {
         Ok(authentication::authenticate(self.state.authenticator(), &request.headers, request.peer.ip()).await?)
     }
 
     async fn handle(
         &self,
-        request: &Arc<RequestHead>,
+        request: &RoutedRequest,
         auth: AuthContext,
         body: &mut IncomingBody,
     ) -> Result<Response, Problem> {
-        let EndpointMatch { endpoint, .. } = request.endpoint.as_ref().map_err(|none| match none {
+        let endpoint = request.endpoint.as_ref().map_err(|reason| match reason {
             NoEndpoint::UnknownPath => Problem::no_such_path(),
             NoEndpoint::MethodNotAllowed { allow, .. } => Problem::method_not_allowed(allow),
         })?;
@@ -63,11 +61,11 @@ impl Dialect for V1Dialect {
             Some(limit) => read_body(&request.headers, body, limit, &self.memory_budget).await?,
         };
         if limit.is_some() {
-            // A slow client's key may have ended meanwhile.
+            // The key may have ended while the body arrived.
             call.authorize()?;
         }
-        let handled = handler(self.state.clone(), V1Request { call, head: request.clone(), body });
-        let response = if limit.is_some() { run_to_completion(handled).await? } else { handled.await? };
+        let response = handler(V1Request { call, head: request.head.clone(), body });
+        let response = if limit.is_some() { run_to_completion(response).await? } else { response.await? };
         Ok(abort_when_key_ends(response, requester))
     }
 
@@ -75,13 +73,13 @@ impl Dialect for V1Dialect {
         Some((self.state.request_timeout(), Problem::timed_out))
     }
 
-    fn render_error(&self, _: &RequestHead, problem: Problem) -> Response {
+    fn render_error(&self, _: &RoutedRequest, problem: Problem) -> Response {
         problem.respond()
     }
 }
 
 /// The accounts that a request selects.
-fn selected_accounts(scope: AccountScope, request: &RequestHead) -> Result<AccountSelection, Problem> {
+fn selected_accounts(scope: AccountScope, request: &RoutedRequest) -> Result<AccountSelection, Problem> {
     match scope {
         AccountScope::None | AccountScope::SelfChecked | AccountScope::All => Ok(AccountSelection::All),
         AccountScope::One => Ok(AccountSelection::One(parse_account("account", request.path_parameter("account"))?)),

@@ -1,4 +1,4 @@
-//! A request of `/api/v1` for its handler.
+//! A request of `/api/v1`, as its handler gets it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::request_head::RequestHead;
 use crate::api::{Call, Parameters, Problem, parse_account};
 use crate::domain::AccountNumber;
 
-/// A request whose requester may make its call.
+/// A request whose requester has the permission for the call.
 pub(super) struct V1Request {
     pub(super) call: Call,
     pub(super) head: Arc<RequestHead>,
@@ -16,7 +16,7 @@ pub(super) struct V1Request {
 }
 
 impl V1Request {
-    /// The query parameters. There may be only `known` ones, each once.
+    /// The query parameters. Only `known` ones are allowed, each at most once.
     pub(super) fn parameters(&self, known: &[&str]) -> Result<Parameters<'_>, Problem> {
         Parameters::from_query(&self.head.query, known)
     }

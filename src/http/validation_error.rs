@@ -21,12 +21,12 @@ pub(super) fn parse_json<'de, S: DeserializeSeed<'de>>(
     seed().deserialize(&mut json).and_then(|value| json.end().map(|()| value)).map_err(|_| locate_error(body, seed()))
 }
 
-/// The error in `body`, with the path of the field. Tracking the path costs time, so only invalid bodies are parsed so.
+/// The error in `body`, with the path of the field. Only invalid bodies are parsed here, because tracking the path costs time.
 fn locate_error<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> ValidationError {
     let mut json = serde_json::Deserializer::from_slice(body);
     let mut track = serde_path_to_error::Track::new();
-    let found = seed.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
-    let Err(error) = found.and_then(|_| json.end()) else { return ValidationError::new("the body is malformed") };
+    let result = seed.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+    let Err(error) = result.and_then(|_| json.end()) else { return ValidationError::new("the body is malformed") };
     let (line, column) = (error.line(), error.column());
     let words = error.to_string();
     let words = words.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&words);
@@ -46,7 +46,7 @@ impl ValidationError {
         ValidationError(words.to_string())
     }
 
-    /// An error of the field at `path`. `words` continue the sentence after its name.
+    /// An error of the field at `path`; `.` is the whole body. `words` continue the sentence after the field's name.
     pub(super) fn at_field(path: &str, words: impl Display) -> ValidationError {
         match path {
             "." => ValidationError(format!("the body {words}")),

@@ -1,46 +1,46 @@
-//! The encoding of a request and its response. Pure.
+//! The idempotency record of a request, and its encoding. Pure.
 //!
 //! | offset | bytes | what, little endian |
 //! |---|---|---|
 //! | 0 | 1 | format, 1 |
 //! | 1 | 1 | reserved, 0 |
-//! | 2 | 2 | code of the response; 0 while there is none |
-//! | 4 | 8 | when it was begun, microseconds since 1970-01-01T00:00:00Z |
-//! | 12 | 8 | id of the key that the fingerprint was made with |
+//! | 2 | 2 | code of the response; 0 while there is no response |
+//! | 4 | 8 | when the request was begun, microseconds since 1970-01-01T00:00:00Z |
+//! | 12 | 8 | id of the vault's request key, which made the fingerprint |
 //! | 20 | 32 | fingerprint |
 //! | 52 | 16 | request id |
-//! | 68 | 8 | last position of the journal |
-//! | 76 | 4 | bytes in the body of the response |
-//! | 80 | | the body, or its beginning; the rest is in rows of its own |
+//! | 68 | 8 | last position of the journal when the request was begun |
+//! | 76 | 4 | length of the response's body, in bytes |
+//! | 80 | | the body, or its first part; the further parts have table keys of their own |
 //!
-//! The record has no secrets: responses contain numbers, codes and sentences, and the request is only a fingerprint.
+//! The record has no secrets. Responses contain only numbers, codes and sentences, and the request itself is not stored.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::domain::Timestamp;
 use crate::journal::RequestId;
-use crate::limits::{IDEMPOTENCY_OVERHEAD_BYTES, IDEMPOTENCY_ROW_BYTES};
+use crate::limits::{IDEMPOTENCY_OVERHEAD_BYTES, IDEMPOTENCY_PART_BYTES};
 use crate::vault::RequestFingerprint;
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 80;
 
-/// An idempotency key within its caller and endpoint: a hash that begins with the caller. The same key of another caller
-/// or endpoint has another scope.
+/// Identifies an `Idempotency-Key` of one caller at one endpoint. It begins with the number of the caller's API key; the
+/// rest is a hash. The same `Idempotency-Key` of another caller, or at another endpoint, has another scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyScope(pub(super) [u8; 32]);
 
 /// The request id, and the journal position when the request was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestIntent {
+pub struct RequestStart {
     /// The id in the request's events.
     pub request: RequestId,
     /// The last position of the journal. The request's events come after it.
     pub position: u64,
 }
 
-/// A response to a request.
+/// The response to a request, as it is stored and repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredResponse {
     /// The contract's code.
@@ -49,21 +49,22 @@ pub struct StoredResponse {
     pub body: Bytes,
 }
 
-/// The record of a request with a key.
+/// The record of a request with an `Idempotency-Key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IdempotencyRecord {
-    /// When it was begun.
+    /// When the request was begun.
     pub(super) at: Timestamp,
     pub(super) fingerprint: RequestFingerprint,
-    pub(super) intent: RequestIntent,
+    pub(super) intent: RequestStart,
     pub(super) response: Option<StoredResponse>,
 }
 
 impl KeyScope {
-    /// The scope of a caller's key at an endpoint. Each part is hashed after its length, so that scopes do not collide.
-    pub fn of(caller: u64, endpoint: &str, key: &[u8]) -> KeyScope {
+    /// The scope of an `Idempotency-Key`. `caller` is the number of the caller's API key. Each part is hashed after its
+    /// length, so that scopes do not collide.
+    pub fn of(caller: u64, endpoint: &str, idempotency_key: &[u8]) -> KeyScope {
         let mut hash = Sha256::new_with_prefix(b"muster idempotency scope 1");
-        for part in [&caller.to_le_bytes()[..], endpoint.as_bytes(), key] {
+        for part in [&caller.to_le_bytes()[..], endpoint.as_bytes(), idempotency_key] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -72,20 +73,20 @@ impl KeyScope {
         KeyScope(scope)
     }
 
-    /// The number of the caller's API key; 0 while no key exists.
+    /// The number of the caller's API key; 0 without one.
     pub(super) fn caller(self) -> u64 {
         self.0.first_chunk().map_or(0, |caller| u64::from_be_bytes(*caller))
     }
 }
 
 impl IdempotencyRecord {
-    /// Encodes the record. The second value is the rest of the body that does not fit in the row.
+    /// Encodes the record with the first part of the body. The second value is the rest of the body.
     pub(super) fn encode(&self) -> (Vec<u8>, Bytes) {
         let IdempotencyRecord { at, fingerprint, intent, response } = self;
         let (code, mut body) =
             response.as_ref().map_or((0, Bytes::new()), |response| (response.code, response.body.clone()));
         let length = body.len() as u32;
-        let rest = body.split_off(body.len().min(IDEMPOTENCY_ROW_BYTES));
+        let rest = body.split_off(body.len().min(IDEMPOTENCY_PART_BYTES));
         let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
         bytes.extend_from_slice(&[FORMAT, 0]);
         bytes.extend_from_slice(&code.to_le_bytes());
@@ -99,27 +100,27 @@ impl IdempotencyRecord {
         (bytes, rest)
     }
 
-    /// Decodes a row, with the part of the body that is in it. The second value is the number of missing body bytes. `None`
-    /// if the format is unknown.
+    /// Decodes a record with the first part of the body. The second value is the number of body bytes in further parts.
+    /// `None` if the format is unknown.
     pub(super) fn decode(bytes: &[u8]) -> Option<(IdempotencyRecord, usize)> {
         let (header, body) = bytes.split_first_chunk::<HEADER_BYTES>()?;
-        let word = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let u64_at = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         if header[..2] != [FORMAT, 0] {
             return None;
         }
         let code = u16::from_le_bytes([header[2], header[3]]);
         let length = u32::from_le_bytes(*header.last_chunk()?) as usize;
         let response = StoredResponse { code, body: Bytes::copy_from_slice(body) };
-        let row = IdempotencyRecord {
-            at: Timestamp(word(4).cast_signed()),
+        let record = IdempotencyRecord {
+            at: Timestamp(u64_at(4).cast_signed()),
             fingerprint: RequestFingerprint { key: *header[12..].first_chunk()?, hash: *header[20..].first_chunk()? },
-            intent: RequestIntent {
-                request: RequestId(u128::from(word(52)) | u128::from(word(60)) << 64),
-                position: word(68),
+            intent: RequestStart {
+                request: RequestId(u128::from(u64_at(52)) | u128::from(u64_at(60)) << 64),
+                position: u64_at(68),
             },
             response: (code > 0).then_some(response),
         };
-        Some((row, length.checked_sub(body.len())?))
+        Some((record, length.checked_sub(body.len())?))
     }
 
     /// The size that counts against the capacity, in bytes.

@@ -1,4 +1,4 @@
-//! Locks that run requests with the same key one after the other.
+//! Locks, so that requests with the same `Idempotency-Key` run one after the other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,13 +7,14 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::idempotency_record::KeyScope;
 
-/// A lock for each key with a request that is in flight or waits. The caller bounds their number.
+/// A lock for each scope with a request that is in flight or waits. [`begin`](super::IdempotencyRecords::begin) limits
+/// their number.
 #[derive(Default)]
 pub(super) struct KeyLocks {
     locks: Mutex<HashMap<KeyScope, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// The lock of a key, held by its request in flight.
+/// The lock of a scope, held by its request in flight.
 pub(super) struct KeyLock {
     locks: Arc<KeyLocks>,
     scope: KeyScope,
@@ -22,12 +23,12 @@ pub(super) struct KeyLock {
 }
 
 impl KeyLocks {
-    /// Waits until no other request with this key is in flight. First come, first served.
+    /// Waits until no other request of this scope is in flight. First come, first served.
     pub(super) async fn lock(self: &Arc<KeyLocks>, scope: KeyScope) -> KeyLock {
-        let waiting = self.lock_map().entry(scope).or_default().clone();
+        let mutex = self.lock_map().entry(scope).or_default().clone();
         // Built before the wait, so that a cancelled wait cleans up as well.
         let mut lock = KeyLock { locks: self.clone(), scope, held: None };
-        lock.held = Some(waiting.lock_owned().await);
+        lock.held = Some(mutex.lock_owned().await);
         lock
     }
 
@@ -45,7 +46,7 @@ impl Drop for KeyLock {
     fn drop(&mut self) {
         self.held = None;
         let mut locks = self.locks.lock_map();
-        // Every other holder or waiter has a clone, and clones are made under this lock only.
+        // Each other holder or waiter has a clone. Clones are made only while the map is locked, as it is here.
         if locks.get(&self.scope).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             locks.remove(&self.scope);
         }

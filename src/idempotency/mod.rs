@@ -3,16 +3,18 @@
 //! | file | contents |
 //! |---|---|
 //! | `repeat_decision` | whether a request repeats an earlier one, and what to do with it. Pure |
-//! | `idempotency_record` | the encoding of a request and its response. Pure |
-//! | `idempotency_store` | the records in the store; in memory, the order by age of those that have a response, for each API key |
-//! | `key_locks` | runs requests with the same key one after the other |
-//! | `fuzz` | fuzz target of the rows; only tests compile it |
+//! | `idempotency_record` | the record of a request and its response, and its encoding. Pure |
+//! | `idempotency_store` | the records in the store; in memory, a queue by age for each API key |
+//! | `key_locks` | runs requests with the same `Idempotency-Key` one after the other |
+//! | `fuzz` | fuzz target of the encoding; only tests compile it |
 //!
-//! A request with a key is recorded before it is executed: its fingerprint, its request id and the journal's last
-//! position.
-//! The store writes in order: if an event of the request is durable, so is its record. The response is added to the
-//! record and is durable before the caller gets it. So if the record has no response after a kill, the request was not
-//! answered; its events are found by its request id.
+//! A request with an `Idempotency-Key` is recorded before it is executed: its fingerprint, its request id and the
+//! journal's last position. The store writes in order: if an event of the request is durable, its record is durable too.
+//! The response is added to the record, and is durable before the caller gets it. So if the record has no response after a
+//! crash, the caller got no response. The events of the request are found by its request id.
+//!
+//! An `Idempotency-Key` is the text that the caller sends. Its scope, [`KeyScope`], adds the caller and the endpoint. A
+//! table key is the key of an entry in the store. The vault's request key makes the fingerprints.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -30,7 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-pub use idempotency_record::{KeyScope, RequestIntent, StoredResponse};
+pub use idempotency_record::{KeyScope, RequestStart, StoredResponse};
 
 use crate::clock::Clock;
 use crate::journal::{self, Journal};
@@ -56,15 +58,15 @@ struct IdempotencyInner {
     now: Clock,
 }
 
-/// What to do with a request that has a key.
-pub enum KeyLookup {
+/// What to do with a request that has an `Idempotency-Key`.
+pub enum IdempotencyLookup {
     /// Repeat the stored response.
     Completed(StoredResponse),
-    /// Execute the request: it is new, or it was begun before but not answered.
+    /// Execute the request: it is new, or it was begun before but has no response.
     InFlight(InFlightRecord),
 }
 
-/// The record of a request in flight. Other requests with its key wait until this is dropped.
+/// The record of a request in flight. Other requests of the same scope wait until this is dropped.
 pub struct InFlightRecord {
     records: IdempotencyRecords,
     scope: KeyScope,
@@ -76,16 +78,16 @@ pub struct InFlightRecord {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Why a request with a key is rejected.
+/// Why a request with an `Idempotency-Key` is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The key was used for another request.
+    /// The `Idempotency-Key` was used for another request.
     #[error(
         "this Idempotency-Key was used for a request with another body or query; repeat that request unchanged, or use \
          another key"
     )]
     KeyReused,
-    /// Too many requests with a key are in flight.
+    /// Too many requests with an `Idempotency-Key` are in flight.
     #[error(
         "{IDEMPOTENT_REQUESTS_IN_FLIGHT} requests with an Idempotency-Key are in progress, which is the limit; retry \
          shortly"
@@ -103,10 +105,10 @@ pub enum Error {
     /// The stored record has an unknown format.
     #[error("the record of this Idempotency-Key was written by a newer program; use that program, or a newer one")]
     Unreadable,
-    /// The store failed. Final.
+    /// The store failed for good.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The journal ended before the response was durable. Final.
+    /// The journal failed for good before the response was durable.
     #[error(transparent)]
     Journal(#[from] journal::Error),
 }
@@ -124,14 +126,14 @@ impl IdempotencyRecords {
         IdempotencyRecords { inner: Arc::new(inner) }
     }
 
-    /// Looks up a request by its key and fingerprint, and records it with `intent` if it is new. Waits while another
-    /// request with the same key is in flight.
+    /// Looks up a request by its scope and fingerprint, and records it with `intent` if it is new. Waits while another
+    /// request of the same scope is in flight.
     pub async fn begin(
         &self,
         scope: KeyScope,
         fingerprint: RequestFingerprint,
-        intent: RequestIntent,
-    ) -> Result<KeyLookup, Error> {
+        intent: RequestStart,
+    ) -> Result<IdempotencyLookup, Error> {
         let IdempotencyInner { store, key_locks, in_flight_permits, now, .. } = &*self.inner;
         let permit = in_flight_permits.clone().try_acquire_owned().map_err(|_| Error::TooManyInFlight)?;
         let lock = key_locks.lock(scope).await;
@@ -139,13 +141,13 @@ impl IdempotencyRecords {
         let (record, is_resumed) = loop {
             match decide_key(store.begin(scope, &new)?, &fingerprint, new.at) {
                 KeyDecision::Mismatch => return Err(Error::KeyReused),
-                KeyDecision::Replay(response) => return Ok(KeyLookup::Completed(response)),
+                KeyDecision::Replay(response) => return Ok(IdempotencyLookup::Completed(response)),
                 KeyDecision::Resume(record) => break (record, true),
                 KeyDecision::Begin => break (new, false),
                 KeyDecision::Expired(at) => store.remove(at, scope)?,
             }
         };
-        Ok(KeyLookup::InFlight(InFlightRecord {
+        Ok(IdempotencyLookup::InFlight(InFlightRecord {
             records: self.clone(),
             scope,
             record,
@@ -158,7 +160,7 @@ impl IdempotencyRecords {
 
     /// Periodically removes expired records, until `stop`.
     pub async fn expire_periodically(self, stop: CancellationToken) {
-        // Until the existing rows are counted, they take no capacity and do not expire.
+        // Until the existing records are counted, they take no capacity and are not removed.
         let records = self.clone();
         let outcome = tokio::task::spawn_blocking(move || records.inner.store.count_existing()).await;
         if let Ok(Err(error)) = outcome {
@@ -187,7 +189,7 @@ impl IdempotencyRecords {
 
 impl InFlightRecord {
     /// The request id, and the journal position when the request was begun.
-    pub fn intent(&self) -> RequestIntent {
+    pub fn intent(&self) -> RequestStart {
         self.record.intent
     }
 
@@ -199,7 +201,7 @@ impl InFlightRecord {
         Ok(journal.sync().await?)
     }
 
-    /// Removes the record: nothing was executed, and the key may be used for another request.
+    /// Removes the record, because nothing was executed. The `Idempotency-Key` is then free for another request.
     pub fn cancel(mut self) -> Result<(), Error> {
         self.records.inner.store.remove(self.record.at, self.scope)?;
         self.is_cancelled = true;
@@ -209,7 +211,7 @@ impl InFlightRecord {
 
 impl Drop for InFlightRecord {
     fn drop(&mut self) {
-        // A resumed record is in the expiry queue already.
+        // A resumed record is in the queue already, or `count_existing` will add it.
         if !self.is_resumed && !self.is_cancelled {
             self.records.inner.store.queue_for_expiry(self.record.at, self.scope);
         }

@@ -7,35 +7,35 @@ use crate::domain::Timestamp;
 use crate::limits::IDEMPOTENCY_RETENTION;
 use crate::vault::RequestFingerprint;
 
-/// What to do with a request, by the record of its key.
+/// What to do with a request, according to the record of its scope.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeyDecision {
-    /// The key has no record: the request is new.
+    /// The scope has no record: the request is new.
     Begin,
-    /// The record, begun at this time, has expired: remove it.
+    /// The record has expired: remove it. Its request was begun at this time.
     Expired(Timestamp),
-    /// The request was begun but not answered.
+    /// The request was begun but has no response: execute it again.
     Resume(IdempotencyRecord),
-    /// The request was answered: repeat the response.
+    /// The request has a response: repeat it.
     Replay(StoredResponse),
-    /// The key was used for another request.
+    /// The `Idempotency-Key` was used for another request.
     Mismatch,
 }
 
-/// Decides what to do with a request of this fingerprint, by the record of its key.
+/// Decides what to do with a request of this fingerprint, according to the record of its scope.
 ///
-/// A fingerprint that can no longer be compared, because its key is gone, counts as equal: a request with an
+/// Fingerprints from different request keys cannot be compared. They count as equal, because a request with an
 /// `Idempotency-Key` must not be executed twice.
 pub(super) fn decide_key(
-    row: Option<IdempotencyRecord>,
+    record: Option<IdempotencyRecord>,
     fingerprint: &RequestFingerprint,
     now: Timestamp,
 ) -> KeyDecision {
-    match row {
+    match record {
         None => KeyDecision::Begin,
-        Some(row) if row.at.plus(IDEMPOTENCY_RETENTION) <= now => KeyDecision::Expired(row.at),
-        Some(row) if row.fingerprint.differs_from(fingerprint) => KeyDecision::Mismatch,
+        Some(record) if record.at.plus(IDEMPOTENCY_RETENTION) <= now => KeyDecision::Expired(record.at),
+        Some(record) if record.fingerprint.differs_from(fingerprint) => KeyDecision::Mismatch,
         Some(IdempotencyRecord { response: Some(response), .. }) => KeyDecision::Replay(response),
-        Some(row) => KeyDecision::Resume(row),
+        Some(record) => KeyDecision::Resume(record),
     }
 }

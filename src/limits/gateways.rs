@@ -14,7 +14,7 @@ pub const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
 /// One deadline for a whole call to a gateway. Settings `gateway.bridge.timeout` and `gateway.cloud_api.timeout`.
 pub const GATEWAY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The retry wait for requests to a gateway that is not set up: setting it up takes a restart.
-pub const NOT_SET_UP_AGAIN: Duration = Duration::from_secs(30);
+pub const NOT_SET_UP_RETRY_WAIT: Duration = Duration::from_secs(30);
 /// How long a gateway holds a command that it fetched. Setting `gateway.bridge.lease`.
 pub const WORK_LEASE: Duration = Duration::from_secs(30);
 /// Most commands in flight to a bridge gateway. Setting `gateway.bridge.max_in_flight`.

@@ -69,4 +69,4 @@ pub const CLOCK_STEP: Duration = Duration::from_secs(2);
 /// is usually corrected sooner. If the clock was wrong at the start, the corrected time must count soon.
 pub const CLOCK_TRUSTED_AFTER: Duration = Duration::from_secs(60 * 60);
 /// How often the wall clock is checked for leaps when no code reads the time.
-pub const CLOCK_LOOK: Duration = Duration::from_secs(5);
+pub const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(5);

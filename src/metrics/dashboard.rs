@@ -216,7 +216,7 @@ fn webhook_row() -> DashboardRow {
             "Dead letters",
             "short",
             [
-                (current_expr(metric_list::WEBHOOK_LETTERS), "{{channel}}"),
+                (current_expr(metric_list::WEBHOOK_DEAD_LETTERS), "{{channel}}"),
                 (increase_expr(metric_list::WEBHOOK_DEAD, "channel"), "new {{channel}}"),
             ],
         ),
@@ -249,7 +249,7 @@ fn gateway_row() -> DashboardRow {
             "short",
             [
                 (current_expr(metric_list::GATEWAY_ACCOUNTS), "{{gateway}} {{state}}"),
-                (current_expr(metric_list::STRANGERS), "{{gateway}} unknown sessions"),
+                (current_expr(metric_list::UNKNOWN_SESSIONS), "{{gateway}} unknown sessions"),
             ],
         ),
         new_panel("Calls in flight", "short", [(current_expr(metric_list::GATEWAY_IN_FLIGHT), "{{gateway}}")]),

@@ -98,7 +98,7 @@ instruments! {
     webhook_in_flight: MetricFamily<Channel, IntGauge> = WEBHOOK_IN_FLIGHT;
     webhook_retries: MetricFamily<Channel, Counter> = WEBHOOK_RETRIES;
     webhook_dead: MetricFamily<Channel, Counter> = WEBHOOK_DEAD;
-    webhook_letters: MetricFamily<Channel, IntGauge> = WEBHOOK_LETTERS;
+    dead_letters: MetricFamily<Channel, IntGauge> = WEBHOOK_DEAD_LETTERS;
     webhook_breaker: MetricFamily<(Channel, BreakerState), IntGauge> = WEBHOOK_BREAKER;
     webhook_paused: MetricFamily<Channel, IntGauge> = WEBHOOK_PAUSED;
     webhook_receiver: MetricFamily<Channel, IntGauge> = WEBHOOK_RECEIVER;
@@ -120,7 +120,7 @@ instruments! {
     gateway_last_error: MetricFamily<GatewayKind, FloatGauge> = GATEWAY_LAST_ERROR;
     reconciliations: MetricFamily<(GatewayKind, ReconcileOutcome), Counter> = RECONCILIATIONS;
     differences: MetricFamily<(GatewayKind, Difference), Counter> = DIFFERENCES;
-    strangers: MetricFamily<GatewayKind, IntGauge> = STRANGERS;
+    unknown_sessions: MetricFamily<GatewayKind, IntGauge> = UNKNOWN_SESSIONS;
 
     rotating: IntGauge = ROTATING;
     rotated: IntGauge = ROTATED;

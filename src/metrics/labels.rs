@@ -73,7 +73,7 @@ macro_rules! label_enums {
             pub const ALL: &[$name] = &[$($name::$variant),*];
 
             /// Its text in exported metrics.
-            pub fn word(self) -> &'static str {
+            pub fn label(self) -> &'static str {
                 match self { $($name::$variant => $text),* }
             }
         }
@@ -86,7 +86,7 @@ macro_rules! label_enums {
             }
 
             fn label_values(index: usize) -> Vec<&'static str> {
-                vec![$name::ALL[index].word()]
+                vec![$name::ALL[index].label()]
             }
         }
     )*};
@@ -184,11 +184,11 @@ label_enums! {
     Projection { Roster = "roster" }
 
     /// The state of a delivery lane: it waits for a retry, is blocked by a dead letter, or has redeliveries.
-    LaneState { Waiting = "waiting", Blocked = "blocked", Again = "again" }
+    LaneState { Waiting = "waiting", Blocked = "blocked", Redelivery = "again" }
 
     /// The outcome of a delivery attempt.
     AttemptOutcome {
-        Taken = "taken",
+        Accepted = "taken",
         Status = "status",
         Code = "code",
         NoCode = "no_code",
@@ -215,7 +215,7 @@ label_enums! {
 
     /// The outcome of an update from Meta.
     MetaUpdate {
-        Taken = "taken",
+        Processed = "taken",
         Duplicate = "duplicate",
         Unknown = "unknown",
         Foreign = "foreign",
@@ -241,7 +241,7 @@ label_enums! {
         Oversized = "oversized",
         Malformed = "malformed",
         Gap = "gap",
-        Readable = "readable",
+        Cleartext = "readable",
     }
 
     /// What happened to a command over the bridge.
@@ -249,8 +249,8 @@ label_enums! {
         Queued = "queued",
         Superseded = "superseded",
         Full = "full",
-        Given = "given",
-        GivenAgain = "given_again",
+        Leased = "given",
+        LeasedAgain = "given_again",
         Acknowledged = "acknowledged",
         Refused = "refused",
         Expired = "expired",

@@ -158,7 +158,7 @@ metrics! {
         "Completed attempts after the first of their delivery";
     WEBHOOK_DEAD = MetricKind::Counter, "muster_webhook_deliveries_dead_total", ["channel"],
         "Deliveries that became dead letters";
-    WEBHOOK_LETTERS = MetricKind::Gauge, "muster_webhook_dead_letters", ["channel"],
+    WEBHOOK_DEAD_LETTERS = MetricKind::Gauge, "muster_webhook_dead_letters", ["channel"],
         "Dead letters that are neither replayed nor dropped";
     WEBHOOK_BREAKER = MetricKind::Gauge, "muster_webhook_breaker", ["channel", "state"],
         "1 for the current state of the circuit breaker";
@@ -202,7 +202,7 @@ metrics! {
         "Reconciliations of the gateway's sessions with the account list";
     DIFFERENCES = MetricKind::Counter, "muster_gateway_differences_total", ["gateway", "difference"],
         "Accounts whose state at the gateway differed from the account list";
-    STRANGERS = MetricKind::Gauge, "muster_gateway_strangers", ["gateway"],
+    UNKNOWN_SESSIONS = MetricKind::Gauge, "muster_gateway_strangers", ["gateway"],
         "Unknown sessions at the last reconciliation: sessions of accounts that are not routed to the gateway";
 
     ROTATING = MetricKind::Gauge, "muster_vault_rotation_under_way", [],

@@ -1,12 +1,12 @@
-//! How many accounts have each status.
+//! The number of accounts for each status and online status.
 
 use crate::domain::{OnlineStatus, Status};
 use crate::metrics::AccountState;
 
-/// How many accounts there are of each status and online status.
+/// The number of accounts for each pair of status and online status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccountCounts {
-    /// Indexed by the status codes, which begin at 1.
+    /// Indexed by the codes of status and online status, minus 1.
     by_state: [[u64; 4]; 2],
 }
 
@@ -21,7 +21,7 @@ impl AccountCounts {
         *self.count_mut(status, online_status) -= 1;
     }
 
-    /// These counts without `others`, the counts of a part of these accounts.
+    /// These counts minus `others`, which count some of the same accounts.
     pub(super) fn minus(mut self, others: AccountCounts) -> AccountCounts {
         let pairs = self.by_state.iter_mut().flatten().zip(others.by_state.iter().flatten());
         pairs.for_each(|(all, other)| *all = all.saturating_sub(*other));
@@ -32,7 +32,7 @@ impl AccountCounts {
         &mut self.by_state[usize::from(status.code() - 1)][usize::from(online_status.code() - 1)]
     }
 
-    /// Each status with each online status, and its number of accounts.
+    /// All pairs of status and online status, with their numbers of accounts.
     pub fn by_state(&self) -> impl Iterator<Item = (Status, OnlineStatus, u64)> {
         let of_status = (1..).map_while(Status::from_code).zip(self.by_state);
         of_status.flat_map(|(status, counts)| {
@@ -66,7 +66,7 @@ impl AccountCounts {
     }
 }
 
-/// Combines both statuses.
+/// The state in the metrics: banned, or the online status of an account that is not banned.
 fn combined_state(status: Status, online_status: OnlineStatus) -> AccountState {
     match (status, online_status) {
         (Status::Banned, _) => AccountState::Banned,

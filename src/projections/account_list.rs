@@ -8,7 +8,7 @@ use super::gzip::{GzipPiece, GzipStream};
 use super::roster_rows::{RosterRow, RowChunk};
 use crate::store::StoreId;
 
-/// The account list at one moment. It shares its bytes with all other lists.
+/// The account list at one moment. Lists of all accounts share their bytes.
 #[derive(Clone)]
 pub struct AccountList {
     etag: String,
@@ -26,7 +26,8 @@ enum ListContent {
 struct SharedChunk(Arc<RowChunk>);
 
 impl AccountList {
-    /// The whole list. `changed` distinguishes it from all other lists that this store ever had.
+    /// The list of all accounts. `changed` is the position and time of the last change. It distinguishes this list from
+    /// all other lists that this store ever had.
     pub(super) fn all(store: StoreId, changed: (u64, i64), chunks: Vec<Arc<RowChunk>>) -> AccountList {
         let (position, at) = changed;
         AccountList { etag: format!("\"{store}-{position:x}-{at:x}\""), content: ListContent::All(chunks) }
@@ -44,7 +45,7 @@ impl AccountList {
         AccountList { etag, content: ListContent::Some(row.into_iter().collect()) }
     }
 
-    /// A list of some accounts, with a name that distinguishes it from lists of others.
+    /// A list of some accounts. `name` distinguishes it from lists of other accounts.
     pub(super) fn some(store: StoreId, changed: (u64, i64), name: &str, rows: Vec<RosterRow>) -> AccountList {
         let (position, at) = changed;
         AccountList { etag: format!("\"{store}-{position:x}-{at:x}-{name}\""), content: ListContent::Some(rows) }
@@ -55,7 +56,8 @@ impl AccountList {
         self.etag.clone()
     }
 
-    /// `head`, the JSON list with its brackets, and `tail`, as pieces: `{"data":` + `[…]` + `,"code":200}`.
+    /// The response in pieces: `head`, the JSON list with its brackets, and `tail`. Together, for example,
+    /// `{"data":` + `[…]` + `,"code":200}`.
     pub fn render(&self, head: &'static str, tail: &'static str) -> Vec<Bytes> {
         let mut pieces = vec![Bytes::from_static(head.as_bytes()), Bytes::from_static(b"[")];
         match &self.content {
@@ -68,7 +70,7 @@ impl AccountList {
         pieces
     }
 
-    /// The same as one gzip stream. Compresses the chunks that changed since the last call, at about 0.1 ms each.
+    /// The same response as one gzip stream. Compresses the chunks that changed since the last call, at about 0.1 ms each.
     pub fn render_gzip(&self, head: &'static str, tail: &'static str) -> Vec<Bytes> {
         let mut stream = GzipStream::new();
         stream.push(&GzipPiece::stored(format!("{head}[").as_bytes()));

@@ -18,7 +18,7 @@ pub(crate) fn rosters() -> Vec<Vec<u8>> {
             let account = AccountNumber::from_stored(8_618_000 + number * 997).unwrap();
             state.rows.upsert(RosterRow { account, status: Status::Normal, online_status: OnlineStatus::Online });
             if number % 3 == 0 {
-                state.waiting.insert(account);
+                state.registering.insert(account);
                 state.dropped.insert(account);
             }
         }
@@ -27,14 +27,14 @@ pub(crate) fn rosters() -> Vec<Vec<u8>> {
     [0, 1, 9, 200].map(encode_roster).into()
 }
 
-/// A decoded checkpoint is encoded with the same rows, and decoded again to the same state. Its list is JSON.
+/// Checks that a decoded checkpoint is encoded with the same rows and decoded again to the same state. Its list must be JSON.
 pub(crate) fn roster(bytes: &[u8]) -> Option<String> {
     let state = RosterCheckpoint::decode(bytes, STORE)?;
     let back = RosterCheckpoint::of(&state).encode(STORE);
     assert!(back.ends_with(&bytes[bytes.len() - 8 * state.rows.len()..]), "other rows");
     let again = RosterCheckpoint::decode(&back, STORE).unwrap();
     assert!(again.rows.differences(&state.rows).is_empty() && again.rows.len() == state.rows.len());
-    assert_eq!((again.waiting, again.dropped), (state.waiting, state.dropped));
+    assert_eq!((again.registering, again.dropped), (state.registering, state.dropped));
     let text: Vec<u8> = state.rows.chunks().iter().flat_map(|chunk| chunk.text().to_vec()).collect();
     let list: Vec<serde_json::Value> = serde_json::from_slice(&[b"[", &text[..], b"]"].concat()).unwrap();
     assert_eq!(list.len(), state.rows.len());

@@ -1,7 +1,7 @@
 //! One gzip stream (RFC 1952), joined from pieces that were compressed separately.
 //!
-//! A piece is raw deflate that ends on a byte boundary and is not the last block, so pieces can be concatenated. Their
-//! checksums combine without reading the text again.
+//! A piece is raw deflate. It ends on a byte boundary and does not contain the last block, so pieces can be concatenated.
+//! Their checksums combine without reading the text again.
 
 use bytes::{BufMut, Bytes};
 use crc32fast::Hasher;
@@ -22,9 +22,9 @@ pub(super) struct GzipStream {
     text_bytes: usize,
 }
 
-/// Magic, deflate, no flags, no time, no hints, unknown system.
+/// The gzip header: magic number, method deflate, no flags, no time, no hints, unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-/// The last block, an empty one with fixed codes, which ends a stream of pieces.
+/// The last block of a stream: an empty block with fixed codes.
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 /// The size limit of a stored block: its length has 16 bits.
 const STORED_BYTES_MAX: usize = u16::MAX as usize;
@@ -35,7 +35,7 @@ impl GzipPiece {
         GzipPiece::new(text, deflate(text).unwrap_or_else(|| store_uncompressed(text)))
     }
 
-    /// Stores `text` uncompressed: for a text too short to gain from compression.
+    /// Stores `text` uncompressed. Use it for a text that is too short for compression.
     pub(super) fn stored(text: &[u8]) -> GzipPiece {
         GzipPiece::new(text, store_uncompressed(text))
     }
@@ -78,9 +78,9 @@ fn deflate(text: &[u8]) -> Option<Vec<u8>> {
     let mut compress = Compress::new(Compression::fast(), false);
     compress.compress_vec(text, &mut deflated, FlushCompress::Sync).ok()?;
     // Only unused space in the buffer proves that the flush is complete.
-    let is_whole = compress.total_in() == text.len() as u64 && deflated.len() < deflated.capacity();
+    let is_complete = compress.total_in() == text.len() as u64 && deflated.len() < deflated.capacity();
     deflated.shrink_to_fit();
-    is_whole.then_some(deflated)
+    is_complete.then_some(deflated)
 }
 
 /// `text` in stored blocks, which always end on a byte boundary.

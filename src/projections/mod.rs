@@ -4,12 +4,12 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `roster` | the account list: follows the journal, answers `queryWhatsAppStatus` |
-//! | `roster_state` | the state that the events up to a position lead to |
+//! | `roster_state` | the state of the roster: the fold of all events up to a position |
 //! | `account_list` | the list at one moment, as a response |
-//! | `account_counts` | how many accounts have each status |
+//! | `account_counts` | the number of accounts for each status and online status |
 //! | `roster_rows` | an account's row in the list, and the chunks that hold rows |
-//! | `gzip` | one gzip stream, joined from pieces that are compressed once |
-//! | `roster_checkpoint` | the roster as bytes: a cache |
+//! | `gzip` | one gzip stream, joined from pieces that are compressed separately |
+//! | `roster_checkpoint` | the roster as bytes, which are stored as a cache |
 //! | `fuzz` | fuzz target of the checkpoint; only tests compile it |
 
 mod account_counts;

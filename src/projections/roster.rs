@@ -15,7 +15,7 @@ use crate::limits::{READ_RECORDS, ROSTER_CHUNK_ROWS};
 use crate::metrics::{AccountState, Metrics, Projection};
 use crate::store::{self, Store, StoreId};
 
-/// The account list, rendered. Cheap to clone.
+/// The account list, kept up to date and rendered. Cheap to clone.
 #[derive(Clone)]
 pub struct Roster {
     store: StoreId,
@@ -41,7 +41,7 @@ pub struct ServedAccount {
 const CHECKPOINT: &str = "roster";
 
 impl Roster {
-    /// The roster last saved in `store`, or an empty one. [`Roster::catch_up`] brings either up to date.
+    /// The roster last saved in `store`, or an empty one. [`Roster::catch_up`] brings it up to date.
     pub fn open(store: &Store) -> Roster {
         let saved = store.load_cache(CHECKPOINT).and_then(|bytes| RosterCheckpoint::decode(&bytes, store.id()));
         let roster = Roster::new_empty(store.id());
@@ -52,8 +52,8 @@ impl Roster {
     /// Opens the journal of a store, and an up-to-date roster that follows it.
     pub fn open_with_journal(store: &Store) -> Result<(Roster, Journal), journal::Error> {
         let roster = Roster::open(store);
-        let following = roster.clone();
-        let journal = Journal::open(store.clone(), Box::new(move |records| following.apply(records)))?;
+        let follower = roster.clone();
+        let journal = Journal::open(store.clone(), Box::new(move |records| follower.apply(records)))?;
         roster.catch_up(&journal)?;
         Ok((roster, journal))
     }
@@ -98,7 +98,7 @@ impl Roster {
         self.read().progress.position
     }
 
-    /// The current list. It includes every command that was answered before.
+    /// The current list. It includes the effect of every command that was answered before.
     pub fn list(&self) -> AccountList {
         let (chunks, changed) = {
             let state = self.read();
@@ -107,18 +107,18 @@ impl Roster {
         AccountList::all(self.store, changed, chunks)
     }
 
-    /// Whether an account has any event. True for every account with an answered command.
+    /// Whether an account has any event. True for every account that has accepted a command.
     pub fn contains(&self, account: AccountNumber) -> bool {
         self.read().rows.contains(account)
     }
 
-    /// The list with one account only, or empty if it is unknown.
+    /// The list with one account only. It is empty if the account is unknown.
     pub fn list_one(&self, account: AccountNumber) -> AccountList {
         let row = self.read().rows.get(account);
         AccountList::one(self.store, row)
     }
 
-    /// The list with the wanted accounts only. `name` distinguishes it from lists of others.
+    /// The list with the wanted accounts only. `name` distinguishes it from lists of other accounts.
     pub fn list_matching(&self, name: &str, is_wanted: impl Fn(AccountNumber) -> bool) -> AccountList {
         let (chunks, changed) = {
             let state = self.read();
@@ -136,41 +136,41 @@ impl Roster {
 
     /// The accounts that are online at this gateway, oldest first.
     pub fn online_at_gateway(&self, gateway: GatewayKind) -> Vec<AccountNumber> {
-        let (chunks, served) = {
+        let (chunks, assignments) = {
             let state = self.read();
             (state.rows.chunks(), state.gateways.clone())
         };
         let gateway_of =
-            |account: &AccountNumber| served.get(account).map_or(GatewayKind::UNASSIGNED, |served| served.gateway);
+            |account: &AccountNumber| assignments.get(account).map_or(GatewayKind::UNASSIGNED, |found| found.gateway);
         select_accounts(&chunks, |row| row.online_status == OnlineStatus::Online && gateway_of(&row.account) == gateway)
     }
 
     /// The gateway of an account; `None` for an account without events.
     pub fn gateway_of(&self, account: AccountNumber) -> Option<GatewayKind> {
         let state = self.read();
-        let served = || state.gateways.get(&account).map_or(GatewayKind::UNASSIGNED, |served| served.gateway);
-        state.rows.contains(account).then(served)
+        let gateway = || state.gateways.get(&account).map_or(GatewayKind::UNASSIGNED, |found| found.gateway);
+        state.rows.contains(account).then(gateway)
     }
 
     /// The accounts of a gateway, by number. The list is empty for [`GatewayKind::UNASSIGNED`].
     pub fn accounts_of_gateway(&self, gateway: GatewayKind) -> Vec<ServedAccount> {
         let mut accounts: Vec<AccountNumber> = {
             let state = self.read();
-            state.gateways.iter().filter(|(_, served)| served.gateway == gateway).map(|(account, _)| *account).collect()
+            state.gateways.iter().filter(|(_, found)| found.gateway == gateway).map(|(account, _)| *account).collect()
         };
         accounts.sort_unstable();
         // In parts, so that no commit waits until all rows are read.
-        let rows = accounts.chunks(ROSTER_CHUNK_ROWS).flat_map(|part| {
+        let served = accounts.chunks(ROSTER_CHUNK_ROWS).flat_map(|part| {
             let state = self.read();
-            let row = |account: &AccountNumber| {
+            let find = |account: &AccountNumber| {
                 state.account_at_gateway(*account).filter(|(by, _)| *by == gateway).map(|(_, served)| served)
             };
-            part.iter().filter_map(row).collect::<Vec<_>>()
+            part.iter().filter_map(find).collect::<Vec<_>>()
         });
-        rows.collect()
+        served.collect()
     }
 
-    /// One account of another gateway than [`GatewayKind::UNASSIGNED`].
+    /// An account with its gateway. `None` if the gateway is [`GatewayKind::UNASSIGNED`], or the account is unknown.
     pub fn account_at_gateway(&self, account: AccountNumber) -> Option<(GatewayKind, ServedAccount)> {
         self.read().account_at_gateway(account)
     }
@@ -187,17 +187,17 @@ impl Roster {
         }
     }
 
-    /// The accounts with pending effects, oldest first: in transition, with a registration that waits, or dropped.
+    /// The accounts with pending effects, oldest first: in transition, with a registration in progress, or dropped.
     pub fn accounts_with_pending_effects(&self) -> Vec<AccountNumber> {
-        let (chunks, waiting, dropped) = {
+        let (chunks, registering, dropped) = {
             let state = self.read();
-            (state.rows.chunks(), state.waiting.clone(), state.dropped.clone())
+            (state.rows.chunks(), state.registering.clone(), state.dropped.clone())
         };
-        let is_named = |account: &AccountNumber| waiting.contains(account) || dropped.contains(account);
-        select_accounts(&chunks, |row| row.online_status.is_coming() || is_named(&row.account))
+        let is_pending = |account: &AccountNumber| registering.contains(account) || dropped.contains(account);
+        select_accounts(&chunks, |row| row.online_status.is_coming() || is_pending(&row.account))
     }
 
-    /// At most `limit` wanted rows from index `from` on, and the index to continue at.
+    /// At most `limit` wanted rows from index `from` on, and the index of the next wanted row, if there is one.
     pub fn select(
         &self,
         from: usize,
@@ -210,7 +210,7 @@ impl Roster {
         let rows = chunks.iter().skip(chunk).flat_map(|chunk| chunk.rows()).skip(skipped).zip(from..);
         let mut wanted = rows.filter(|(row, _)| is_wanted(row.account, row.status, row.online_status));
         let found: Vec<(RosterRow, usize)> = wanted.by_ref().take(limit).collect();
-        let next = wanted.next().map(|(_, at)| at);
+        let next = wanted.next().map(|(_, index)| index);
         (found.into_iter().map(|(row, _)| (row.account, row.status, row.online_status)).collect(), next)
     }
 
@@ -219,7 +219,7 @@ impl Roster {
         self.read().rows.counts()
     }
 
-    /// Updates the metrics: accounts by state, and the lag behind `head`, the end of the journal.
+    /// Updates the metrics: accounts by state, and the lag behind `head`, the last position of the journal.
     pub fn update_metrics(&self, metrics: &Metrics, head: u64) {
         let (counts, position) = {
             let state = self.read();
@@ -234,14 +234,15 @@ impl Roster {
         metrics.projection_lag.with(Projection::Roster).set(head.saturating_sub(position));
     }
 
-    /// How many registrations wait, and how many accounts are dropped and may be reconnected.
+    /// The number of registrations in progress, and the number of dropped accounts, which may be reconnected.
     pub fn pending_counts(&self) -> (usize, usize) {
         let state = self.read();
-        (state.waiting.len(), state.dropped.len())
+        (state.registering.len(), state.dropped.len())
     }
 
-    /// Rebuilds a roster from all events while this one keeps serving, reports progress, and compares the two. With
-    /// `swap`, the new one replaces this one. Returns the number of applied events, and the accounts whose rows differ.
+    /// Rebuilds a roster from all events while this one keeps serving, and compares the two. With `swap`, the new state
+    /// replaces this one. `progress` gets the position of the last event applied. Returns the number of applied events, and
+    /// the accounts whose rows differ.
     pub fn rebuild(
         &self,
         journal: &Journal,
@@ -263,8 +264,8 @@ impl Roster {
         }
     }
 
-    /// Compares with `fresh`, and takes over its state if `swap` is set. Does nothing unless both are at the same
-    /// position.
+    /// Compares with `fresh`, and takes over its state if `swap` is set. Returns the accounts whose rows differ. Does
+    /// nothing and returns `None` if the two are at different positions.
     fn swap_at_equal_position(&self, fresh: &Roster, swap: bool) -> Option<Vec<AccountNumber>> {
         let mut state = self.write();
         let mut rebuilt = fresh.write();
@@ -279,6 +280,7 @@ impl Roster {
                 rebuilt.progress.changed.0 = position;
             }
             *state = std::mem::take(&mut rebuilt);
+            // `rebuild` returns this position.
             rebuilt.progress.position = position;
         }
         Some(differing)

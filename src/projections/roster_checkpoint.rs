@@ -1,10 +1,19 @@
 //! The roster as bytes: a cache, so that a start need not read the whole journal.
 //!
-//! The format is 64-bit words, little endian. The header is: format, store id, position of the last event, position and
-//! time of the last change of a row, largest task id, number of waiting registrations, number of dropped accounts, and
-//! number of accounts at another gateway than `UNASSIGNED`. Then come the account numbers of the first two groups. Each
-//! entry of the third group is the account number times 256 plus the gateway, followed by the account's version. The rows
-//! come last, in order: account number times 256, plus status times 16, plus online status.
+//! | words | content: 64-bit words, little endian |
+//! |---|---|
+//! | 1 | format |
+//! | 1 | store id |
+//! | 1 | position of the last event |
+//! | 2 | position and time of the last change of a row |
+//! | 1 | largest task id |
+//! | 1 | R, the number of accounts with a registration in progress |
+//! | 1 | D, the number of dropped accounts |
+//! | 1 | G, the number of accounts at another gateway than `UNASSIGNED` |
+//! | R | account numbers |
+//! | D | account numbers |
+//! | 2 G | account number × 256 + gateway; version of the account |
+//! | 1 for each row | account number × 256 + status × 16 + online status, in the order of the list |
 
 use std::sync::Arc;
 
@@ -16,9 +25,9 @@ use crate::store::StoreId;
 /// A roster at one moment, to be encoded later. It shares the rows instead of copying them.
 pub(super) struct RosterCheckpoint {
     progress: RosterProgress,
-    waiting: Vec<AccountNumber>,
+    registering: Vec<AccountNumber>,
     dropped: Vec<AccountNumber>,
-    served: Vec<(AccountNumber, GatewayAssignment)>,
+    assignments: Vec<(AccountNumber, GatewayAssignment)>,
     chunks: Vec<Arc<RowChunk>>,
     rows: usize,
 }
@@ -31,9 +40,9 @@ impl RosterCheckpoint {
     pub(super) fn of(state: &RosterState) -> RosterCheckpoint {
         RosterCheckpoint {
             progress: state.progress,
-            waiting: state.waiting.iter().copied().collect(),
+            registering: state.registering.iter().copied().collect(),
             dropped: state.dropped.iter().copied().collect(),
-            served: state.gateways.iter().map(|(account, served)| (*account, *served)).collect(),
+            assignments: state.gateways.iter().map(|(account, assignment)| (*account, *assignment)).collect(),
             chunks: state.rows.chunks(),
             rows: state.rows.len(),
         }
@@ -42,19 +51,27 @@ impl RosterCheckpoint {
     /// The checkpoint as bytes.
     pub(super) fn encode(&self, store: StoreId) -> Vec<u8> {
         let RosterProgress { position, changed: (changed, at), last_task } = self.progress;
-        let [waiting, dropped] = [&self.waiting, &self.dropped].map(|accounts| accounts.len() as u64);
-        let served = self.served.len() as u64;
-        let header: [u64; HEADER_WORDS] =
-            [FORMAT, store.0, position, changed, at.cast_unsigned(), u64::from(last_task), waiting, dropped, served];
-        let named = self.waiting.iter().chain(&self.dropped).map(|account| account.get());
-        let served = self
-            .served
-            .iter()
-            .flat_map(|(account, served)| [account.get() << 8 | u64::from(served.gateway.code()), served.version]);
+        let [registering, dropped] = [&self.registering, &self.dropped].map(|accounts| accounts.len() as u64);
+        let assignments = self.assignments.len() as u64;
+        let header: [u64; HEADER_WORDS] = [
+            FORMAT,
+            store.0,
+            position,
+            changed,
+            at.cast_unsigned(),
+            u64::from(last_task),
+            registering,
+            dropped,
+            assignments,
+        ];
+        let registering_and_dropped = self.registering.iter().chain(&self.dropped).map(|account| account.get());
+        let assignments = self.assignments.iter().flat_map(|(account, assignment)| {
+            [account.get() << 8 | u64::from(assignment.gateway.code()), assignment.version]
+        });
         let rows = self.chunks.iter().flat_map(|chunk| chunk.rows()).map(pack);
-        let words = HEADER_WORDS + self.waiting.len() + self.dropped.len() + 2 * self.served.len() + self.rows;
+        let words = HEADER_WORDS + self.registering.len() + self.dropped.len() + 2 * self.assignments.len() + self.rows;
         let mut bytes = Vec::with_capacity(words * size_of::<u64>());
-        for word in header.into_iter().chain(named).chain(served).chain(rows) {
+        for word in header.into_iter().chain(registering_and_dropped).chain(assignments).chain(rows) {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         bytes
@@ -70,30 +87,30 @@ impl RosterCheckpoint {
         let position = words.next()?;
         let changed = (words.next()?, words.next()?.cast_signed());
         let last_task = u32::try_from(words.next()?).ok()?;
-        let waiting = usize::try_from(words.next()?).ok()?;
+        let registering = usize::try_from(words.next()?).ok()?;
         let dropped = usize::try_from(words.next()?).ok()?;
-        let served = usize::try_from(words.next()?).ok()?;
-        let rows_listed =
-            words.len().checked_sub(waiting)?.checked_sub(dropped)?.checked_sub(served.checked_mul(2)?)?;
-        let waiting = words.by_ref().take(waiting).map(AccountNumber::from_stored).collect::<Option<_>>()?;
+        let assignments = usize::try_from(words.next()?).ok()?;
+        let row_count =
+            words.len().checked_sub(registering)?.checked_sub(dropped)?.checked_sub(assignments.checked_mul(2)?)?;
+        let registering = words.by_ref().take(registering).map(AccountNumber::from_stored).collect::<Option<_>>()?;
         let dropped = words.by_ref().take(dropped).map(AccountNumber::from_stored).collect::<Option<_>>()?;
-        let served = (0..served).map(|_| {
+        let assignments = (0..assignments).map(|_| {
             let (word, version) = (words.next()?, words.next()?);
             let gateway = GatewayKind::from_code(word as u8).filter(|gateway| *gateway != GatewayKind::UNASSIGNED)?;
             Some((AccountNumber::from_stored(word >> 8)?, GatewayAssignment { gateway, version }))
         });
-        let served = served.collect::<Option<_>>()?;
-        let mut rows = RosterRows::with_capacity(rows_listed);
+        let gateways = assignments.collect::<Option<_>>()?;
+        let mut rows = RosterRows::with_capacity(row_count);
         for word in words {
             if !rows.upsert(unpack(word)?) {
                 return None;
             }
         }
         let progress = RosterProgress { position, changed, last_task };
-        let is_whole = rows.len() == rows_listed;
-        let mut state = RosterState { rows, progress, waiting, dropped, gateways: served, ..RosterState::default() };
+        let is_complete = rows.len() == row_count;
+        let mut state = RosterState { rows, progress, registering, dropped, gateways, ..RosterState::default() };
         state.recount();
-        is_whole.then_some(state)
+        is_complete.then_some(state)
     }
 }
 

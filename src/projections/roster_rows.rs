@@ -1,7 +1,7 @@
 //! The rows of the account list, rendered when they change rather than when they are queried.
 //!
-//! A row is only its JSON text: two digits of it change, at offsets that follow from the account number. Each row
-//! except the first has a comma before it, so the concatenated chunks are the inside of a JSON list.
+//! A row is stored only as its JSON text. Two of its digits change, at offsets that depend on the length of the account
+//! number. Each row except the first has a comma before it, so the concatenated chunks are the inside of a JSON list.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -32,11 +32,11 @@ pub(super) struct RosterRows {
 #[derive(Default)]
 pub(super) struct RowChunk {
     text: Vec<u8>,
-    /// The same as a piece of a gzip stream, made on first use.
+    /// The same text as a piece of a gzip stream, compressed on first use.
     compressed: OnceLock<GzipPiece>,
 }
 
-/// Where a row begins, without its comma.
+/// Where a row begins, after its comma.
 #[derive(Clone, Copy)]
 struct RowLocation {
     chunk: u32,
@@ -104,10 +104,10 @@ impl RosterRows {
         self.chunks.clone()
     }
 
-    /// The accounts whose rows differ.
+    /// The accounts whose rows differ, or are missing in one of the two lists.
     pub(super) fn differences(&self, other: &RosterRows) -> Vec<AccountNumber> {
-        let rows = |rows: &RosterRows| rows.chunks.iter().flat_map(|chunk| chunk.rows()).collect::<Vec<_>>();
-        let (own, others) = (rows(self), rows(other));
+        let rows_of = |list: &RosterRows| list.chunks.iter().flat_map(|chunk| chunk.rows()).collect::<Vec<_>>();
+        let (own, others) = (rows_of(self), rows_of(other));
         let missing = others.iter().filter(|row| !self.contains(row.account)).map(|row| row.account);
         let changed = own.iter().filter(|row| other.get(row.account) != Some(**row)).map(|row| row.account);
         changed.chain(missing).collect()
@@ -128,12 +128,12 @@ impl RosterRows {
 }
 
 impl RowChunk {
-    /// The JSON of its rows, with the commas between them and before the first.
+    /// The JSON of its rows. Each row has a comma before it, except the first row of the list.
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// The same for a gzip stream. Compresses on the first call after a change.
+    /// The same text, compressed for a gzip stream on the first call after a change.
     pub(super) fn compressed(&self) -> &GzipPiece {
         self.compressed.get_or_init(|| GzipPiece::compress(&self.text))
     }
@@ -174,7 +174,7 @@ impl RowChunk {
     }
 }
 
-/// A copy is made to be changed, so it does not copy the compressed piece.
+/// A clone is made to be changed, so it does not copy the compressed piece.
 impl Clone for RowChunk {
     fn clone(&self) -> RowChunk {
         RowChunk { text: self.text.clone(), compressed: OnceLock::new() }

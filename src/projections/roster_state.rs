@@ -1,4 +1,4 @@
-//! The state that the events up to a position lead to: the fold behind the account list.
+//! The state of the roster: the fold of all events up to a position.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,18 +7,18 @@ use super::roster_rows::{RosterRow, RosterRows};
 use crate::domain::{AccountNumber, Event, GatewayKind, OnlineStatus, Status};
 use crate::journal::JournalRecord;
 
-/// The state that the events up to `progress` lead to.
+/// The fold of all events up to `progress`.
 #[derive(Default)]
 pub(super) struct RosterState {
     pub(super) rows: RosterRows,
     pub(super) progress: RosterProgress,
-    /// Accounts with a registration that waits.
-    pub(super) waiting: BTreeSet<AccountNumber>,
+    /// Accounts with a registration in progress.
+    pub(super) registering: BTreeSet<AccountNumber>,
     /// Accounts that are offline although their callers want them online, and may be reconnected.
     pub(super) dropped: BTreeSet<AccountNumber>,
     /// Accounts at another gateway than [`GatewayKind::UNASSIGNED`].
     pub(super) gateways: HashMap<AccountNumber, GatewayAssignment>,
-    /// Their counts by status, indexed by the gateway's code.
+    /// The counts of the accounts in `gateways` by status, indexed by the gateway's code.
     pub(super) gateway_counts: [AccountCounts; GatewayKind::ALL.len()],
 }
 
@@ -59,10 +59,10 @@ impl RosterState {
         self.update_counts(before, self.counted_row(account));
         match event.awaits_code() {
             Some(true) => {
-                self.waiting.insert(account);
+                self.registering.insert(account);
             }
             Some(false) => {
-                self.waiting.remove(&account);
+                self.registering.remove(&account);
             }
             None => {}
         }
@@ -78,10 +78,10 @@ impl RosterState {
         counted.into_iter().for_each(|after| self.update_counts(None, after));
     }
 
-    /// The gateway and row to count for an account in `gateways`.
+    /// The gateway and row to count for an account; `None` if it is not in `gateways`.
     fn counted_row(&self, account: AccountNumber) -> Option<(GatewayKind, RosterRow)> {
-        let served = self.gateways.get(&account)?;
-        Some((served.gateway, self.rows.get(account)?))
+        let assignment = self.gateways.get(&account)?;
+        Some((assignment.gateway, self.rows.get(account)?))
     }
 
     fn update_counts(&mut self, before: Option<(GatewayKind, RosterRow)>, after: Option<(GatewayKind, RosterRow)>) {
@@ -103,13 +103,13 @@ impl RosterState {
             } else {
                 self.gateways.insert(account, GatewayAssignment { gateway: *gateway, version });
             }
-        } else if let Some(served) = self.gateways.get_mut(&account) {
-            served.version = version;
+        } else if let Some(assignment) = self.gateways.get_mut(&account) {
+            assignment.version = version;
         }
     }
 
-    /// Updates whether an account is dropped. Call it before its row changes, because that depends on the previous
-    /// status.
+    /// Updates whether an account is dropped. Call it before the row changes, because a drop depends on the previous
+    /// online status.
     fn apply_drop(&mut self, account: AccountNumber, event: &Event) {
         // An account without its secrets is not reconnected.
         if event.definition().resulting_status.is_none() && !matches!(event, Event::SecretsErased { .. }) {

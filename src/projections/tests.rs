@@ -1,4 +1,4 @@
-//! The roster's guarantees: it lists what the events lead to, as plain JSON and as gzip, and responses never change.
+//! The roster's guarantees: it is the fold of all events, as plain JSON and as gzip, and a response never changes.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -46,8 +46,8 @@ impl RosterModel {
         }
     }
 
-    fn select(&self, is_meant: impl Fn(&Account) -> bool) -> Vec<AccountNumber> {
-        self.order.iter().copied().filter(|number| is_meant(&self.accounts[number])).collect()
+    fn select(&self, is_selected: impl Fn(&Account) -> bool) -> Vec<AccountNumber> {
+        self.order.iter().copied().filter(|number| is_selected(&self.accounts[number])).collect()
     }
 
     fn served_by(&self, gateway: GatewayKind) -> Vec<ServedAccount> {
@@ -87,15 +87,15 @@ fn registration(task: u32) -> Event {
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    let nothing = String::new;
+    let no_instance = String::new;
     prop_oneof![
         Just(imported()),
         Just(Event::ContentReplaced { content: content(0) }),
         Just(Event::OnlineRequested),
-        Just(Event::CameOnline { instance_code: nothing() }),
+        Just(Event::CameOnline { instance_code: no_instance() }),
         Just(Event::RecycleRequested),
-        Just(Event::WentOffline { reason: Reason::none(), instance_code: nothing() }),
-        Just(Event::Banned { reason: Reason::none(), instance_code: nothing() }),
+        Just(Event::WentOffline { reason: Reason::none(), instance_code: no_instance() }),
+        Just(Event::Banned { reason: Reason::none(), instance_code: no_instance() }),
         Just(Event::BanLifted),
         (1_u32..1_000).prop_map(registration),
         Just(Event::CodeSent),
@@ -130,7 +130,7 @@ fn records(first: u64, events: impl IntoIterator<Item = (AccountNumber, Event)>)
 const ORIGIN: Origin = Origin { principal: Principal::Service, request: RequestId(0) };
 
 /// `count` accounts, with numbers of all lengths.
-fn many(count: usize) -> Vec<AccountNumber> {
+fn account_numbers(count: usize) -> Vec<AccountNumber> {
     (0..count as u64)
         .map(|index| AccountNumber::from_stored(10_u64.pow(6 + (index % 9) as u32) + index).unwrap())
         .collect()
@@ -140,7 +140,7 @@ fn text(pieces: &[Bytes]) -> String {
     String::from_utf8(pieces.concat()).unwrap()
 }
 
-/// The whole response, after a check that the gzip stream holds the same.
+/// The whole response. Checks that the gzip stream has the same text.
 fn render(list: &AccountList) -> String {
     let plain = text(&list.render(HEAD, TAIL));
     let stream = list.render_gzip(HEAD, TAIL).concat();
@@ -178,7 +178,7 @@ proptest! {
     /// Arbitrary events, including sequences that `decide` never produces.
     #[test]
     fn roster_is_the_fold_of_all_events(events in proptest::collection::vec((0_usize..6, any_event()), 0..40)) {
-        let accounts = many(6);
+        let accounts = account_numbers(6);
         let (roster, mut model) = (Roster::new_empty(StoreId(7)), RosterModel::default());
         let mut before = roster.list();
         for record in records(1, events.into_iter().map(|(index, event)| (accounts[index], event))) {
@@ -234,7 +234,7 @@ proptest! {
 
 #[test]
 fn an_event_changes_one_chunk_and_responses_share_the_others() {
-    let accounts = many(3 * ROSTER_CHUNK_ROWS + 1);
+    let accounts = account_numbers(3 * ROSTER_CHUNK_ROWS + 1);
     let (roster, mut model) = (Roster::new_empty(StoreId(7)), RosterModel::default());
     let follow = |model: &mut RosterModel, events: Vec<(AccountNumber, Event)>| {
         let records = records(roster.position() + 1, events);
@@ -255,10 +255,10 @@ fn an_event_changes_one_chunk_and_responses_share_the_others() {
     let changed = accounts[ROSTER_CHUNK_ROWS + 5];
     assert!(follow(&mut model, vec![(changed, Event::OnlineRequested)]));
     let after = roster.list().render(HEAD, TAIL);
-    let own = |pieces: &[Bytes], others: &[Bytes]| -> Vec<usize> {
+    let differing = |pieces: &[Bytes], others: &[Bytes]| -> Vec<usize> {
         (0..pieces.len()).filter(|at| pieces[*at].as_ptr() != others[*at].as_ptr()).collect()
     };
-    assert_eq!(own(&after, &pieces), [3], "after head, bracket and the first chunk comes the one that changed");
+    assert_eq!(differing(&after, &pieces), [3], "after head, bracket and the first chunk comes the one that changed");
     assert_eq!(render(&held), text_before, "a held list does not change");
     assert_eq!(text(&pieces), text_before);
 
@@ -277,7 +277,7 @@ fn a_checkpoint_restores_everything_and_a_damaged_one_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_store(directory.path());
     let roster = Roster::open(&store);
-    let accounts = many(2 * ROSTER_CHUNK_ROWS + 3);
+    let accounts = account_numbers(2 * ROSTER_CHUNK_ROWS + 3);
     roster.apply(&records(1, accounts.iter().map(|account| (*account, imported()))));
     let assigned = Event::GatewayAssigned { gateway: GatewayKind::Bridge };
     let later = [

@@ -290,7 +290,7 @@ fn build_api(
 /// Counts all events, and all webhooks that receivers accepted, for the console's throughput chart.
 fn throughput_counters(journal: Journal) -> impl Fn() -> [u64; 2] {
     move || {
-        let successes = |channel| journal.metrics().webhook_attempts.with((channel, AttemptOutcome::Taken)).get();
+        let successes = |channel| journal.metrics().webhook_attempts.with((channel, AttemptOutcome::Accepted)).get();
         [journal.head(), Channel::ALL.into_iter().map(successes).sum()]
     }
 }

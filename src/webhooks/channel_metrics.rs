@@ -34,13 +34,13 @@ impl Webhooks {
         let lanes = [
             (LaneState::Waiting, live.counts.waiting),
             (LaneState::Blocked, live.counts.blocked),
-            (LaneState::Again, live.counts.redelivering),
+            (LaneState::Redelivery, live.counts.redelivering),
         ];
         for (state, count) in lanes {
             metrics.webhook_lanes.with((channel, state)).set(count);
         }
         metrics.webhook_in_flight.with(channel).set(live.in_flight as u64);
-        metrics.webhook_letters.with(channel).set(handle.store.count_dead_letters()?);
+        metrics.dead_letters.with(channel).set(handle.store.count_dead_letters()?);
         metrics.webhook_receiver.with(channel).set(u64::from(live.has_receiver));
         metrics.webhook_paused.with(channel).set(u64::from(endpoint.paused.is_some()));
         let breaker = match live.breaker {

@@ -70,7 +70,7 @@ impl Default for AttemptResponse {
 impl AttemptFailure {
     /// The name of the class of failure.
     pub(super) fn class(&self) -> &'static str {
-        self.outcome().word()
+        self.outcome().label()
     }
 
     /// The outcome, for metrics.

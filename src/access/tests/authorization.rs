@@ -25,9 +25,9 @@ enum AuthMethod {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InterimEvent {
     Nothing,
-    AnotherKeyComes,
-    TheKeyIsRevoked,
-    TheKeyExpires,
+    OtherKeyCreated,
+    KeyRevoked,
+    KeyExpired,
     SignedOut,
 }
 
@@ -35,28 +35,28 @@ enum InterimEvent {
 #[tokio::test]
 async fn authorization_is_as_of_now() {
     use AuthMethod::{Anonymous, Key, Owner, Session, Token as ByToken};
-    use InterimEvent::{AnotherKeyComes, Nothing, SignedOut, TheKeyExpires, TheKeyIsRevoked};
-    for (method, meanwhile, expected) in [
+    use InterimEvent::{KeyExpired, KeyRevoked, Nothing, OtherKeyCreated, SignedOut};
+    for (method, interim, expected) in [
         (Owner, Nothing, Ok(0)),
-        (Owner, AnotherKeyComes, Ok(0)),
+        (Owner, OtherKeyCreated, Ok(0)),
         (Anonymous, Nothing, Ok(0)),
-        (Anonymous, AnotherKeyComes, Err(AuthError::MissingKey)),
+        (Anonymous, OtherKeyCreated, Err(AuthError::MissingKey)),
         (Key, Nothing, Ok(2)),
-        (Key, AnotherKeyComes, Ok(2)),
-        (Key, TheKeyIsRevoked, Err(AuthError::Revoked)),
-        (Key, TheKeyExpires, Err(AuthError::Expired)),
+        (Key, OtherKeyCreated, Ok(2)),
+        (Key, KeyRevoked, Err(AuthError::Revoked)),
+        (Key, KeyExpired, Err(AuthError::Expired)),
         (ByToken, Nothing, Ok(2)),
-        (ByToken, TheKeyIsRevoked, Err(AuthError::WrongToken)),
-        (ByToken, TheKeyExpires, Err(AuthError::TenantExpired)),
+        (ByToken, KeyRevoked, Err(AuthError::WrongToken)),
+        (ByToken, KeyExpired, Err(AuthError::TenantExpired)),
         (Session, Nothing, Ok(2)),
-        (Session, TheKeyIsRevoked, Err(AuthError::SignedOut)),
-        (Session, TheKeyExpires, Err(AuthError::SignedOut)),
+        (Session, KeyRevoked, Err(AuthError::SignedOut)),
+        (Session, KeyExpired, Err(AuthError::SignedOut)),
         (Session, SignedOut, Err(AuthError::SignedOut)),
     ] {
         let fixture = KeysFixture::new();
         let auth = Authenticator::new(fixture.keys.clone(), 1_000);
         let from = "192.0.2.1".parse().unwrap();
-        let lifetime = (meanwhile == TheKeyExpires).then_some(Duration::from_millis(300));
+        let lifetime = (interim == KeyExpired).then_some(Duration::from_millis(300));
         let mut session = String::new();
         let context = match method {
             Owner => AuthContext::OWNER,
@@ -88,17 +88,17 @@ async fn authorization_is_as_of_now() {
             if method == ByToken { Permission::Call } else { Permission::Read },
         );
         let ended = tokio::spawn(requester.clone().wait_until_invalid());
-        let origin = match meanwhile {
+        let origin = match interim {
             Nothing => requester.authorize().map(|authorization| authorization.origin()),
-            AnotherKeyComes => {
+            OtherKeyCreated => {
                 fixture.create(Role::Admin, &[], None).await.unwrap();
                 requester.authorize().map(|authorization| authorization.origin())
             }
-            TheKeyIsRevoked => {
+            KeyRevoked => {
                 fixture.keys.revoke(2, fixture.owner()).await.unwrap();
                 requester.authorize().map(|authorization| authorization.origin())
             }
-            TheKeyExpires => {
+            KeyExpired => {
                 assert!(requester.authorize().is_ok());
                 requester.clone().wait_until_invalid().await;
                 requester.authorize().map(|authorization| authorization.origin())
@@ -110,11 +110,11 @@ async fn authorization_is_as_of_now() {
         };
         let principal = |id| if method == ByToken { Principal::Caller(id) } else { Principal::Operator(id) };
         let expected = expected.map(|id| Origin { principal: principal(id), request: RequestId(7) });
-        assert_eq!(origin, expected, "{method:?}, {meanwhile:?}");
+        assert_eq!(origin, expected, "{method:?}, {interim:?}");
         if expected.is_err() {
             tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap().unwrap();
         } else {
-            assert!(!ended.is_finished(), "{method:?}, {meanwhile:?}");
+            assert!(!ended.is_finished(), "{method:?}, {interim:?}");
         }
     }
 }

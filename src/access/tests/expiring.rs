@@ -1,4 +1,4 @@
-//! A key that was seen as expired stays expired, wherever the clock is set later.
+//! A key that was seen as expired stays expired, even if the clock is set back later.
 
 use super::*;
 

@@ -54,8 +54,8 @@ impl CommandQueue {
             let next = || queue.lease_next(now.steady, |command| until(now, command));
             std::iter::from_fn(next).take(most).collect()
         });
-        self.count(BridgeCommand::Given, leased.len());
-        self.count(BridgeCommand::GivenAgain, leased.iter().filter(|leased| leased.delivery > 1).count());
+        self.count(BridgeCommand::Leased, leased.len());
+        self.count(BridgeCommand::LeasedAgain, leased.iter().filter(|leased| leased.delivery > 1).count());
         leased
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::protocol::read_refusal;
+use super::protocol::read_rejection;
 use super::sessions::SessionPage;
 use crate::client::json_text;
 use crate::limits::BRIDGE_RESPONSE_BYTES;
@@ -104,7 +104,7 @@ pub(super) fn interpret_response(
         (202, false) => Ok(CommandResponse::Accepted),
         (401, _) => Err(CommandFailure::SignatureRejected),
         (400 | 403 | 404 | 409 | 422, _) => {
-            let words = read_refusal(&body[..body.len().min(BRIDGE_RESPONSE_BYTES)]);
+            let words = read_rejection(&body[..body.len().min(BRIDGE_RESPONSE_BYTES)]);
             Ok(CommandResponse::Rejected(
                 words.unwrap_or_else(|| format!("the gateway rejected it with HTTP {status}")),
             ))

@@ -51,7 +51,7 @@ fn explain_fault<'de, T: Deserialize<'de>>(body: &'de [u8]) -> BridgeBodyError {
     let found = T::deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
     let Err(error) = found.and_then(|_| json.end()) else { return BridgeBodyError::at(".", "is malformed") };
     let (line, column) = (error.line(), error.column());
-    let words = words_of(&error);
+    let words = error_text(&error);
     match error.classify() {
         Category::Data => {
             BridgeBodyError::at(&track.path().to_string(), format_args!("{words} (line {line}, column {column})"))
@@ -63,7 +63,7 @@ fn explain_fault<'de, T: Deserialize<'de>>(body: &'de [u8]) -> BridgeBodyError {
 }
 
 /// The text of `error` without line and column, which count from the start of the text that was parsed.
-pub(super) fn words_of(error: &serde_json::Error) -> String {
+pub(super) fn error_text(error: &serde_json::Error) -> String {
     let words = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     words.strip_suffix(&place).unwrap_or(&words).to_owned()

@@ -74,7 +74,7 @@ object! {
 }
 
 /// Reads the `error` sentence in a gateway's refusal, if there is one.
-pub(super) fn read_refusal(body: &[u8]) -> Option<String> {
+pub(super) fn read_rejection(body: &[u8]) -> Option<String> {
     let ScalarValue(error) = read_body::<RejectionFields<'_>>(body).ok()?.error?;
     (!error.is_empty()).then(|| error.into_owned())
 }

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::Schema;
 
-use super::json_values::{BodySchema, Scalar, ScalarValue, words_of};
+use super::json_values::{BodySchema, Scalar, ScalarValue, error_text};
 
 /// A value that is checked only when it is used. Another field decides that. An unused value may have any form.
 pub(super) struct Unchecked<'a, S> {
@@ -21,7 +21,7 @@ impl<'a, S: Scalar<'a>> Unchecked<'a, S> {
         let json = self.json.ok_or("is given twice; give it once")?;
         serde_json::from_str::<ScalarValue<S>>(json.get())
             .map(|ScalarValue(value)| value)
-            .map_err(|error| words_of(&error))
+            .map_err(|error| error_text(&error))
     }
 }
 

@@ -107,7 +107,7 @@ impl GraphClient {
     }
 
     /// The error of a call that was not made in time: the throttle's reason, or else `otherwise`.
-    pub(super) fn held_up_error(&self, otherwise: &str) -> GraphCallError {
+    pub(super) fn not_sent_error(&self, otherwise: &str) -> GraphCallError {
         match self.throttle.current_hold() {
             Some(hold) => GraphCallError::NotSent { why: hold.message(), wait: hold.remaining() },
             None => GraphCallError::NotSent { why: otherwise.to_owned(), wait: Duration::ZERO },

@@ -91,7 +91,7 @@ impl NumberCache {
         tokio::select! {
             guard = self.listing.lock() => Ok(guard),
             () = work.cancel.cancelled() => Err(GraphCallError::Cancelled),
-            () = sleep_until(work.deadline) => Err(graph.held_up_error("the list of numbers did not arrive in time")),
+            () = sleep_until(work.deadline) => Err(graph.not_sent_error("the list of numbers did not arrive in time")),
         }
     }
 

@@ -43,7 +43,7 @@ impl CloudApiInner {
         let listed = tokio::select! {
             listed = self.numbers.list(&self.graph, &work) => listed,
             // Meta may never accept the token again, so the listing fails at once and the gateway counts as away.
-            () = self.graph.throttle().wait_for_token_rejection() => Err(self.graph.held_up_error("Meta rejects the \
+            () = self.graph.throttle().wait_for_token_rejection() => Err(self.graph.not_sent_error("Meta rejects the \
                 token")),
         };
         Ok(listed?.iter().filter_map(session_of).collect())
@@ -88,7 +88,7 @@ impl CloudApiInner {
         let foreign = count_of(|meaning| matches!(meaning, UpdateMeaning::OtherAccount));
         count(MetaUpdate::Unknown, unknown);
         count(MetaUpdate::Foreign, foreign);
-        count(MetaUpdate::Taken, new_updates.len() - unknown - foreign);
+        count(MetaUpdate::Processed, new_updates.len() - unknown - foreign);
         self.apply_updates(new_updates).await
     }
 

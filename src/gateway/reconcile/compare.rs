@@ -198,7 +198,7 @@ mod tests {
                     let found =
                         discrepancies.iter().map(|Discrepancy { account: found, as_of, difference, actions }| {
                             assert_eq!((*found, *as_of), (account, version));
-                            format!("{}: {actions:?}", difference.word())
+                            format!("{}: {actions:?}", difference.label())
                         });
                     let found = found.collect::<Vec<_>>().join("; ");
                     let found = if found.is_empty() { "nothing".to_owned() } else { found };

@@ -121,7 +121,7 @@ impl Reconciler {
                 Some(repaired) = repairs.next() => {
                     if let Some(difference) = repaired {
                         self.metrics.differences.with((self.kind, difference)).inc();
-                        counts.entry(difference.word()).or_insert((difference, 0)).1 += 1;
+                        counts.entry(difference.label()).or_insert((difference, 0)).1 += 1;
                     }
                 }
                 _ = ticks.tick(), if may_start => {
@@ -142,7 +142,7 @@ impl Reconciler {
             );
         }
         self.metrics.reconciliations.with((self.kind, ReconcileOutcome::Done)).inc();
-        self.metrics.strangers.with(self.kind).set(unknown_sessions);
+        self.metrics.unknown_sessions.with(self.kind).set(unknown_sessions);
         let last = CompletedReconciliation {
             started_at: at,
             duration: started.elapsed(),

@@ -338,7 +338,7 @@ async fn gateway_status_view() {
         (&2.into(), &1.into(), &1.into())
     );
     let metrics = fixture.data.journal.metrics().clone();
-    assert_eq!((metrics.gateway_up.with(BRIDGE).get(), metrics.strangers.with(BRIDGE).get()), (1, 1));
+    assert_eq!((metrics.gateway_up.with(BRIDGE).get(), metrics.unknown_sessions.with(BRIDGE).get()), (1, 1));
     let online = (BRIDGE, crate::metrics::AccountState::Online);
     assert_eq!(metrics.gateway_accounts.with(online).get(), 1);
 

@@ -1,6 +1,7 @@
 //! Responses to a gateway on another machine, and its rate limit. The tests fake the address.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::empty;
@@ -16,6 +17,7 @@ use crate::gateway::{self, Bridge};
 use crate::http::endpoint_registry::find_endpoint;
 use crate::http::middleware::answer;
 use crate::http::request_body::MemoryBudget;
+use crate::http::request_head::RequestHead;
 use crate::http::request_id::RequestIdGenerator;
 use crate::testkit::fixture::StorageFixture;
 use crate::webhooks::signature::WebhookSecret;
@@ -37,7 +39,7 @@ fn dialect(fixture: &StorageFixture, is_tls: bool) -> BridgeDialect {
     BridgeDialect(BridgeState { bridge, authenticator, memory_budget, is_tls, stop })
 }
 
-/// Fetches commands as from `from`. Returns the status, or the error's status and code.
+/// Fetches commands with the address `from`. Returns the status, or the error's status and code.
 async fn fetch(state: &BridgeDialect, from: &str, id: &str) -> Result<StatusCode, (StatusCode, &'static str)> {
     let (secret, at) = (WebhookSecret::parse(SECRET).unwrap(), clock::now());
     let mut headers = HeaderMap::new();
@@ -48,28 +50,30 @@ async fn fetch(state: &BridgeDialect, from: &str, id: &str) -> Result<StatusCode
     ] {
         headers.insert(name, value.parse().unwrap());
     }
-    let request = RequestHead {
-        endpoint: find_endpoint(&Method::GET, "/gateway/v1/work"),
+    let head = RequestHead {
         method: Method::GET,
         path: "/gateway/v1/work".to_owned(),
+        path_parameters: Vec::new(),
         query: Vec::new(),
         raw_query: Some("wait=0".to_owned()),
         headers,
         peer: SocketAddr::new(from.parse().unwrap(), 1),
         id: RequestIdGenerator::default().read_or_generate(&HeaderMap::new()),
     };
-    let answered = answer(state, &Arc::new(request), &mut empty().boxed()).await;
-    answered.map(|response| response.status()).map_err(|error| (error.status, error.code))
+    let endpoint = find_endpoint(&Method::GET, &head.path).map(|found| found.endpoint);
+    let request = RoutedRequest { endpoint, head: Arc::new(head) };
+    let result = answer(state, &request, &mut empty().boxed()).await;
+    result.map(|response| response.status()).map_err(|error| (error.status, error.code))
 }
 
 /// Commands contain secrets, so they are sent only over TLS or to this machine.
 #[tokio::test]
 async fn commands_require_tls_or_loopback() {
     let fixture = fixture();
-    let open = dialect(&fixture, false);
-    assert_eq!(fetch(&open, "127.0.0.1", "a").await, Ok(StatusCode::OK));
-    assert_eq!(fetch(&open, "::1", "b").await, Ok(StatusCode::OK));
-    assert_eq!(fetch(&open, "192.0.2.7", "c").await, Err((StatusCode::FORBIDDEN, "readable")));
+    let cleartext = dialect(&fixture, false);
+    assert_eq!(fetch(&cleartext, "127.0.0.1", "a").await, Ok(StatusCode::OK));
+    assert_eq!(fetch(&cleartext, "::1", "b").await, Ok(StatusCode::OK));
+    assert_eq!(fetch(&cleartext, "192.0.2.7", "c").await, Err((StatusCode::FORBIDDEN, "readable")));
     let tls = dialect(&fixture, true);
     assert_eq!(fetch(&tls, "192.0.2.7", "d").await, Ok(StatusCode::OK));
 }

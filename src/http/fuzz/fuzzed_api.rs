@@ -1,5 +1,5 @@
-//! Whole requests, served inside this process. No response may be an internal error, each must have its documented form,
-//! and a rejected request must store nothing.
+//! Whole requests, served inside this process. Each response must have its documented form and must not be an internal
+//! error. A rejected request must store nothing.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
@@ -64,7 +64,7 @@ pub(crate) fn start_api(fixture: &StorageFixture, is_ready: Arc<AtomicBool>, sto
     Api::new(state, service, idempotency, settings.http.clone(), is_ready)
 }
 
-/// A service without its socket.
+/// The API without a socket.
 struct FuzzedApi {
     answer: Box<dyn Fn(Request<Full<Bytes>>) -> Response<Bytes> + Send>,
     data: StorageFixture,
@@ -72,7 +72,7 @@ struct FuzzedApi {
     request_count: u32,
 }
 
-/// Requests per API instance. After more, the accounts are numerous enough to slow each list down.
+/// Maximum number of requests per API instance. With more requests, the number of accounts would slow down each list.
 const MAX_REQUESTS: u32 = 2_000;
 
 /// The current API instance.
@@ -89,20 +89,20 @@ impl FuzzedApi {
             (keys, v1_routes(api.state().clone()).or(serve_dialect(ContractDialect(api))).unify())
         });
         let service = TowerToHyperService::new(warp::service(routes));
-        let ended = stop.drop_guard();
-        let watched = data.journal.clone();
+        let stop_guard = stop.drop_guard();
+        let journal = data.journal.clone();
         let answer = move |request: Request<Full<Bytes>>| {
-            let _lives = &ended;
+            let _keep_alive = &stop_guard;
             runtime.block_on(async {
-                let before = watched.head();
+                let before = journal.head();
                 let Ok(response) = service.call(request).await;
                 if response.status() == StatusCode::ACCEPTED {
-                    // The work runs on after the response, and records an event when it is done.
-                    watched.subscribe_head().wait_for(|head| *head > before).await.unwrap();
+                    // The work continues after the response, and records an event when it is done.
+                    journal.subscribe_head().wait_for(|head| *head > before).await.unwrap();
                 }
                 let (head, body) = response.into_parts();
-                let goes_on = head.headers.get(header::CONTENT_TYPE).is_some_and(|form| form == "text/event-stream");
-                let body = if goes_on { Bytes::new() } else { body.collect().await.unwrap().to_bytes() };
+                let is_endless = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+                let body = if is_endless { Bytes::new() } else { body.collect().await.unwrap().to_bytes() };
                 Response::from_parts(head, body)
             })
         };
@@ -176,7 +176,8 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
     requests.into_iter().map(String::into_bytes).collect()
 }
 
-/// Parses a request; `None` if it is no valid HTTP, or must not be sent: setting a receiver would look up its host name.
+/// Parses a request, and whether it is for `/api/v1`. `None` if it is not valid HTTP, or would set a receiver, because that
+/// looks up a host name.
 fn request_of(bytes: &[u8]) -> Option<(Request<Full<Bytes>>, bool)> {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
     let (head, body) = (&bytes[..end], bytes.get(end + 2..).unwrap_or_default());
@@ -188,15 +189,15 @@ fn request_of(bytes: &[u8]) -> Option<(Request<Full<Bytes>>, bool)> {
     if !path.starts_with('/') || path.ends_with("/url") {
         return None;
     }
-    let of_operators = path == "/api/v1" || path.starts_with("/api/v1/");
+    let is_v1 = path == "/api/v1" || path.starts_with("/api/v1/");
     *request.headers_mut() = parse_headers(&head[line_end..]);
     request.extensions_mut().insert(PeerAddress(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000))));
-    Some((request, of_operators))
+    Some((request, is_v1))
 }
 
-/// Sends one request.
+/// Sends one request and checks the response. Returns the error's sentence.
 pub(crate) fn request(bytes: &[u8]) -> Option<String> {
-    let (request, of_operators) = request_of(bytes)?;
+    let (request, is_v1) = request_of(bytes)?;
     let mut current = CURRENT_API.lock().unwrap_or_else(PoisonError::into_inner);
     if current.as_ref().is_some_and(|fuzzed| fuzzed.request_count == MAX_REQUESTS || !fuzzed.keys.allows_anonymous()) {
         *current = None;
@@ -214,11 +215,11 @@ pub(crate) fn request(bytes: &[u8]) -> Option<String> {
         assert_eq!(fuzzed.data.journal.head(), before, "{request_line}: {status}, and something is stored");
     }
     let form = headers.get(header::CONTENT_TYPE).and_then(|form| form.to_str().ok()).unwrap_or_default().to_owned();
-    let is_packed = headers.contains_key(header::CONTENT_ENCODING);
-    if status == 304 || is_head || is_packed {
+    let is_compressed = headers.contains_key(header::CONTENT_ENCODING);
+    if status == 304 || is_head || is_compressed {
         return None;
     }
-    if of_operators && status < 400 {
+    if is_v1 && status < 400 {
         match form.as_str() {
             "application/json" => drop(serde_json::from_slice::<Value>(response.body()).unwrap()),
             "application/x-ndjson" => {
@@ -230,7 +231,7 @@ pub(crate) fn request(bytes: &[u8]) -> Option<String> {
         return None;
     }
     let answer: Value = serde_json::from_slice(response.body()).unwrap();
-    let sentence = if of_operators {
+    let sentence = if is_v1 {
         assert_eq!(
             (form.as_str(), &answer["status"]),
             ("application/problem+json", &Value::from(status)),
@@ -245,8 +246,8 @@ pub(crate) fn request(bytes: &[u8]) -> Option<String> {
         &answer["message"]
     };
     let sentence = sentence.as_str().unwrap();
-    // The endpoint without secrets may repeat the names of its fields.
-    let tells_names = request_line.contains(SECRET) || request_line.contains("/batchRecycle");
-    assert!(tells_names || !sentence.contains(SECRET), "{request_line}: {sentence}");
+    // batchRecycle has no secrets, so it may repeat the names of fields.
+    let may_repeat = request_line.contains(SECRET) || request_line.contains("/batchRecycle");
+    assert!(may_repeat || !sentence.contains(SECRET), "{request_line}: {sentence}");
     Some(sentence.to_owned())
 }

@@ -10,7 +10,7 @@ const JSON: &str = "application/json";
 /// The webhook that sends commands to a gateway.
 pub(super) fn command_webhook() -> OperationDoc {
     let plain = |words: &str| ResponseBuilder::new().description(words);
-    let refused = || {
+    let rejection = || {
         plain("The gateway rejects the command for good: the command ends with this text as its reason.")
             .content(JSON, content(Ref::from_schema_name("GatewayRefusal")))
     };
@@ -40,8 +40,9 @@ pub(super) fn command_webhook() -> OperationDoc {
             plain("The gateway has stored the command.")
                 .content(JSON, content(Ref::from_schema_name("GatewayAccepted"))),
         );
-    let operation =
-        [400, 403, 404, 409, 422].into_iter().fold(operation, |operation, it| operation.response(it, refused()));
+    let operation = [400, 403, 404, 409, 422]
+        .into_iter()
+        .fold(operation, |operation, status| operation.response(status, rejection()));
     operation
         .response(401, plain("The signature is not accepted; Muster signs the command again and retries."))
         .response(410, plain("The command's deadline has passed."))

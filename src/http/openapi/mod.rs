@@ -82,8 +82,8 @@ fn build_openapi() -> OpenApi {
 
 fn add_operation(paths: &mut Paths, schemas: &mut Schemas, tag: &str, operation: OperationDoc) {
     let (method, path) = (operation.method.clone(), operation.path.clone());
-    let (operation, named) = operation.build(tag);
-    schemas.extend(named);
+    let (operation, referenced) = operation.build(tag);
+    schemas.extend(referenced);
     let item = PathItemBuilder::new().operation(method, operation).build();
     match paths.paths.get_mut(&path) {
         Some(known) => known.merge_operations(item),
@@ -91,7 +91,7 @@ fn add_operation(paths: &mut Paths, schemas: &mut Schemas, tag: &str, operation:
     }
 }
 
-/// The operation of an endpoint.
+/// The OpenAPI operation of an endpoint.
 fn document(endpoint: &Endpoint) -> OperationDoc {
     match endpoint.handler {
         Handler::V1(_) => document_v1(endpoint),
@@ -101,7 +101,7 @@ fn document(endpoint: &Endpoint) -> OperationDoc {
 }
 
 fn build_components(schemas: Schemas) -> ComponentsBuilder {
-    let closed = schemas.into_iter().map(|(name, mut schema)| {
+    let schemas = schemas.into_iter().map(|(name, mut schema)| {
         forbid_extra_fields(&mut schema);
         (name, schema)
     });
@@ -115,7 +115,7 @@ fn build_components(schemas: Schemas) -> ComponentsBuilder {
         ))
         .build();
     let components = ComponentsBuilder::new()
-        .schemas_from_iter(closed)
+        .schemas_from_iter(schemas)
         .security_scheme("apiKey", SecurityScheme::Http(bearer))
         .security_scheme("apiKeyHeader", header("X-API-Key", "The API key in a header of its own."))
         .security_scheme("tenantId", header("tenant_id", "The tenant's id, sent with its token."))

@@ -21,7 +21,7 @@ static OPENAPI_JSON: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(render_opena
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Routes of the document and of Swagger UI. They contain no secrets and need no key.
+/// Routes of the document and of Swagger UI. They need no key, because they contain no secrets.
 pub(in crate::http) fn routes() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static
 {
     // The validator would send the document to a third party.
@@ -62,7 +62,7 @@ fn file_response(content_type: &str, body: Bytes) -> Response {
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        // Another version of the program has other files.
+        // The browser must ask again, because another version of the program has other files.
         (header::CACHE_CONTROL, "no-cache"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -43,7 +43,7 @@ fn components_are_named() {
             assert!(text.contains(&format!("\"#/components/{kind}/{name}\"")), "nothing names {kind} {name}");
         }
     }
-    for named in text.split("\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
-        assert!(document.pointer(named).is_some(), "there is no {named}");
+    for reference in text.split("\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(document.pointer(reference).is_some(), "there is no {reference}");
     }
 }

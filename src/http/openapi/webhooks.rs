@@ -17,7 +17,7 @@ pub(super) fn receiver_webhook(channel: Channel) -> OperationDoc {
     let operation_doc = OperationDoc::new(HttpMethod::Post, *configuration_id, operation_id, summary)
         .register_schemas(schemas)
         .json_body_schema(Ref::from_schema_name(name), None, Required::True, body);
-    let answer = ObjectBuilder::new()
+    let receiver_response = ObjectBuilder::new()
         .property(
             "code",
             ObjectBuilder::new()
@@ -28,12 +28,12 @@ pub(super) fn receiver_webhook(channel: Channel) -> OperationDoc {
         .required("code")
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .examples([json!({"data": "", "code": 200, "message": "success"})]);
-    let taken = ResponseBuilder::new()
+    let accepted = ResponseBuilder::new()
         .description(
             "The receiver accepted the webhook. Any other `code` is a failure. With \
             `webhooks.accept_plain_2xx` no `code` is needed.",
         )
-        .content("application/json", content(answer));
+        .content("application/json", content(receiver_response));
     let plain = |words: &str| ResponseBuilder::new().description(words);
     operation_doc.describe(&format!(
         "Posted to `{}` under `webhooks.base_url`, or to the webhook's own URL. There is one for each state change, in \
@@ -60,7 +60,7 @@ pub(super) fn receiver_webhook(channel: Channel) -> OperationDoc {
     .optional_header("timestamp", number(0), "Unix time in milliseconds, if an app secret is set.")
     .optional_header("access_token", text().pattern(Some("^[0-9a-f]{64}$")), "HMAC-SHA256 of tenant id and timestamp \
         in hex, if an app secret is set. It does not cover the body.")
-    .response(200, taken)
+    .response(200, accepted)
     .response(410, plain("The receiver no longer exists: the webhook is paused until an operator resumes it."))
     .default_response(plain(
         "The attempt failed. The next one follows after `webhooks.retry_waits`, or later if `Retry-After` says so. \

@@ -9,7 +9,7 @@ use crate::api::{ContractCallError, ItemError};
 use crate::domain::{AccountNumber, CommandRejection};
 use crate::http::contract_envelope::{CallOutcome, EnvelopeKind, batch_body, error_body, http_status, render_outcome};
 use crate::http::contract_error::Error;
-use crate::http::contract_requests::parse_recycle;
+use crate::http::contract_parsing::parse_recycle;
 use crate::http::idempotency_key::{KeyOutcome, key_outcome};
 use crate::limits::BODY_BYTES;
 use crate::{actors, idempotency};
@@ -18,16 +18,16 @@ use crate::{actors, idempotency};
 fn answers_have_one_form() {
     let mut table = String::new();
     let accounts: Vec<AccountNumber> = (861_821_726_230..).take(5).filter_map(AccountNumber::from_stored).collect();
-    let refusals = [
+    let rejections = [
         CommandRejection::OtherContent,
         CommandRejection::Banned,
         CommandRejection::Unknown,
         CommandRejection::Unknown,
         CommandRejection::Unknown,
     ];
-    let refusals = refusals.map(ItemError::Rejected);
+    let rejections = rejections.map(ItemError::Rejected);
     for accepted in [0, 1, 4, 5] {
-        let outcomes: Vec<_> = (0..5).map(|n| if n < accepted { Ok(()) } else { Err(refusals[n].clone()) }).collect();
+        let outcomes: Vec<_> = (0..5).map(|n| if n < accepted { Ok(()) } else { Err(rejections[n].clone()) }).collect();
         for details in [false, true] {
             let (code, body) = batch_body(EnvelopeKind::Batch, &accounts, &outcomes, details);
             writeln!(table, "{accepted} of 5 accepted, details {details}\n  {code} {body}\n").unwrap();
@@ -35,14 +35,14 @@ fn answers_have_one_form() {
     }
     let (code, body) = batch_body(EnvelopeKind::Batch, &[], &[], true);
     writeln!(table, "no account, details true\n  {code} {body}\n").unwrap();
-    let (code, body) = batch_body(EnvelopeKind::Batch, &accounts[..1], &[Err(refusals[2].clone())], false);
+    let (code, body) = batch_body(EnvelopeKind::Batch, &accounts[..1], &[Err(rejections[2].clone())], false);
     writeln!(table, "0 of 1 accepted, details false\n  {code} {body}\n").unwrap();
     let failed = || Err(ItemError::Failed(actors::Error::ActorFailed { account: accounts[1] }));
-    for outcomes in [[Ok(()), failed()], [Err(refusals[0].clone()), failed()]] {
+    for outcomes in [[Ok(()), failed()], [Err(rejections[0].clone()), failed()]] {
         let (code, body) = batch_body(EnvelopeKind::Batch, &accounts[..2], &outcomes, true);
         writeln!(table, "one failed inside\n  {code} {body}\n").unwrap();
     }
-    let refused = Error::Call(ContractCallError::Rejected {
+    let rejected = Error::Call(ContractCallError::Rejected {
         account: accounts[0],
         rejection: CommandRejection::NoRegistrationWaiting,
     });
@@ -54,7 +54,7 @@ fn answers_have_one_form() {
         (ContractEndpoint::BatchInsert, Error::MemoryBudgetExceeded),
         (ContractEndpoint::BatchInsert, Error::SlowBody),
         (ContractEndpoint::BatchRecycle, Error::IncompleteBody),
-        (ContractEndpoint::SubmitVerifyCode, refused),
+        (ContractEndpoint::SubmitVerifyCode, rejected),
         (ContractEndpoint::Ready, Error::NotReady),
         (ContractEndpoint::SubmitPhone, Error::Idempotency(idempotency::Error::KeyReused)),
         (ContractEndpoint::BatchOnline, Error::Idempotency(idempotency::Error::TooManyInFlight)),

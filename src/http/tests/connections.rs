@@ -23,7 +23,7 @@ use crate::http::server;
 use crate::limits::HEADER_TIMEOUT;
 use crate::metrics::Metrics;
 
-/// How long anything may take before a test says that it hangs.
+/// A test that waits longer than this fails.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A server with one route, which notifies `started` and responds after `release`.
@@ -72,60 +72,60 @@ impl BlockingServer {
 
 #[test]
 fn a_request_under_way_is_answered_before_the_server_ends() {
-    let held = BlockingServer::start(ConnectionLimit::new(8, 8));
-    let mut idle = TcpStream::connect(held.address).unwrap();
-    let mut client = held.send_request();
-    held.wait_until_started();
-    held.stop.cancel();
+    let server = BlockingServer::start(ConnectionLimit::new(8, 8));
+    let mut idle = TcpStream::connect(server.address).unwrap();
+    let mut client = server.send_request();
+    server.wait_until_started();
+    server.stop.cancel();
     let mut answer = String::new();
     assert_eq!(idle.read_to_string(&mut answer).unwrap(), 0, "an idle connection is closed at once");
-    held.release.notify_one();
+    server.release.notify_one();
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("held"), "{answer}");
-    held.runtime.block_on(held.served).unwrap();
-    assert!(TcpStream::connect(held.address).is_err(), "the port is free again");
+    server.runtime.block_on(server.served).unwrap();
+    assert!(TcpStream::connect(server.address).is_err(), "the port is free again");
 }
 
 #[test]
 fn connections_over_the_bound_wait_for_a_place() {
-    let held = BlockingServer::start(ConnectionLimit::new(1, 1));
-    let mut first = held.send_request();
-    held.wait_until_started();
-    let mut second = held.send_request();
-    held.release.notify_one();
+    let server = BlockingServer::start(ConnectionLimit::new(1, 1));
+    let mut first = server.send_request();
+    server.wait_until_started();
+    let mut second = server.send_request();
+    server.release.notify_one();
     let mut answer = [0; 12];
     first.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
     first.shutdown(Shutdown::Both).unwrap();
-    held.wait_until_started();
-    held.release.notify_one();
+    server.wait_until_started();
+    server.release.notify_one();
     second.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
-    held.stop.cancel();
-    held.runtime.block_on(held.served).unwrap();
+    server.stop.cancel();
+    server.runtime.block_on(server.served).unwrap();
 }
 
 #[test]
 fn connections_of_one_address_over_the_bound_are_closed() {
     let metrics = Metrics::default();
-    let held = BlockingServer::start(ConnectionLimit::new(3, 2).with_metrics(&metrics));
+    let server = BlockingServer::start(ConnectionLimit::new(3, 2).with_metrics(&metrics));
     let [first, _second] = [(); 2].map(|()| {
-        let client = held.send_request();
-        held.wait_until_started();
+        let client = server.send_request();
+        server.wait_until_started();
         client
     });
     for _ in 0..5 {
-        let closed = held.send_request().read_to_end(&mut Vec::new());
-        // With the request unread, the connection may be reset instead of closed.
+        let closed = server.send_request().read_to_end(&mut Vec::new());
+        // The server did not read the request, so the connection may be reset instead of closed.
         let is_closed = closed.map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |length| length == 0);
         assert!(is_closed, "it is closed without an answer");
     }
     assert_eq!((metrics.connections.get(), metrics.connections_refused.get()), (2, 5));
     drop(first);
-    // The place is free once the server has noticed.
+    // The server allows another connection as soon as it notices the end of the first.
     let moment = Duration::from_millis(100);
-    let begun = || held.runtime.block_on(async { timeout(moment, held.started.notified()).await.is_ok() });
-    let _another = std::iter::repeat_with(|| held.send_request()).take(100).find(|_| begun()).unwrap();
+    let has_started = || server.runtime.block_on(async { timeout(moment, server.started.notified()).await.is_ok() });
+    let _another = std::iter::repeat_with(|| server.send_request()).take(100).find(|_| has_started()).unwrap();
 }
 
 /// A request head has one deadline even if it arrives steadily. The idle time between requests has one too.
@@ -151,7 +151,8 @@ async fn slow_request_heads_time_out() {
     assert!((most - 1..most + 3).contains(&drops), "{drops} drops, one a second");
 }
 
-/// How the answer to `target` ends, and how many bytes came: a route that sends 4 MB, and then ends, fails or waits.
+/// Requests `target` from a route that sends 4 MiB, and then ends, fails or waits. Returns how the response ends, and the
+/// number of bytes received.
 async fn read_to_end(version: &str, target: &str) -> (Result<(), ErrorKind>, usize) {
     const PIECES: usize = 64;
     let (all_sent, waits) = (Arc::new(Notify::new()), target == "/waits");
@@ -174,36 +175,36 @@ async fn read_to_end(version: &str, target: &str) -> (Result<(), ErrorKind>, usi
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = TowerToHyperService::new(warp::service(route));
-    let served =
+    let server =
         tokio::spawn(server::run(listener, service, ConnectionLimit::new(8, 8), None, CancellationToken::new()));
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client.write_all(format!("GET {target} HTTP/{version}\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     if waits {
-        // The time for requests under way is over: the connection is cut off with the server.
+        // As after the drain timeout: the end of the server cuts off the connection.
         tokio::spawn(async move {
             all_sent.notified().await;
-            served.abort();
+            server.abort();
         });
     }
-    let (mut came, mut piece) = (0, vec![0; 64 * 1024]);
+    let (mut received, mut piece) = (0, vec![0; 64 * 1024]);
     loop {
         match timeout(TEST_TIMEOUT, client.read(&mut piece)).await.unwrap() {
-            Ok(0) => return (Ok(()), came),
-            Ok(length) => came += length,
-            Err(error) => return (Err(error.kind()), came),
+            Ok(0) => return (Ok(()), received),
+            Ok(length) => received += length,
+            Err(error) => return (Err(error.kind()), received),
         }
     }
 }
 
-/// Nothing but the end of the connection ends such an answer, so an end that is not its own must not look like one.
+/// Only the end of the connection ends such a response, so an early end must not look like a normal one.
 #[tokio::test]
 async fn a_cut_answer_without_a_length_ends_with_a_reset() {
     let whole = 4 * 1024 * 1024;
-    let (end, came) = read_to_end("1.0", "/whole").await;
-    assert!(end.is_ok() && (whole..whole + 1_000).contains(&came), "{end:?} {came}");
+    let (end, received) = read_to_end("1.0", "/whole").await;
+    assert!(end.is_ok() && (whole..whole + 1_000).contains(&received), "{end:?} {received}");
     for cut in ["/fails", "/waits"] {
         assert_eq!(read_to_end("1.0", cut).await.0, Err(ErrorKind::ConnectionReset), "{cut}");
-        // Chunks have an end of their own.
+        // A missing last chunk shows that the response is incomplete.
         assert_eq!(read_to_end("1.1", cut).await.0, Ok(()), "{cut}");
     }
 }

@@ -1,4 +1,4 @@
-//! When TLS files are reloaded, and which.
+//! When TLS files are reloaded.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -33,51 +33,51 @@ fn stable_valid_files_are_loaded() {
     put([&first[0], &first[1]]);
     let settings = config::TlsSettings { cert: Some(cert.clone()), key: Some(key.clone()), client_ca: None };
     let mut tls = TlsReloader::open(&settings, Arc::default()).unwrap().unwrap();
-    let mut before = None;
+    let mut previous = None;
     let mut seen = vec![tls.current()];
-    // The number of new configurations after `times` checks.
-    let mut looks = |times: usize| {
+    // Checks the files this number of times. Returns how many new configurations there were since the start.
+    let mut check = |times: usize| {
         for _ in 0..times {
-            before = tls.check_files(before, false);
+            previous = tls.check_files(previous, false);
             if !Arc::ptr_eq(seen.last().unwrap(), &tls.current()) {
                 seen.push(tls.current());
             }
         }
         seen.len() - 1
     };
-    assert_eq!(looks(3), 0, "nothing changed");
+    assert_eq!(check(3), 0, "nothing changed");
     put([&second[0], &first[1]]);
-    assert_eq!(looks(3), 0, "another's key");
+    assert_eq!(check(3), 0, "another's key");
     write(&cert, &second[0][..second[0].len() / 2], 0o644);
-    assert_eq!(looks(3), 0, "half of it");
+    assert_eq!(check(3), 0, "half of it");
     fs::remove_file(&cert).unwrap();
-    assert_eq!(looks(3), 0, "nothing");
+    assert_eq!(check(3), 0, "nothing");
     put([&second[0], &second[1]]);
-    assert_eq!(looks(1), 0, "it may be half written");
-    assert_eq!(looks(3), 1);
+    assert_eq!(check(1), 0, "it may be half written");
+    assert_eq!(check(3), 1);
     write(&key, &second[1], 0o644);
-    assert_eq!(looks(3), 1, "others may read the key");
+    assert_eq!(check(3), 1, "others may read the key");
     put([&first[0], &first[1]]);
-    assert_eq!(looks(2), 2, "and back");
+    assert_eq!(check(2), 2, "and back");
     // As in Kubernetes: the files are behind a symbolic link, which is replaced.
-    let linked = |version: &str, [cert, key]: &[String; 2]| {
+    let write_version = |version: &str, [cert, key]: &[String; 2]| {
         fs::create_dir(directory.path().join(version)).unwrap();
         write(&directory.path().join(version).join("cert.pem"), cert, 0o644);
         write(&directory.path().join(version).join("key.pem"), key, 0o400);
     };
-    linked("1", &first);
-    linked("2", &second);
-    let relinked = |version: &str| {
-        let beside: PathBuf = directory.path().join("beside");
-        std::os::unix::fs::symlink(version, &beside).unwrap();
-        fs::rename(beside, directory.path().join("data")).unwrap();
+    write_version("1", &first);
+    write_version("2", &second);
+    let link_version = |version: &str| {
+        let new_link: PathBuf = directory.path().join("beside");
+        std::os::unix::fs::symlink(version, &new_link).unwrap();
+        fs::rename(new_link, directory.path().join("data")).unwrap();
     };
-    relinked("1");
+    link_version("1");
     for path in [&cert, &key] {
         fs::remove_file(path).unwrap();
         std::os::unix::fs::symlink(Path::new("data").join(path.file_name().unwrap()), path).unwrap();
     }
-    assert_eq!(looks(2), 2, "the same as before");
-    relinked("2");
-    assert_eq!(looks(2), 3);
+    assert_eq!(check(2), 2, "the same as before");
+    link_version("2");
+    assert_eq!(check(2), 3);
 }

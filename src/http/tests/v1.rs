@@ -38,7 +38,7 @@ async fn answer(fixture: &AuditFixture, method: &str, path: &str, accept: &str) 
 #[tokio::test]
 async fn valid_and_invalid_requests() {
     let fixture = AuditFixture::with_history().await;
-    let questions = [
+    let requests = [
         ("GET", "accounts", JSON),
         ("GET", "accounts?limit=1", JSON),
         ("GET", "accounts?limit=1&cursor=1", JSON),
@@ -114,7 +114,7 @@ async fn valid_and_invalid_requests() {
         ("GET", "nothing", JSON),
     ];
     let mut golden = String::new();
-    for (method, path, accept) in questions {
+    for (method, path, accept) in requests {
         let (status, body) = answer(&fixture, method, path, accept).await;
         let kind = match accept {
             NDJSON => " as lines",
@@ -132,7 +132,7 @@ async fn valid_and_invalid_requests() {
     super::snapshot("http_v1", &golden);
 }
 
-/// A secret in place of a field name is not repeated in the error, and no name changes a cursor.
+/// An error does not repeat a secret in place of a field name, nor a control character that would affect a terminal.
 #[tokio::test]
 async fn secrets_in_field_names_are_not_repeated() {
     let fixture = AuditFixture::with_history().await;

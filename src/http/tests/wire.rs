@@ -103,7 +103,7 @@ const SUCCESS: &str = r#"{"data":"","code":200,"message":"success"}"#;
 
 #[test]
 fn accounts_go_through_the_api() {
-    let served = HttpServerFixture::start(|_| {});
+    let server = HttpServerFixture::start(|_| {});
     let one = r#"{"whatsAppList":["861821726232"]}"#;
     let many: Vec<String> =
         (0..400).map(|n| account(&[("whatsApp", &format!("\"861821{n:06}\"")), ("accountId", "\"\"")])).collect();
@@ -112,7 +112,7 @@ fn accounts_go_through_the_api() {
     let phone = r#"{"phone":"1821726299","verifyType":0,"accountType":1,"areaCode":"+86","countryCode":"CN"}"#;
     let code = r#"{"phone":"1821726299","verifyCode":"123456","areaCode":"+86"}"#;
     let check = |path: &str, body: &str, status: u16, expected: &str| {
-        let answer = served.post(path, body);
+        let answer = server.post(path, body);
         assert_eq!((answer.status, answer.text()), (status, expected), "{path}");
     };
     check(
@@ -134,12 +134,12 @@ fn accounts_go_through_the_api() {
     check("whatsapp/batchOnline", &super::batch(&[account(&[])]), 200, SUCCESS);
     check("whatsapp/batchInsert", &many, 200, SUCCESS);
     let row = r#"{"data":[{"whatsApp":"861821726232","status":1,"onlineStatus":1}],"code":200,"message":"success"}"#;
-    assert_eq!(served.list("?whatsApp=861821726232", "").text(), row);
+    assert_eq!(server.list("?whatsApp=861821726232", "").text(), row);
     check("whatsapp/batchRecycle", "{}", 200, SUCCESS);
-    assert_eq!(served.list("?whatsApp=861821726232", "").text(), row.replace("Status\":1}", "Status\":3}"));
-    assert_eq!(served.list("?whatsApp=861821726231", "").text(), SUCCESS.replace("\"\"", "[]"));
-    assert_eq!(served.list("?whatsApp=1", "").status, 400);
-    assert_eq!(served.list("", "").text().matches("whatsApp").count(), 402);
+    assert_eq!(server.list("?whatsApp=861821726232", "").text(), row.replace("Status\":1}", "Status\":3}"));
+    assert_eq!(server.list("?whatsApp=861821726231", "").text(), SUCCESS.replace("\"\"", "[]"));
+    assert_eq!(server.list("?whatsApp=1", "").status, 400);
+    assert_eq!(server.list("", "").text().matches("whatsApp").count(), 402);
 }
 
 fn refused(data: &str, code: u16, message: &str) -> String {
@@ -148,28 +148,28 @@ fn refused(data: &str, code: u16, message: &str) -> String {
 
 #[test]
 fn the_list_is_sent_only_when_it_changed() {
-    let served = HttpServerFixture::start(|_| {});
-    served.post("whatsapp/batchOnline", &super::batch(&[account(&[])]));
-    let (plain, gzip) = (served.list("", ""), served.list("", "\naccept-encoding: gzip"));
+    let server = HttpServerFixture::start(|_| {});
+    server.post("whatsapp/batchOnline", &super::batch(&[account(&[])]));
+    let (plain, gzip) = (server.list("", ""), server.list("", "\naccept-encoding: gzip"));
     assert_eq!(plain.header("content-length"), Some(plain.body.len().to_string().as_str()));
     assert_eq!(gzip.header("content-length"), Some(gzip.body.len().to_string().as_str()));
     assert_eq!((gzip.header("content-encoding"), &gzip.body[..2]), (Some("gzip"), &[0x1f, 0x8b][..]));
     assert_eq!((plain.header("vary"), gzip.header("vary")), (Some("accept-encoding"), Some("accept-encoding")));
     let (etag, gzip_etag) = (plain.header("etag").unwrap(), gzip.header("etag").unwrap());
     assert_ne!(etag, gzip_etag);
-    let again = |tag: &str| served.list("", &format!("\nif-none-match: {tag}"));
+    let again = |tag: &str| server.list("", &format!("\nif-none-match: {tag}"));
     let unchanged = again(etag);
     assert_eq!((unchanged.status, unchanged.header("etag"), unchanged.text()), (304, Some(etag), ""));
     assert_eq!(again(gzip_etag).status, 200);
-    served.post("whatsapp/batchRecycle", "{}");
+    server.post("whatsapp/batchRecycle", "{}");
     assert_eq!(again(etag).status, 200);
 }
 
 #[test]
 fn every_request_gets_an_envelope() {
-    let served = HttpServerFixture::start(|http| http.max_body_bytes = 1_000);
+    let server = HttpServerFixture::start(|http| http.max_body_bytes = 1_000);
     let check = |head: &str, body: &str, status: u16, start: &str| {
-        let answer = served.send(head, body);
+        let answer = server.send(head, body);
         assert_eq!(answer.status, status, "{head}");
         assert!(answer.text().starts_with(start), "{head}: {}", answer.text());
         answer
@@ -198,7 +198,7 @@ fn every_request_gets_an_envelope() {
     let answer = check("GET /readyz HTTP/1.1\nx-request-id: a b", "", 200, SUCCESS);
     assert_eq!(answer.header("x-request-id").map(str::len), Some(32), "an id with a space is replaced");
     check("GET /healthz?%ff&=&&a=%zz&+ HTTP/1.1", "", 200, SUCCESS);
-    served.is_ready.store(false, Ordering::Relaxed);
+    server.is_ready.store(false, Ordering::Relaxed);
     let answer = check("GET /readyz HTTP/1.1", "", 503, r#"{"data":"","code":503,"#);
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
@@ -206,9 +206,9 @@ fn every_request_gets_an_envelope() {
 /// A request that exceeds its deadline gets an error in the form of the endpoint.
 #[test]
 fn requests_have_a_deadline() {
-    let served = HttpServerFixture::start(|http| http.request_timeout = Duration::from_millis(20));
-    let half = |path: &str| {
-        let mut stream = TcpStream::connect(served.address).unwrap();
+    let server = HttpServerFixture::start(|http| http.request_timeout = Duration::from_millis(20));
+    let send_half = |path: &str| {
+        let mut stream = TcpStream::connect(server.address).unwrap();
         write!(stream, "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{{")
             .unwrap();
         // The server still waits for the rest of the body, so the connection stays open.
@@ -222,29 +222,29 @@ fn requests_have_a_deadline() {
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{path}");
         answer
     };
-    let documented = half("/group-dispatch-api/register/submitPhone");
+    let documented = send_half("/group-dispatch-api/register/submitPhone");
     let words = "no response within 20ms; the request may still complete, in full or in part: check queryWhatsAppStatus \
         before you retry";
     assert_eq!(documented.text(), format!(r#"{{"data":0,"code":503,"message":"{words}"}}"#));
-    let ours = half("/api/v1/keys");
-    assert_eq!(ours.header("content-type"), Some("application/problem+json"));
-    assert!(ours.text().contains("the request may still complete"), "{}", ours.text());
+    let v1 = send_half("/api/v1/keys");
+    assert_eq!(v1.header("content-type"), Some("application/problem+json"));
+    assert!(v1.text().contains("the request may still complete"), "{}", v1.text());
 }
 
 /// An order without capacity is not started, so nothing is recorded.
 #[test]
 fn orders_without_capacity_are_not_recorded() {
-    let served = HttpServerFixture::start(|_| {});
+    let server = HttpServerFixture::start(|_| {});
     let order = || {
         let head = "POST /api/v1/accounts/recycle HTTP/1.1\ncontent-type: application/json";
-        served.send(head, r#"{"accounts":["861821726232"],"reason":"maintenance"}"#)
+        server.send(head, r#"{"accounts":["861821726232"],"reason":"maintenance"}"#)
     };
     let recycle = ("861821726232".parse().unwrap(), Command::Recycle { comes_back: false });
-    let under_way = served.accounts.reserve(vec![recycle; COMMANDS_IN_FLIGHT]).unwrap();
+    let reserved = server.accounts.reserve(vec![recycle; COMMANDS_IN_FLIGHT]).unwrap();
     let refused = order();
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text());
     assert!(refused.text().contains("65536 commands are in progress"), "{}", refused.text());
-    assert_eq!(served.fixture.journal.head(), 0);
-    drop(under_way);
-    assert_eq!((order().status, served.fixture.journal.head()), (200, 1));
+    assert_eq!(server.fixture.journal.head(), 0);
+    drop(reserved);
+    assert_eq!((order().status, server.fixture.journal.head()), (200, 1));
 }

@@ -13,7 +13,7 @@ use crate::api::account_orders::{self, AccountOrderRequest, AccountOrderResponse
 use crate::api::account_secrets::{self, EraseSecretsRequest, EraseSecretsResponse};
 use crate::api::accounts::{self, AccountDiff, AccountPage, AccountQuery, HistoryQuery};
 use crate::api::events::EventPage;
-use crate::api::{ApiState, Problem, operation};
+use crate::api::{Problem, operation};
 use crate::audit::{AccountRow, AccountStateView, CloudEvent, EventView};
 use crate::domain::AccountOrder;
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
@@ -30,7 +30,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         tag: Tag::Accounts,
         summary: "List accounts",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| list_accounts(api, request).boxed()),
+        handler: Handler::V1(|request| list_accounts(request).boxed()),
         document: |operation| {
             operation
                 .describe("In the order of their first import.")
@@ -65,7 +65,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         tag: Tag::Accounts,
         summary: "Bring accounts online",
         body: BodyLimit::Bytes(BULK_ACTION_BYTES),
-        handler: Handler::V1(|api, request| order_accounts(api, request, AccountOrder::Online).boxed()),
+        handler: Handler::V1(|request| order_accounts(request, AccountOrder::Online).boxed()),
         document: document_order,
     },
     Endpoint {
@@ -75,7 +75,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         tag: Tag::Accounts,
         summary: "Recycle accounts",
         body: BodyLimit::Bytes(BULK_ACTION_BYTES),
-        handler: Handler::V1(|api, request| order_accounts(api, request, AccountOrder::Recycle).boxed()),
+        handler: Handler::V1(|request| order_accounts(request, AccountOrder::Recycle).boxed()),
         document: document_order,
     },
     Endpoint {
@@ -85,7 +85,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         tag: Tag::Accounts,
         summary: "Show an account's state, now or in the past",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| show_account(api, request).boxed()),
+        handler: Handler::V1(|request| show_account(request).boxed()),
         document: |operation| {
             operation
                 .describe("With the events that led to it. Secrets appear as fingerprints only.")
@@ -102,7 +102,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         tag: Tag::Accounts,
         summary: "List an account's events",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| show_history(api, request).boxed()),
+        handler: Handler::V1(|request| show_history(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -130,7 +130,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         tag: Tag::Accounts,
         summary: "Compare two versions of an account",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| diff_account(api, request).boxed()),
+        handler: Handler::V1(|request| diff_account(request).boxed()),
         document: |operation| {
             operation
                 .required_query_parameter("from", number(1), "The first version.")
@@ -146,7 +146,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         tag: Tag::Accounts,
         summary: "Erase an account's secrets",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| erase_secrets(api, request).boxed()),
+        handler: Handler::V1(|request| erase_secrets(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -166,8 +166,8 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
 pub const CSV_LINES: LineFormat =
     LineFormat { content_type: "text/csv; charset=utf-8", head: AccountRow::CSV_HEADER, end: b"\r\n" };
 
-/// A page, or everything as lines or as CSV.
-async fn list_accounts(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+/// Returns a page, or all accounts as JSON lines or CSV.
+async fn list_accounts(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["status", "onlineStatus", "prefix", "cursor", "limit"])?;
     let query = AccountQuery { filter: parameters.account_filter()?, cursor: parameters.number("cursor")? };
     let call = &request.call;
@@ -175,19 +175,19 @@ async fn list_accounts(api: ApiState, request: V1Request) -> Result<Response, Pr
     let (lines, write): (_, fn(&AccountRow) -> Vec<u8>) =
         match ResponseFormat::negotiate(&formats, &request.head.headers) {
             ResponseFormat::JsonPage | ResponseFormat::EventStream => {
-                return Ok(json_response(&accounts::list_accounts(&api, call, query, parameters.limit()?).await?));
+                return Ok(json_response(&accounts::list_accounts(call, query, parameters.limit()?).await?));
             }
             ResponseFormat::NdJson => (JSON_LINES, AccountRow::to_json),
             ResponseFormat::Csv => (CSV_LINES, AccountRow::to_csv),
         };
     let most = parameters.number("limit")?.unwrap_or(u64::MAX);
-    Ok(lines_response(accounts::read_accounts(&api, call, query, most)?, lines, write))
+    Ok(lines_response(accounts::read_accounts(call, query, most)?, lines, write))
 }
 
-async fn order_accounts(api: ApiState, request: V1Request, order: AccountOrder) -> Result<Response, Problem> {
+async fn order_accounts(request: V1Request, order: AccountOrder) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    let accounts = parse_body(&request.body, r#"{"accounts":["861821726232"],"reason":"maintenance"}"#)?;
-    Ok(json_response(&account_orders::order_accounts(&api, &request.call, order, accounts).await?))
+    let body = parse_body(&request.body, r#"{"accounts":["861821726232"],"reason":"maintenance"}"#)?;
+    Ok(json_response(&account_orders::order_accounts(&request.call, order, body).await?))
 }
 
 fn document_order(operation: OperationDoc) -> OperationDoc {
@@ -201,14 +201,14 @@ fn document_order(operation: OperationDoc) -> OperationDoc {
         .problem(409, NO_SERVICE)
 }
 
-async fn show_account(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn show_account(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["at", "version"])?;
     let (account, as_of) = (request.account()?, parameters.as_of()?);
-    Ok(json_response(&accounts::show_account(&api, &request.call, account, as_of).await?))
+    Ok(json_response(&accounts::show_account(&request.call, account, as_of).await?))
 }
 
-/// A page, or everything as lines.
-async fn show_history(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+/// Returns a page, or all events as JSON lines.
+async fn show_history(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["order", "type", "since", "until", "cursor", "limit"])?;
     let query = HistoryQuery {
         account: request.account()?,
@@ -218,21 +218,21 @@ async fn show_history(api: ApiState, request: V1Request) -> Result<Response, Pro
     };
     let (call, formats) = (&request.call, [ResponseFormat::JsonPage, ResponseFormat::NdJson]);
     if ResponseFormat::negotiate(&formats, &request.head.headers) != ResponseFormat::NdJson {
-        return Ok(json_response(&accounts::show_history(&api, call, query, parameters.limit()?).await?));
+        return Ok(json_response(&accounts::show_history(call, query, parameters.limit()?).await?));
     }
     let most = parameters.number("limit")?.unwrap_or(u64::MAX);
-    Ok(lines_response(accounts::read_history(&api, call, query, most).await?, JSON_LINES, EventView::to_json))
+    Ok(lines_response(accounts::read_history(call, query, most).await?, JSON_LINES, EventView::to_json))
 }
 
-async fn diff_account(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn diff_account(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["from", "to"])?;
     let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
-    Ok(json_response(&accounts::diff_account(&api, &request.call, request.account()?, from, to).await?))
+    Ok(json_response(&accounts::diff_account(&request.call, request.account()?, from, to).await?))
 }
 
-async fn erase_secrets(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn erase_secrets(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
     let account = request.account()?;
     let erasure = parse_body(&request.body, r#"{"reason":"the customer asked for it"}"#)?;
-    Ok(json_response(&account_secrets::erase_secrets(&api, &request.call, account, erasure).await?))
+    Ok(json_response(&account_secrets::erase_secrets(&request.call, account, erasure).await?))
 }

@@ -9,7 +9,7 @@ use super::json_body::parse_body;
 use super::response_body::json_response;
 use crate::access::CreatedKey;
 use crate::api::api_keys::{self, ApiKeyList, CreateApiKeyRequest, RevokeApiKeyResponse};
-use crate::api::{ApiState, Problem, operation};
+use crate::api::{Problem, operation};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::v1_request::V1Request;
 use crate::limits::WEBHOOK_REQUEST_BYTES;
@@ -24,7 +24,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         tag: Tag::ApiKeys,
         summary: "List the API keys",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| list_keys(api, request).boxed()),
+        handler: Handler::V1(|request| list_keys(request).boxed()),
         document: |operation| {
             operation
                 .describe("The list includes revoked keys. A key's text is shown only when the key is created.")
@@ -38,7 +38,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         tag: Tag::ApiKeys,
         summary: "Create an API key",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| create_key(api, request).boxed()),
+        handler: Handler::V1(|request| create_key(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -57,7 +57,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         tag: Tag::ApiKeys,
         summary: "Revoke an API key",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| revoke_key(api, request).boxed()),
+        handler: Handler::V1(|request| revoke_key(request).boxed()),
         document: |operation| {
             operation
                 .describe("Takes effect at once, and cannot be undone.")
@@ -68,23 +68,23 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
     },
 ];
 
-async fn list_keys(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn list_keys(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    Ok(json_response(&api_keys::list_keys(&api, &request.call).await?))
+    Ok(json_response(&api_keys::list_keys(&request.call).await?))
 }
 
-async fn create_key(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn create_key(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    let wanted = parse_body(&request.body, BODY_EXAMPLE)?;
-    Ok(json_response(&api_keys::create_key(&api, &request.call, wanted).await?))
+    let body = parse_body(&request.body, BODY_EXAMPLE)?;
+    Ok(json_response(&api_keys::create_key(&request.call, body).await?))
 }
 
-async fn revoke_key(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn revoke_key(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
     let id = request
         .head
         .path_parameter("key")
         .parse()
         .map_err(|_| Problem::invalid_parameter("key", "must be the number of a key"))?;
-    Ok(json_response(&api_keys::revoke_key(&api, &request.call, id).await?))
+    Ok(json_response(&api_keys::revoke_key(&request.call, id).await?))
 }

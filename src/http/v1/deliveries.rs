@@ -1,4 +1,4 @@
-//! Deliveries of webhooks: those of the past, dead letters, redelivery, and what a channel without a receiver drops.
+//! Deliveries of webhooks: list, show and redeliver them; dead letters; drop those of a channel without a receiver.
 
 use futures_util::FutureExt;
 use utoipa::openapi::Required;
@@ -11,7 +11,7 @@ use super::shared_docs::NO_SERVICE;
 use super::webhooks::{CONFLICT, NO_SUCH_WEBHOOK, parse_channel, parse_target};
 use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, RedeliverRequest};
 use crate::api::webhooks::{self, DEAD_LETTERS_EXAMPLE, DeadLetterPage, DeliveryPage};
-use crate::api::{ApiState, Problem, operation};
+use crate::api::{Problem, operation};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::parameter_schemas::{account_digits, number, one_of, page_limit, time};
 use crate::http::v1_request::V1Request;
@@ -31,7 +31,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         tag: Tag::Webhooks,
         summary: "Drop the pending deliveries of a webhook without a receiver",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| close_webhook(api, request).boxed()),
+        handler: Handler::V1(|request| close_webhook(request).boxed()),
         document: |operation| {
             operation
                 .describe("A receiver that is set later gets the events from then on. Count first, with `dryRun`.")
@@ -48,7 +48,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         tag: Tag::Webhooks,
         summary: "Redeliver deliveries",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| redeliver(api, request).boxed()),
+        handler: Handler::V1(|request| redeliver(request).boxed()),
         document: |operation| {
             operation
                 .describe(SENT_AGAIN)
@@ -65,7 +65,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         tag: Tag::Webhooks,
         summary: "List deliveries",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| list_deliveries(api, request).boxed()),
+        handler: Handler::V1(|request| list_deliveries(request).boxed()),
         document: |operation| {
             operation
                 .describe("Latest first, each with its stored attempts.")
@@ -91,7 +91,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         tag: Tag::Webhooks,
         summary: "Show a delivery with its attempts",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| show_delivery(api, request).boxed()),
+        handler: Handler::V1(|request| show_delivery(request).boxed()),
         document: |operation| {
             operation
                 .json_response::<DeliveryView>(200, "The delivery.")
@@ -106,7 +106,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         tag: Tag::Webhooks,
         summary: "Redeliver a delivery",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| resend_delivery(api, request).boxed()),
+        handler: Handler::V1(|request| resend_delivery(request).boxed()),
         document: |operation| {
             operation
                 .describe("A delivery that waits for a retry, or blocks its account, is sent at once.")
@@ -122,7 +122,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         tag: Tag::Webhooks,
         summary: "List dead letters",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| list_dead_letters(api, request).boxed()),
+        handler: Handler::V1(|request| list_dead_letters(request).boxed()),
         document: |operation| {
             operation
                 .query_parameter("cursor", number(0), "The `next` of the previous page.")
@@ -139,7 +139,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         tag: Tag::Webhooks,
         summary: "Replay dead letters",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| replay_dead_letters(api, request).boxed()),
+        handler: Handler::V1(|request| replay_dead_letters(request).boxed()),
         document: |operation| {
             operation
                 .describe(SENT_AGAIN)
@@ -156,7 +156,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         tag: Tag::Webhooks,
         summary: "Drop dead letters",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| drop_dead_letters(api, request).boxed()),
+        handler: Handler::V1(|request| drop_dead_letters(request).boxed()),
         document: |operation| {
             operation
                 .describe("Deliveries behind them continue.")
@@ -168,53 +168,53 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
     },
 ];
 
-async fn close_webhook(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    let wanted = parse_body(&request.body, r#"{"reason":"why","dryRun":true}, or one of the two"#)?;
-    Ok(json_response(&webhooks::close_webhook(&api, &request.call, channel, wanted).await?))
+async fn close_webhook(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    let body = parse_body(&request.body, r#"{"reason":"why","dryRun":true}, or one of the two"#)?;
+    Ok(json_response(&webhooks::close_webhook(&request.call, channel, body).await?))
 }
 
-async fn redeliver(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    let wanted = parse_body(&request.body, REDELIVERY_EXAMPLE)?;
-    Ok(json_response(&webhooks::redeliver(&api, &request.call, channel, wanted).await?))
+async fn redeliver(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    let body = parse_body(&request.body, REDELIVERY_EXAMPLE)?;
+    Ok(json_response(&webhooks::redeliver(&request.call, channel, body).await?))
 }
 
-async fn list_deliveries(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_channel(&api, &request)?;
+async fn list_deliveries(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_channel(&request)?;
     let parameters = request.parameters(&["account", "state", "since", "until", "cursor", "limit"])?;
     let filter = webhooks::parse_delivery_filter(&parameters)?;
     let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
-    Ok(json_response(&webhooks::list_deliveries(&api, &request.call, channel, filter, cursor, limit).await?))
+    Ok(json_response(&webhooks::list_deliveries(&request.call, channel, filter, cursor, limit).await?))
 }
 
-async fn show_delivery(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
+async fn show_delivery(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
     let position = request.position()?;
-    Ok(json_response(&webhooks::show_delivery(&api, &request.call, channel, position).await?))
+    Ok(json_response(&webhooks::show_delivery(&request.call, channel, position).await?))
 }
 
-async fn resend_delivery(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
+async fn resend_delivery(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
     let position = request.position()?;
-    Ok(json_response(&webhooks::resend_delivery(&api, &request.call, channel, position).await?))
+    Ok(json_response(&webhooks::resend_delivery(&request.call, channel, position).await?))
 }
 
-async fn list_dead_letters(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_channel(&api, &request)?;
+async fn list_dead_letters(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_channel(&request)?;
     let parameters = request.parameters(&["cursor", "limit"])?;
     let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
-    Ok(json_response(&webhooks::list_dead_letters(&api, &request.call, channel, cursor, limit).await?))
+    Ok(json_response(&webhooks::list_dead_letters(&request.call, channel, cursor, limit).await?))
 }
 
-async fn replay_dead_letters(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    let wanted = parse_body(&request.body, DEAD_LETTERS_EXAMPLE)?;
-    Ok(json_response(&webhooks::replay_dead_letters(&api, &request.call, channel, wanted).await?))
+async fn replay_dead_letters(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    let body = parse_body(&request.body, DEAD_LETTERS_EXAMPLE)?;
+    Ok(json_response(&webhooks::replay_dead_letters(&request.call, channel, body).await?))
 }
 
-async fn drop_dead_letters(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    let wanted = parse_body(&request.body, DEAD_LETTERS_EXAMPLE)?;
-    Ok(json_response(&webhooks::drop_dead_letters(&api, &request.call, channel, wanted).await?))
+async fn drop_dead_letters(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    let body = parse_body(&request.body, DEAD_LETTERS_EXAMPLE)?;
+    Ok(json_response(&webhooks::drop_dead_letters(&request.call, channel, body).await?))
 }

@@ -14,7 +14,7 @@ use super::response_body::{JSON_LINES, NDJSON, into_infallible, json_response, l
 use super::response_format::ResponseFormat;
 use super::shared_docs::event_responses;
 use crate::api::events::{self, AuditLogPage, EventPage, EventQuery, LiveTail, ReadStart};
-use crate::api::{ApiState, Parameters, Problem, maintenance, operation};
+use crate::api::{Parameters, Problem, maintenance, operation};
 use crate::audit::{CloudEvent, EventView, ExportFormat, ExportManifest, HistoryOrder};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
@@ -30,7 +30,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         tag: Tag::Journal,
         summary: "List the events of all accounts",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| list_events(api, request).boxed()),
+        handler: Handler::V1(|request| list_events(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -71,7 +71,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         tag: Tag::Journal,
         summary: "List administrative events",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| list_acts(api, request).boxed()),
+        handler: Handler::V1(|request| list_acts(request).boxed()),
         document: |operation| {
             operation
                 .describe("Newest first.")
@@ -88,7 +88,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         tag: Tag::Journal,
         summary: "Export events to a verifiable file",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| export_events(api, request).boxed()),
+        handler: Handler::V1(|request| export_events(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -108,8 +108,8 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
 
 const QUERY_PARAMETERS: [&str; 8] = ["after", "before", "order", "type", "account", "since", "until", "limit"];
 
-/// A page, everything as lines, or new events as they happen.
-async fn list_events(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+/// Returns a page, all events as JSON lines, or the live tail.
+async fn list_events(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&QUERY_PARAMETERS)?;
     let (after, filter, start) = (parameters.number("after")?, parameters.event_filter()?, read_start(&parameters)?);
     let call = &request.call;
@@ -117,16 +117,16 @@ async fn list_events(api: ApiState, request: V1Request) -> Result<Response, Prob
     match (ResponseFormat::negotiate(&formats, &request.head.headers), start) {
         (ResponseFormat::JsonPage | ResponseFormat::Csv, _) => {
             let query = EventQuery { start, filter };
-            Ok(json_response(&events::list_events(&api, call, query, parameters.limit()?).await?))
+            Ok(json_response(&events::list_events(call, query, parameters.limit()?).await?))
         }
         (ResponseFormat::NdJson, _) => {
             let most = parameters.number("limit")?.unwrap_or(u64::MAX);
             let query = EventQuery { start, filter };
-            Ok(lines_response(events::read_events(&api, call, query, most)?, JSON_LINES, EventView::to_json))
+            Ok(lines_response(events::read_events(call, query, most)?, JSON_LINES, EventView::to_json))
         }
         (ResponseFormat::EventStream, ReadStart::After(_)) => {
             let after = last_event_id(&request.head.headers)?.or(after);
-            Ok(event_stream_response(events::follow_events(&api, call, after, filter)?))
+            Ok(event_stream_response(events::follow_events(call, after, filter)?))
         }
         (ResponseFormat::EventStream, ReadStart::Before(_)) => {
             Err(Problem::invalid_parameter("order", "must be asc for a live tail"))
@@ -147,20 +147,20 @@ fn read_start(parameters: &Parameters<'_>) -> Result<ReadStart, Problem> {
     }
 }
 
-async fn list_acts(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn list_acts(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["cursor", "limit"])?;
     let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
-    Ok(json_response(&events::list_acts(&api, &request.call, cursor, limit).await?))
+    Ok(json_response(&events::list_acts(&request.call, cursor, limit).await?))
 }
 
-async fn export_events(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn export_events(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["format", "type", "account", "since", "until"])?;
     let (format, filter) = (parameters.export_format()?, parameters.event_filter()?);
     let content_type = match format {
         ExportFormat::CloudEvents => NDJSON,
         ExportFormat::Csv => "text/csv; charset=utf-8",
     };
-    Ok(stream_response(content_type, maintenance::export_events(&api, &request.call, format, filter).await?))
+    Ok(stream_response(content_type, maintenance::export_events(&request.call, format, filter).await?))
 }
 
 fn export_response() -> ResponseBuilder {
@@ -171,12 +171,12 @@ fn export_response() -> ResponseBuilder {
         .content("text/csv; charset=utf-8", content(text()))
 }
 
-/// The id of the last event that a reader of the live tail got before its connection broke.
+/// The id of the last event that a reader of the live tail got before its connection broke; `None` without the header.
 pub fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let parse = |id: &str| id.trim().parse().ok();
     match headers.get("last-event-id").map(|id| id.to_str().ok().and_then(parse)) {
         Some(None) => Err(Problem::invalid_parameter("Last-Event-ID", "must be the id of an event: a whole number")),
-        read => Ok(read.flatten()),
+        id => Ok(id.flatten()),
     }
 }
 

@@ -9,7 +9,7 @@ use super::json_body::parse_body;
 use super::response_body::{json_response, json_response_with};
 use super::shared_docs::NO_SERVICE;
 use crate::api::gateways::{self, GatewayList, ReconcileRequest, ReconcileResponse};
-use crate::api::{ApiState, Problem, operation};
+use crate::api::{Problem, operation};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::v1_request::V1Request;
 use crate::limits::WEBHOOK_REQUEST_BYTES;
@@ -22,7 +22,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         tag: Tag::Gateways,
         summary: "List the gateways",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| list_gateways(api, request).boxed()),
+        handler: Handler::V1(|request| list_gateways(request).boxed()),
         document: |operation| {
             operation
                 .describe("Each gateway with its health, accounts, calls, last reconciliation and last errors.")
@@ -37,7 +37,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         tag: Tag::Gateways,
         summary: "Reconcile a gateway",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| reconcile_gateway(api, request).boxed()),
+        handler: Handler::V1(|request| reconcile_gateway(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -55,15 +55,15 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
     },
 ];
 
-async fn list_gateways(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn list_gateways(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    Ok(json_response(&gateways::list_gateways(&api, &request.call).await?))
+    Ok(json_response(&gateways::list_gateways(&request.call).await?))
 }
 
-async fn reconcile_gateway(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn reconcile_gateway(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
     let gateway = gateways::parse_gateway(request.head.path_parameter("name"))?;
-    let order = parse_body(&request.body, r#"{"reason":"the gateway was restored from a backup"}"#)?;
-    let begun = gateways::reconcile_gateway(&api, &request.call, gateway, order).await?;
-    Ok(json_response_with(StatusCode::ACCEPTED, &begun))
+    let body = parse_body(&request.body, r#"{"reason":"the gateway was restored from a backup"}"#)?;
+    let response = gateways::reconcile_gateway(&request.call, gateway, body).await?;
+    Ok(json_response_with(StatusCode::ACCEPTED, &response))
 }

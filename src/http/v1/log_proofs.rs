@@ -1,4 +1,4 @@
-//! Checkpoints and proofs.
+//! Checkpoints and proofs of the transparency log.
 
 use futures_util::FutureExt;
 use utoipa::openapi::ResponseBuilder;
@@ -7,7 +7,7 @@ use warp::reply::Response;
 
 use super::response_body::{JSON, bytes_response, json_response};
 use super::shared_docs::UNKNOWN_ACCOUNT;
-use crate::api::{ApiState, Problem, log_proofs, operation};
+use crate::api::{Problem, log_proofs, operation};
 use crate::audit::{Bundle, ConsistencyProof, InclusionProof};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
@@ -25,7 +25,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         tag: Tag::Journal,
         summary: "Read the log's signed checkpoint",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| show_checkpoint(api, request).boxed()),
+        handler: Handler::V1(|request| show_checkpoint(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -42,7 +42,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         tag: Tag::Journal,
         summary: "Read the log's public key",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| show_public_key(api, request).boxed()),
+        handler: Handler::V1(|request| show_public_key(request).boxed()),
         document: |operation| operation.response(200, plain_response("The public key, as `name+id+key`.")),
     },
     Endpoint {
@@ -52,7 +52,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         tag: Tag::Journal,
         summary: "Prove that an event is in the log",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| prove_inclusion(api, request).boxed()),
+        handler: Handler::V1(|request| prove_inclusion(request).boxed()),
         document: |operation| {
             operation
                 .describe("RFC 6962: the record's hash and the proof's hashes give the root that the checkpoint signs.")
@@ -69,7 +69,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         tag: Tag::Journal,
         summary: "Prove that the log only grew",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| prove_consistency(api, request).boxed()),
+        handler: Handler::V1(|request| prove_consistency(request).boxed()),
         document: |operation| {
             operation
                 .required_query_parameter("from", number(0), "The smaller size.")
@@ -85,7 +85,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         tag: Tag::Journal,
         summary: "Export an account's history with its proof",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| prove_account(api, request).boxed()),
+        handler: Handler::V1(|request| prove_account(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -98,32 +98,32 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
     },
 ];
 
-async fn show_checkpoint(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn show_checkpoint(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    Ok(bytes_response(TEXT_PLAIN, log_proofs::show_checkpoint(&api, &request.call).await?.into_bytes()))
+    Ok(bytes_response(TEXT_PLAIN, log_proofs::show_checkpoint(&request.call).await?.into_bytes()))
 }
 
-async fn show_public_key(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn show_public_key(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    Ok(bytes_response(TEXT_PLAIN, log_proofs::show_public_key(&api, &request.call).await?.into_bytes()))
+    Ok(bytes_response(TEXT_PLAIN, log_proofs::show_public_key(&request.call).await?.into_bytes()))
 }
 
-async fn prove_inclusion(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn prove_inclusion(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["seq", "size"])?;
     let (position, size) = (parameters.required_number("seq")?, parameters.number("size")?);
-    Ok(json_response(&log_proofs::prove_inclusion(&api, &request.call, position, size).await?))
+    Ok(json_response(&log_proofs::prove_inclusion(&request.call, position, size).await?))
 }
 
-async fn prove_consistency(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn prove_consistency(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["from", "to"])?;
     let (from, to) = (parameters.required_number("from")?, parameters.number("to")?);
-    Ok(json_response(&log_proofs::prove_consistency(&api, &request.call, from, to).await?))
+    Ok(json_response(&log_proofs::prove_consistency(&request.call, from, to).await?))
 }
 
-async fn prove_account(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn prove_account(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
     let account = request.account()?;
-    let mut response = bytes_response(JSON, log_proofs::prove_account(&api, &request.call, account).await?);
+    let mut response = bytes_response(JSON, log_proofs::prove_account(&request.call, account).await?);
     let name = format!("attachment; filename=\"muster-{account}.bundle.json\"");
     response.headers_mut().extend(HeaderValue::from_str(&name).ok().map(|name| (header::CONTENT_DISPOSITION, name)));
     Ok(response)

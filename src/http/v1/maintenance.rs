@@ -8,7 +8,7 @@ use warp::reply::Response;
 use super::response_body::{json_response, json_response_with, stream_response};
 use super::shared_docs::UNKNOWN_ACCOUNT;
 use crate::api::maintenance::{self, ProjectionsResponse, RebuildResponse};
-use crate::api::{ApiState, Problem, operation};
+use crate::api::{Problem, operation};
 use crate::audit::{ReplayReport, VerificationReport};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
@@ -25,7 +25,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         tag: Tag::Upkeep,
         summary: "Show the projections",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| show_projections(api, request).boxed()),
+        handler: Handler::V1(|request| show_projections(request).boxed()),
         document: |operation| {
             operation.json_response::<ProjectionsResponse>(
                 200,
@@ -40,7 +40,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         tag: Tag::Upkeep,
         summary: "Rebuild the account list",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| rebuild_projection(api, request).boxed()),
+        handler: Handler::V1(|request| rebuild_projection(request).boxed()),
         document: |operation| {
             operation
                 .describe("The old list is served until the rebuild is complete.")
@@ -56,7 +56,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         tag: Tag::Upkeep,
         summary: "Verify the journal",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| verify_journal(api, request).boxed()),
+        handler: Handler::V1(|request| verify_journal(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -74,7 +74,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         tag: Tag::Upkeep,
         summary: "Replay the journal",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| replay_journal(api, request).boxed()),
+        handler: Handler::V1(|request| replay_journal(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -95,7 +95,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         tag: Tag::Upkeep,
         summary: "Back up the store",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| create_backup(api, request).boxed()),
+        handler: Handler::V1(|request| create_backup(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -111,29 +111,29 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
     },
 ];
 
-async fn show_projections(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn show_projections(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    Ok(json_response(&maintenance::show_projections(&api, &request.call).await?))
+    Ok(json_response(&maintenance::show_projections(&request.call).await?))
 }
 
-async fn rebuild_projection(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn rebuild_projection(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    let begun = maintenance::rebuild_projection(&api, &request.call, request.head.path_parameter("name")).await?;
-    Ok(json_response_with(StatusCode::ACCEPTED, &begun))
+    let response = maintenance::rebuild_projection(&request.call, request.head.path_parameter("name")).await?;
+    Ok(json_response_with(StatusCode::ACCEPTED, &response))
 }
 
-async fn verify_journal(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn verify_journal(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    Ok(json_response(&maintenance::verify_journal(&api, &request.call).await?))
+    Ok(json_response(&maintenance::verify_journal(&request.call).await?))
 }
 
-async fn replay_journal(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn replay_journal(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["until", "account"])?;
     let (account, until) = (parameters.account()?, parameters.replay_end()?);
-    Ok(json_response(&maintenance::replay_journal(&api, &request.call, until, account).await?))
+    Ok(json_response(&maintenance::replay_journal(&request.call, until, account).await?))
 }
 
-async fn create_backup(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn create_backup(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    Ok(stream_response("application/octet-stream", maintenance::create_backup(&api, &request.call).await?))
+    Ok(stream_response("application/octet-stream", maintenance::create_backup(&request.call).await?))
 }

@@ -9,7 +9,7 @@ use super::json_body::parse_body;
 use super::response_body::{NDJSON, json_response, stream_response};
 use super::shared_docs::NO_SERVICE;
 use crate::api::master_key::{self, RotateMasterKeyRequest, RotationLine};
-use crate::api::{ApiState, Problem, operation};
+use crate::api::{Problem, operation};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
 use crate::http::v1_request::V1Request;
@@ -24,7 +24,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         tag: Tag::Vault,
         summary: "Show the master key's source and rotation",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| show_master_key(api, request).boxed()),
+        handler: Handler::V1(|request| show_master_key(request).boxed()),
         document: |operation| {
             operation
                 .json_response::<MasterKeyStatus>(200, "The master key's source and rotation.")
@@ -38,7 +38,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         tag: Tag::Vault,
         summary: "Rotate the master key",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| rotate_master_key(api, request).boxed()),
+        handler: Handler::V1(|request| rotate_master_key(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -63,14 +63,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
     },
 ];
 
-async fn show_master_key(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn show_master_key(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    Ok(json_response(&master_key::show_master_key(&api, &request.call).await?))
+    Ok(json_response(&master_key::show_master_key(&request.call).await?))
 }
 
-async fn rotate_master_key(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn rotate_master_key(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
     let body = if request.body.trim_ascii().is_empty() { b"{}" } else { &request.body[..] };
     let rotation = parse_body(body, r#"an empty body, {"newKeyFile":"/run/secrets/new.key"}, or {"abort":true}"#)?;
-    Ok(stream_response(NDJSON, master_key::rotate_master_key(&api, &request.call, rotation).await?))
+    Ok(stream_response(NDJSON, master_key::rotate_master_key(&request.call, rotation).await?))
 }

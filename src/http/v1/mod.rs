@@ -1,10 +1,11 @@
-//! The endpoints of `/api/v1`, for auditors and operators: the calls of [`api`](crate::api) over HTTP. They use real HTTP
-//! statuses, and problem details (RFC 9457) for errors. Each file lists its endpoints, then their handlers.
+//! The endpoints of `/api/v1`, for auditors and operators: the calls of [`api`](crate::api) over HTTP. They use HTTP
+//! statuses even with `http.always_200`, and problem details (RFC 9457) for errors. A file lists its endpoints first, then
+//! their handlers.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `json_body` | parses a JSON body |
-//! | `response_format` | content negotiation by `Accept` |
+//! | `json_body` | parses a JSON body; errors do not repeat secrets |
+//! | `response_format` | the response format that `Accept` requests |
 //! | `problem` | errors as problem details |
 //! | `shared_docs` | what all operations share in the OpenAPI document |
 //! | `accounts` | accounts, their state, their history; orders; erasure of secrets |

@@ -7,7 +7,7 @@ use warp::reply::Response;
 use super::response_body::json_response;
 use super::shared_docs::NO_SERVICE;
 use crate::api::overview::{self, Overview, SettingsView};
-use crate::api::{ApiState, Problem, operation};
+use crate::api::{Problem, operation};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::v1_request::V1Request;
 
@@ -19,7 +19,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         tag: Tag::Upkeep,
         summary: "Show the state of the service",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| show_overview(api, request).boxed()),
+        handler: Handler::V1(|request| show_overview(request).boxed()),
         document: |operation| {
             operation
                 .describe("Accounts by state, the journal, its last checkpoint, the webhooks and the master key.")
@@ -34,7 +34,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         tag: Tag::Upkeep,
         summary: "List the settings in effect",
         body: BodyLimit::Unread,
-        handler: Handler::V1(|api, request| list_settings(api, request).boxed()),
+        handler: Handler::V1(|request| list_settings(request).boxed()),
         document: |operation| {
             operation
                 .describe("Each setting with its source, as `muster config` shows it. Secrets are redacted.")
@@ -44,12 +44,12 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
     },
 ];
 
-async fn show_overview(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn show_overview(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    Ok(json_response(&overview::show_overview(&api, &request.call).await?))
+    Ok(json_response(&overview::show_overview(&request.call).await?))
 }
 
-async fn list_settings(api: ApiState, request: V1Request) -> Result<Response, Problem> {
+async fn list_settings(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    Ok(json_response(&overview::list_settings(&api, &request.call).await?))
+    Ok(json_response(&overview::list_settings(&request.call).await?))
 }

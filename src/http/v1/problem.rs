@@ -1,4 +1,4 @@
-//! Problems over HTTP: `application/problem+json` (RFC 9457), and those that only HTTP has.
+//! Problems over HTTP: `application/problem+json` (RFC 9457), and the problems that only HTTP has.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -59,7 +59,7 @@ impl Problem {
     }
 }
 
-/// A body that could not be read.
+/// The problem for a body that could not be read.
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
         Problem { retry_after: error.retry_after(), ..Problem::new(error.code(), error.message()) }

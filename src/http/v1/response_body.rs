@@ -28,9 +28,9 @@ fn produce_response(
     content_type: &'static str,
     produce: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> Result<(), Problem> + Send + 'static,
 ) -> Response {
-    let (pieces, read) = mpsc::channel::<io::Result<Bytes>>(QUEUED_PIECES);
+    let (pieces, receiver) = mpsc::channel::<io::Result<Bytes>>(QUEUED_PIECES);
     spawn_blocking(move || {
-        // Blocks until the queue has room; breaks off after the client disconnected.
+        // Blocks until the queue has room. Stops after the client disconnected.
         let mut write = |piece: Vec<u8>| match pieces.blocking_send(Ok(piece.into())) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -39,7 +39,8 @@ fn produce_response(
             let _gone = pieces.blocking_send(Err(io::Error::other("the content could not be read")));
         }
     });
-    let body = stream::unfold(read, |mut read| async move { read.recv().await.map(|piece| (piece, read)) });
+    let body =
+        stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|piece| (piece, receiver)) });
     with_content_type(warp::reply::stream(body).into_response(), content_type)
 }
 
@@ -79,21 +80,21 @@ pub fn lines_response<T: Send + 'static>(
     })
 }
 
-/// A whole body.
+/// A response with a whole body.
 pub fn bytes_response(content_type: &'static str, body: Vec<u8>) -> Response {
     with_content_type(Response::new(body.into()), content_type)
 }
 
-/// An answer as JSON.
-pub(super) fn json_response(answer: &impl serde::Serialize) -> Response {
-    json_response_with(StatusCode::OK, answer)
+/// A JSON response with status 200.
+pub(super) fn json_response(body: &impl serde::Serialize) -> Response {
+    json_response_with(StatusCode::OK, body)
 }
 
-/// An answer as JSON, with this status.
-pub(super) fn json_response_with(status: StatusCode, answer: &impl serde::Serialize) -> Response {
-    let mut body = serde_json::to_vec(answer).unwrap_or_default();
-    body.push(b'\n');
-    let mut response = bytes_response(JSON, body);
+/// A JSON response with this status.
+pub(super) fn json_response_with(status: StatusCode, body: &impl serde::Serialize) -> Response {
+    let mut bytes = serde_json::to_vec(body).unwrap_or_default();
+    bytes.push(b'\n');
+    let mut response = bytes_response(JSON, bytes);
     *response.status_mut() = status;
     response
 }
@@ -105,7 +106,7 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 fn with_content_type(mut response: Response, content_type: &'static str) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    // Caches must not store it: it changes, and contains data of customers.
+    // Caches must not store the body: it changes, and contains data of customers.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -141,8 +142,8 @@ mod tests {
         let service = TowerToHyperService::new(warp::service(v1_routes(state.clone())));
         let export = async |path: &str| {
             let request = Request::get(path).header("accept", NDJSON).body(String::new()).unwrap();
-            let Ok(answer) = service.call(request).await;
-            (answer.status().as_u16(), answer.headers().contains_key(header::RETRY_AFTER))
+            let Ok(response) = service.call(request).await;
+            (response.status().as_u16(), response.headers().contains_key(header::RETRY_AFTER))
         };
         let permits: Vec<_> = (0..STREAMED_RESPONSES).map(|_| state.acquire_stream_permit().unwrap()).collect();
         for path in ["/api/v1/export", "/api/v1/events", "/api/v1/accounts", "/api/v1/accounts/861821726232/events"] {

@@ -17,12 +17,12 @@ pub(super) enum ResponseFormat {
 
 impl ResponseFormat {
     /// The first requested format that the endpoint offers; a JSON page if there is no match.
-    pub(super) fn negotiate(there_are: &[ResponseFormat], headers: &HeaderMap) -> ResponseFormat {
+    pub(super) fn negotiate(offered: &[ResponseFormat], headers: &HeaderMap) -> ResponseFormat {
         let accept = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
         let mut types =
             accept.flat_map(|value| value.split(',')).map(|item| item.split(';').next().unwrap_or("").trim());
         let requested =
-            types.find_map(|media| ResponseFormat::from_media_type(media).filter(|form| there_are.contains(form)));
+            types.find_map(|media| ResponseFormat::from_media_type(media).filter(|format| offered.contains(format)));
         requested.unwrap_or(ResponseFormat::JsonPage)
     }
 

@@ -12,7 +12,7 @@ use crate::http::parameter_schemas::{account_digits, channel, number, one_of, te
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const PROBLEM: &str = "application/problem+json";
 
-/// Why an operation fails that needs a running service.
+/// Why an operation that needs a running service fails.
 pub(super) const NO_SERVICE: &str = "No service is running.";
 /// Why an operation on one account fails.
 pub(super) const UNKNOWN_ACCOUNT: &str = "The account has no events, or had none at that time.";
@@ -41,7 +41,7 @@ pub(in crate::http) const PROBLEMS: [(u16, &str, &str); 8] = [
 /// Statuses that only an endpoint with a body has.
 const BODY_STATUSES: [u16; 2] = [413, 415];
 
-/// The operation of an endpoint, with what it shares with the others.
+/// The OpenAPI operation of an endpoint, with the parameters, problems and role that all operations of `/api/v1` have.
 pub(in crate::http) fn document_v1(endpoint: &Endpoint) -> OperationDoc {
     let operation = endpoint.operation_doc().register_schema::<ProblemBody<'_>>();
     let reads_body = endpoint.body != BodyLimit::Unread;

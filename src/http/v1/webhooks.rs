@@ -10,7 +10,7 @@ use super::response_body::json_response;
 use super::shared_docs::NO_SERVICE;
 use crate::api::webhook_requests::{PauseRequest, SetAppSecretRequest, SetSecretRequest, SetUrlRequest};
 use crate::api::webhooks::{self, ChannelList, NewSecret};
-use crate::api::{ApiState, Problem, operation};
+use crate::api::{Problem, operation};
 use crate::domain::Channel;
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::v1_request::V1Request;
@@ -20,7 +20,7 @@ use crate::webhooks::{AttemptView, ChannelView};
 pub(super) const NO_SUCH_WEBHOOK: &str = "There is no such webhook.";
 pub(super) const CONFLICT: &str =
     "The webhook has no receiver, has too many secrets, or is not paused. Or no service is running.";
-/// The state of a channel after a change.
+/// Describes the response of an operation that changed a channel.
 const NOW: &str = "The webhooks.";
 
 pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
@@ -31,7 +31,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "List the webhooks",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| show_webhooks(api, request).boxed()),
+        handler: Handler::V1(|request| show_webhooks(request).boxed()),
         document: |operation| {
             operation
                 .json_response::<ChannelList>(
@@ -49,7 +49,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "Show a webhook",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| show_webhook(api, request).boxed()),
+        handler: Handler::V1(|request| show_webhook(request).boxed()),
         document: |operation| {
             operation
                 .json_response::<ChannelView>(200, "The webhook.")
@@ -64,7 +64,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "Set a webhook's receiver",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| set_receiver(api, request).boxed()),
+        handler: Handler::V1(|request| set_receiver(request).boxed()),
         document: |operation| {
             operation
                 .describe(
@@ -84,7 +84,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "Return to the receiver in the settings",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| unset_receiver(api, request).boxed()),
+        handler: Handler::V1(|request| unset_receiver(request).boxed()),
         document: |operation| {
             operation
                 .describe("If the settings name no receiver, events wait for one, and pending deliveries are kept.")
@@ -100,7 +100,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "Sign a webhook with Standard Webhooks",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| set_secret(api, request).boxed()),
+        handler: Handler::V1(|request| set_secret(request).boxed()),
         document: |operation| {
             operation
                 .describe("The previous secret also signs, for the time `grace`.")
@@ -117,7 +117,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "Stop signing a webhook with Standard Webhooks",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| unset_secret(api, request).boxed()),
+        handler: Handler::V1(|request| unset_secret(request).boxed()),
         document: |operation| {
             operation.json_response::<ChannelView>(200, NOW).problem(404, NO_SUCH_WEBHOOK).problem(409, CONFLICT)
         },
@@ -129,7 +129,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "Sign a webhook with the API family's signature",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| set_app_secret(api, request).boxed()),
+        handler: Handler::V1(|request| set_app_secret(request).boxed()),
         document: |operation| {
             operation
                 .json_body::<SetAppSecretRequest>(Required::True, "The tenant and the secret.")
@@ -145,7 +145,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "Stop signing a webhook with the API family's signature",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| unset_app_secret(api, request).boxed()),
+        handler: Handler::V1(|request| unset_app_secret(request).boxed()),
         document: |operation| {
             operation.json_response::<ChannelView>(200, NOW).problem(404, NO_SUCH_WEBHOOK).problem(409, CONFLICT)
         },
@@ -157,7 +157,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "Send a test webhook",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| test_receiver(api, request).boxed()),
+        handler: Handler::V1(|request| test_receiver(request).boxed()),
         document: |operation| {
             operation
                 .describe("Sends the document's example once, and waits for the receiver's response.")
@@ -173,7 +173,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "Pause a webhook",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| pause_webhook(api, request).boxed()),
+        handler: Handler::V1(|request| pause_webhook(request).boxed()),
         document: |operation| {
             operation
                 .describe("Nothing is lost: events are delivered when the webhook is resumed.")
@@ -190,82 +190,82 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 11] = [
         tag: Tag::Webhooks,
         summary: "Resume a webhook",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
-        handler: Handler::V1(|api, request| resume_webhook(api, request).boxed()),
+        handler: Handler::V1(|request| resume_webhook(request).boxed()),
         document: |operation| {
             operation.json_response::<ChannelView>(200, NOW).problem(404, NO_SUCH_WEBHOOK).problem(409, CONFLICT)
         },
     },
 ];
 
-async fn show_webhooks(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    api.webhooks()?;
+async fn show_webhooks(request: V1Request) -> Result<Response, Problem> {
+    request.call.api().webhooks()?;
     request.parameters(&[])?;
-    Ok(json_response(&webhooks::show_webhooks(&api, &request.call).await?))
+    Ok(json_response(&webhooks::show_webhooks(&request.call).await?))
 }
 
-/// The channel that the path names. An endpoint with query parameters of its own does not use it.
-pub(super) fn parse_target(api: &ApiState, request: &V1Request) -> Result<Channel, Problem> {
-    let channel = parse_channel(api, request)?;
+/// The channel that the path names, for an endpoint without query parameters: it rejects all.
+pub(super) fn parse_target(request: &V1Request) -> Result<Channel, Problem> {
+    let channel = parse_channel(request)?;
     request.parameters(&[])?;
     Ok(channel)
 }
 
-/// The channel that the path names. Without a running service there is none.
-pub(super) fn parse_channel(api: &ApiState, request: &V1Request) -> Result<Channel, Problem> {
-    api.webhooks()?;
+/// The channel that the path names. Fails if no service is running.
+pub(super) fn parse_channel(request: &V1Request) -> Result<Channel, Problem> {
+    request.call.api().webhooks()?;
     webhooks::parse_channel(request.head.path_parameter("channel"))
 }
 
-async fn show_webhook(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    Ok(json_response(&webhooks::show_webhook(&api, &request.call, channel).await?))
+async fn show_webhook(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    Ok(json_response(&webhooks::show_webhook(&request.call, channel).await?))
 }
 
-async fn set_receiver(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    let wanted = parse_body(&request.body, r#"{"url":"https://example.com/status"}"#)?;
-    Ok(json_response(&webhooks::set_receiver(&api, &request.call, channel, Some(wanted)).await?))
+async fn set_receiver(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    let body = parse_body(&request.body, r#"{"url":"https://example.com/status"}"#)?;
+    Ok(json_response(&webhooks::set_receiver(&request.call, channel, Some(body)).await?))
 }
 
-async fn unset_receiver(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    Ok(json_response(&webhooks::set_receiver(&api, &request.call, channel, None).await?))
+async fn unset_receiver(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    Ok(json_response(&webhooks::set_receiver(&request.call, channel, None).await?))
 }
 
-async fn set_secret(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    let wanted = parse_body_or_default(&request.body, r#"{"secret":"whsec_…","grace":"24h"} or an empty body"#)?;
-    Ok(json_response(&webhooks::set_secret(&api, &request.call, channel, wanted).await?))
+async fn set_secret(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    let body = parse_body_or_default(&request.body, r#"{"secret":"whsec_…","grace":"24h"} or an empty body"#)?;
+    Ok(json_response(&webhooks::set_secret(&request.call, channel, body).await?))
 }
 
-async fn unset_secret(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    Ok(json_response(&webhooks::unset_secret(&api, &request.call, channel).await?))
+async fn unset_secret(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    Ok(json_response(&webhooks::unset_secret(&request.call, channel).await?))
 }
 
-async fn set_app_secret(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    let wanted = parse_body(&request.body, r#"{"tenantId":"500975","secret":"…"}"#)?;
-    Ok(json_response(&webhooks::set_app_secret(&api, &request.call, channel, Some(wanted)).await?))
+async fn set_app_secret(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    let body = parse_body(&request.body, r#"{"tenantId":"500975","secret":"…"}"#)?;
+    Ok(json_response(&webhooks::set_app_secret(&request.call, channel, Some(body)).await?))
 }
 
-async fn unset_app_secret(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    Ok(json_response(&webhooks::set_app_secret(&api, &request.call, channel, None).await?))
+async fn unset_app_secret(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    Ok(json_response(&webhooks::set_app_secret(&request.call, channel, None).await?))
 }
 
-async fn test_receiver(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    Ok(json_response(&webhooks::test_receiver(&api, &request.call, channel).await?))
+async fn test_receiver(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    Ok(json_response(&webhooks::test_receiver(&request.call, channel).await?))
 }
 
-async fn pause_webhook(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    let wanted = parse_body(&request.body, r#"{"reason":"why"}"#)?;
-    Ok(json_response(&webhooks::pause_webhook(&api, &request.call, channel, wanted).await?))
+async fn pause_webhook(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    let body = parse_body(&request.body, r#"{"reason":"why"}"#)?;
+    Ok(json_response(&webhooks::pause_webhook(&request.call, channel, body).await?))
 }
 
-async fn resume_webhook(api: ApiState, request: V1Request) -> Result<Response, Problem> {
-    let channel = parse_target(&api, &request)?;
-    Ok(json_response(&webhooks::resume_webhook(&api, &request.call, channel).await?))
+async fn resume_webhook(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    Ok(json_response(&webhooks::resume_webhook(&request.call, channel).await?))
 }

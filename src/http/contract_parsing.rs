@@ -85,8 +85,8 @@ pub(super) fn parse_submit_verify_code(body: &[u8]) -> Result<SubmitVerifyCodeRe
 
 /// `?whatsApp=`: the only account to list.
 pub(super) fn parse_account_query(query: &Query) -> Result<Option<AccountNumber>, ValidationError> {
-    let wanted = single_value(query, "whatsApp")?;
-    wanted
+    let account = single_value(query, "whatsApp")?;
+    account
         .map(|number| number.parse().map_err(|malformed| ValidationError::at_field("whatsApp", malformed)))
         .transpose()
 }
@@ -169,7 +169,7 @@ fn parse_account_number(area_code: &str, phone: &str) -> Result<(CallingCode, Ac
     Ok((calling_code, number))
 }
 
-/// Rejects a list that contains an account twice. `field` is the place of the number within an entry.
+/// Rejects a list that contains an account twice. `field` names the number's field; empty if the entry is the number.
 fn reject_duplicates(
     accounts: impl ExactSizeIterator<Item = AccountNumber>,
     field: &'static str,
@@ -177,9 +177,9 @@ fn reject_duplicates(
     if accounts.len() < 2 {
         return Ok(());
     }
-    let mut placed: Vec<(AccountNumber, usize)> = accounts.zip(0..).collect();
-    placed.sort_unstable();
-    let repeats = placed.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    let mut indexed: Vec<(AccountNumber, usize)> = accounts.zip(0..).collect();
+    indexed.sort_unstable();
+    let repeats = indexed.windows(2).filter(|pair| pair[0].0 == pair[1].0);
     match repeats.map(|pair| (pair[1].1, pair[0])).min() {
         None => Ok(()),
         Some((index, (account, first))) => Err(ValidationError::at_field(
