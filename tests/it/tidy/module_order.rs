@@ -1,5 +1,7 @@
 //! Module order: which module uses which, and which outside crate belongs to which module.
 
+use std::collections::BTreeSet;
+
 use super::source::{SourceFile, file, sources};
 use super::{TidyFaults, fault};
 
@@ -135,6 +137,61 @@ fn modules_use_only_modules_above_them() {
         }
     }
     faults.assert_none();
+}
+
+/// Files that import each other can only be understood together.
+#[test]
+fn files_of_a_module_import_in_one_direction() {
+    let (mut faults, sources) = (TidyFaults::default(), sources(&["src"]));
+    let modules: BTreeSet<Vec<&str>> = sources.iter().map(SourceFile::module_path).collect();
+    let imports: Vec<_> = sources.iter().filter(|source| !source.is_test()).flat_map(sibling_imports).collect();
+    let imports: Vec<_> = imports.iter().filter(|import| modules.contains(&import.to)).collect();
+    for SiblingImport { from, to, path, line } in &imports {
+        let (mut reached, mut next) = (BTreeSet::new(), vec![to]);
+        while let Some(module) = next.pop() {
+            if reached.insert(module) {
+                next.extend(imports.iter().filter(|import| import.from == *module).map(|import| &import.to));
+            }
+        }
+        if reached.contains(from) {
+            let [from, to] = [from, to].map(|module| module.join("::"));
+            fault!(
+                faults,
+                "{path}:{line}: `{from}` imports `{to}`, which leads back to it; move what both need to a file below them"
+            );
+        }
+    }
+    faults.assert_none();
+}
+
+/// A file or folder of a module that imports another one of the same module.
+#[derive(PartialEq)]
+struct SiblingImport<'a> {
+    from: Vec<&'a str>,
+    to: Vec<&'a str>,
+    path: &'a str,
+    line: usize,
+}
+
+/// What a file imports of its own module, apart from its tests.
+fn sibling_imports(source: &SourceFile) -> Vec<SiblingImport<'_>> {
+    let own = source.module_path();
+    let tests = source.lines_with(&["mod", "tests", "{"]).first().copied().unwrap_or(usize::MAX);
+    let from_super = source.paths_below("super").into_iter().map(|(path, line)| {
+        let supers = 1 + path.iter().take_while(|segment| **segment == "super").count();
+        ([&own[..own.len().saturating_sub(supers)], &path[supers - 1..]].concat(), line)
+    });
+    let mut imports = Vec::new();
+    for (to, line) in from_super.chain(source.paths_below("crate")).filter(|(_, line)| *line < tests) {
+        let shared = own.iter().zip(&to).take_while(|(own, other)| own == other).count();
+        if shared > 0 && own.len() > shared && to.len() > shared {
+            let (from, to) = (own[..=shared].to_vec(), to[..=shared].to_vec());
+            imports.push(SiblingImport { from, to, path: &source.path, line });
+        }
+    }
+    // A group of names is one import.
+    imports.dedup();
+    imports
 }
 
 #[test]

@@ -45,6 +45,12 @@ impl SourceFile {
         below.split(['/', '.']).next().unwrap()
     }
 
+    /// The file as a module, in segments below `src`: `http`, `routes` for `src/http/routes.rs`.
+    pub fn module_path(&self) -> Vec<&str> {
+        let below = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+        below.split('/').collect()
+    }
+
     /// The content of each text literal with its first line, up to the module `tests` in this file.
     pub fn texts(&self) -> Vec<(String, usize)> {
         let code = self.text.split("\nmod tests {").next().unwrap_or_default();
@@ -61,9 +67,8 @@ impl SourceFile {
 
     /// Lines where `super` leads out of the module to the crate root.
     pub fn lines_leaving_by_super(&self) -> Vec<usize> {
-        let below = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
         // The depth of the current token's module below the crate; inline modules add to that of the file.
-        let (mut depth, mut supers, mut lines) = (below.split('/').count(), 0, Vec::new());
+        let (mut depth, mut supers, mut lines) = (self.module_path().len(), 0, Vec::new());
         for (at, word) in self.words.iter().enumerate() {
             let opens = |words: &[Token]| words[0].text == "mod" && words[2].text == "{";
             depth += usize::from(self.words.get(at..at + 3).is_some_and(opens));
@@ -88,42 +93,43 @@ impl SourceFile {
 
     /// The first segment after `root::`, in paths and in `root::{…}`, with its line.
     pub fn named_below(&self, root: &str) -> Vec<(&str, usize)> {
-        let mut named = Vec::new();
-        for at in 0..self.words.len().saturating_sub(2) {
-            if self.words[at].text != root || self.words[at + 1].text != "::" || self.continues_a_path(at) {
-                continue;
-            }
-            let first = &self.words[at + 2];
-            if first.text == "{" { named.extend(self.group(at + 3)) } else { named.push((&*first.text, first.line)) }
+        self.paths_below(root).into_iter().map(|(path, line)| (path[0], line)).collect()
+    }
+
+    /// The segments after `root::` of each path, those in `root::{…}` one by one, with their lines.
+    pub fn paths_below(&self, root: &str) -> Vec<(Vec<&str>, usize)> {
+        let begins =
+            |at: &usize| self.words[*at].text == root && self.words[at + 1].text == "::" && !self.continues_a_path(*at);
+        let mut paths = Vec::new();
+        for at in (0..self.words.len().saturating_sub(2)).filter(begins) {
+            self.read_paths(at + 2, &[], &mut paths);
         }
-        named
+        paths
+    }
+
+    /// Reads a path, or the paths of a group, that follows `prefix` and begins at `at`. Returns where it ends.
+    fn read_paths<'a>(&'a self, mut at: usize, prefix: &[&'a str], paths: &mut Vec<(Vec<&'a str>, usize)>) -> usize {
+        let text = |at: usize| self.words.get(at).map_or("", |word| word.text.as_str());
+        let mut path = prefix.to_vec();
+        while text(at) != "{" {
+            path.push(text(at));
+            if text(at + 1) != "::" {
+                paths.push((path, self.words[at].line));
+                // The new name after `as` is no segment.
+                return if text(at + 1) == "as" { at + 3 } else { at + 1 };
+            }
+            at += 2;
+        }
+        while text(at) != "}" && at < self.words.len() {
+            at = if text(at + 1) == "}" { at + 1 } else { self.read_paths(at + 1, &path, paths) };
+        }
+        at + 1
     }
 
     /// Whether the token at `at` continues a path that began before it.
     pub fn continues_a_path(&self, at: usize) -> bool {
         let before = |steps: usize| at.checked_sub(steps).map(|at| self.words[at].text.as_str());
         before(1) == Some("::") && before(2).is_some_and(is_identifier)
-    }
-
-    /// The first segments of the entries of a group that begins at `from`.
-    fn group(&self, from: usize) -> Vec<(&str, usize)> {
-        let (mut named, mut depth, mut is_first) = (Vec::new(), 1, true);
-        for word in &self.words[from..] {
-            match word.text.as_str() {
-                "{" => depth += 1,
-                "}" => depth -= 1,
-                "," if depth == 1 => is_first = true,
-                text if is_first && depth == 1 => {
-                    named.push((text, word.line));
-                    is_first = false;
-                }
-                _ => {}
-            }
-            if depth == 0 {
-                break;
-            }
-        }
-        named
     }
 }
 
