@@ -86,7 +86,10 @@ impl ChannelWorker<'_> {
     fn observe_attempt(&self, delivery: &Delivery, number: u64, response: &AttemptResponse) {
         let (metrics, channel) = (self.channel.journal.metrics(), self.channel.payloads.channel);
         let failure = response.verdict.as_ref().err();
-        metrics.webhook_attempts.with((channel, failure.map_or(AttemptOutcome::Accepted, AttemptFailure::outcome))).inc();
+        metrics
+            .webhook_attempts
+            .with((channel, failure.map_or(AttemptOutcome::Accepted, AttemptFailure::outcome)))
+            .inc();
         metrics.webhook_seconds.with(channel).observe_duration(response.took);
         if number > 1 {
             metrics.webhook_retries.with(channel).inc();

@@ -99,12 +99,12 @@ impl ReportType {
 }
 
 /// An enum that a gateway sends by name.
-pub(super) trait NamedEnum: Copy + 'static {
+pub(super) trait BridgeEnum: Copy + 'static {
     /// Every value with its name.
     const NAMES: &'static [(&'static str, Self)];
 }
 
-impl<'de, W: NamedEnum> Scalar<'de> for EnumName<W> {
+impl<'de, W: BridgeEnum> Scalar<'de> for EnumName<W> {
     const EXPECTED: &'static str = "a word of lower-case letters and underscores";
 
     fn json_schema() -> ObjectBuilder {
@@ -132,7 +132,7 @@ fn name_of(word: &str) -> String {
     if is_name { word.to_owned() } else { "unknown".to_owned() }
 }
 
-impl NamedEnum for ReportType {
+impl BridgeEnum for ReportType {
     const NAMES: &'static [(&'static str, ReportType)] = &[
         ("connected", ReportType::Connected),
         ("disconnected", ReportType::Disconnected),

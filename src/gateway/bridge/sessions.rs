@@ -12,7 +12,7 @@ use super::json_values::{
     BodySchema, BoundedList, BoundedText, BridgeBodyError, ObjectKey, ObjectReader, ObjectVisitor, ScalarValue, object,
     object_schema, read_body,
 };
-use super::reports::{EnumName, NamedEnum};
+use super::reports::{BridgeEnum, EnumName};
 use super::unchecked::Unchecked;
 use crate::domain::{AccountNumber, Reason};
 use crate::gateway::remote_gateway::{GatewaySession, GatewaySessionState};
@@ -71,7 +71,7 @@ enum SessionStateName {
     Banned,
 }
 
-impl NamedEnum for SessionStateName {
+impl BridgeEnum for SessionStateName {
     const NAMES: &'static [(&'static str, SessionStateName)] = &[
         ("connecting", SessionStateName::Connecting),
         ("connected", SessionStateName::Connected),
