@@ -95,7 +95,7 @@ impl ApiKeys {
         }
     }
 
-    /// Authenticates a key by its number. Its text was checked at an earlier request.
+    /// Authenticates a key by its number. Its credentials were checked before.
     pub(super) fn authenticate_id(&self, id: u64, now: Timestamp) -> Result<AuthContext, AuthError> {
         self.context_for_key(&*self.keys.get(&id).ok_or(AuthError::UnknownKey)?, now)
     }

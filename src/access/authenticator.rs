@@ -96,7 +96,7 @@ impl Authenticator {
             Ok(context) if context.key_id() > 0 => {
                 self.rate_limiter.acquire(RateSubject::Key(context.key_id()), now).map_err(too_many)?;
             }
-            Err(error) if error.is_guess() => {
+            Err(error) if error.delays_response() => {
                 let (count, wait) = self.record_failure(client_address(from));
                 tracing::warn!(%from, count, denied = %error, "an API key or a token was rejected");
                 sleep(wait).await;

@@ -34,7 +34,7 @@ impl Expiry {
         Ok(Expiry { store: store.clone(), seen })
     }
 
-    /// Whether the key has expired at `now`, or was seen as expired before. Stores that it was seen.
+    /// Whether the key has expired at `now`, or was seen as expired before. If it has just expired, stores that.
     pub(super) fn has_expired(&self, grant: &Grant, now: Timestamp) -> bool {
         if grant.expires_at.is_none() {
             return false;

@@ -76,7 +76,8 @@ enum AuthIdentity {
 /// Why a request is not authenticated or not authorized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// No key exists yet, and the request comes from another site's web page or is for another host.
+    /// The request comes from another site's web page, or is for another host. This matters while no key exists, and
+    /// for forms of the console.
     #[error(
         "the request comes from another site's web page, or is for another host; use the console's own pages, or send \
          an API key. While there are no keys, programs can use localhost; `muster keys create` creates one"
@@ -203,8 +204,8 @@ impl AuthError {
         }
     }
 
-    /// Whether the requester may be guessing keys. Then the response is delayed.
-    pub(crate) fn is_guess(self) -> bool {
+    /// Whether the key or token was rejected. The response is then delayed, because the requester may be guessing.
+    pub(crate) fn delays_response(self) -> bool {
         matches!(
             self,
             AuthError::UnknownKey
@@ -247,7 +248,7 @@ impl AuthError {
 impl AuthContext {
     /// The context of someone with access to the data directory, who may do everything.
     pub const OWNER: AuthContext = AuthContext { session: None, identity: AuthIdentity::Owner };
-    /// The context of every requester until the first key is created.
+    /// The context of a requester without a key.
     pub const ANONYMOUS: AuthContext = AuthContext { session: None, identity: AuthIdentity::Anonymous };
 
     /// The grant of the requester's key, if it has one.

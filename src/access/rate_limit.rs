@@ -27,7 +27,7 @@ pub(super) struct RateLimiter {
     full_at: DashMap<RateSubject, Instant>,
 }
 
-/// The time in which an empty bucket becomes full. A full bucket has the permits of this time.
+/// The time in which an empty bucket becomes full.
 const BURST: Duration = Duration::from_secs(1);
 
 impl RateLimiter {

@@ -8,7 +8,7 @@ use super::{AuthError, key_text};
 use crate::domain::Timestamp;
 use crate::limits::TOKEN_WINDOW;
 
-/// The values of the three headers; `None` for one that is missing, empty, or not text.
+/// The values of the three headers; `None` for one that is missing, empty or repeated.
 #[derive(Clone, Copy)]
 pub struct TenantToken<'h> {
     /// `tenant_id`: the id of the tenant.

@@ -16,10 +16,11 @@ const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// Sets the security headers.
+/// Sets the security headers, each once: a streamed response may have one already.
 pub(super) fn set_security_headers(response: &mut Response) {
-    let headers = SECURITY_HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value)));
-    response.headers_mut().extend(headers);
+    for (name, value) in SECURITY_HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
 }
 
 /// Sets a header. A value that no header can have is left out.

@@ -1,4 +1,4 @@
-//! `/gateway/v1`: a signature authenticates each request, and an error names its code.
+//! `/gateway/v1`: a signature authenticates each request, and an error is JSON with a code and a message.
 
 #[cfg(test)]
 mod tests;

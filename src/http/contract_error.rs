@@ -11,7 +11,7 @@ use crate::api::{ContractCallError, INTERNAL_ERROR_MESSAGE};
 use crate::idempotency;
 use crate::limits::BODY_TIMEOUT;
 
-/// Why a request was not executed.
+/// Why a request failed. After a timeout or an internal error it may have been executed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No endpoint has this path.
@@ -110,7 +110,7 @@ impl Error {
         fixed_message.map_or_else(|| Cow::Owned(self.to_string()), Cow::Borrowed)
     }
 
-    /// Seconds until a retry may succeed; `None` if a retry cannot help.
+    /// Seconds until a retry may succeed; `None` if no wait is known.
     pub(super) fn retry_after(&self) -> Option<u64> {
         if let Error::Call(ContractCallError::Auth(error)) = self {
             error.retry_after()

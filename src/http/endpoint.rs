@@ -1,4 +1,4 @@
-//! An endpoint. Its one definition gives its route, its methods for `Allow`, its permission and its OpenAPI operation.
+//! An endpoint. Its one definition gives its method and path, its permission and its operation of the OpenAPI document.
 
 use futures_util::future::BoxFuture;
 use utoipa::openapi::HttpMethod;
@@ -54,7 +54,7 @@ pub(super) enum Handler {
     Contract(EnvelopeKind, ContractHandler),
     /// `/api/v1`: an error is a problem (RFC 9457).
     V1(fn(V1Request) -> BoxFuture<'static, Result<Response, Problem>>),
-    /// `/gateway/v1`: an error names its code.
+    /// `/gateway/v1`: an error is JSON with a code and a message.
     Bridge(fn(BridgeState, BridgeRequest) -> BoxFuture<'static, Result<Response, BridgeApiError>>),
     /// Meta's webhook: every answer is a text.
     MetaWebhook(fn(MetaRequest) -> BoxFuture<'static, MetaResponse>),
@@ -88,7 +88,7 @@ pub(super) enum Tag {
     Gateways,
     /// The webhooks, as operators see them.
     Webhooks,
-    /// The protocol of gateways.
+    /// The protocol of gateways. In the document its operations are those of the gateways.
     Bridge,
     /// The master key.
     Vault,
@@ -121,11 +121,12 @@ impl Tag {
             Tag::Accounts => ("Accounts", "Accounts with their state and history."),
             Tag::Journal => ("Journal", "All events, and proofs of them."),
             Tag::Upkeep => ("Upkeep", "Projections, verification, replay and backup."),
-            Tag::Gateways => ("Gateways", "The gateways to WhatsApp."),
+            Tag::Gateways | Tag::Bridge => (
+                "Gateways",
+                "The gateways to WhatsApp. Below `/gateway/v1`, an operator's own gateway reports events and fetches \
+                    commands.",
+            ),
             Tag::Webhooks => ("Webhooks", "Receivers, signing secrets, deliveries and dead letters."),
-            Tag::Bridge => {
-                ("Gateways", "The API for an operator's own gateway: it reports events and fetches commands.")
-            }
             Tag::Vault => ("Vault", "The master key and its rotation."),
             Tag::ApiKeys => ("API keys", "API keys and their permissions."),
             Tag::Unlisted => ("", ""),

@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a repeated request is executed once and gets the same response.
 //!
 //! Module `idempotency` stores the responses. This file decides what must be equal in a repeated request, and which responses
-//! are stored. It also resumes a request that was started but got no response.
+//! are stored. It also resumes a request that was started but got no final response.
 
 use tokio::task::spawn_blocking;
 use tracing::Instrument;

@@ -32,7 +32,7 @@ pub type ResponseDeadline<Error> = (Duration, fn(Duration) -> Error);
 
 /// One of the APIs: how it authenticates, calls handlers, and words errors.
 pub trait Dialect: Clone + Send + Sync + 'static {
-    /// Why a request was not carried out.
+    /// Why a request failed.
     type Error: Send;
 
     /// Whether its requests belong to a trace.
@@ -58,7 +58,7 @@ pub trait Dialect: Clone + Send + Sync + 'static {
     /// The deadline of the response head; `None` for no deadline.
     fn deadline(&self) -> Option<ResponseDeadline<Self::Error>>;
 
-    /// The response to a request that was not carried out.
+    /// The response to a request that failed.
     fn render_error(&self, request: &RoutedRequest, error: Self::Error) -> Response;
 
     /// Whether the rest of the body is read after this error, so that the client sees the response.
@@ -114,13 +114,13 @@ fn incoming_body<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>> + Send
 
 async fn serve<D: Dialect>(dialect: D, request: RoutedRequest, body: IncomingBody) -> Response {
     if !D::IS_TRACED {
-        return serve_traced(dialect, request, body).await;
+        return answer_and_log(dialect, request, body).await;
     }
     let trace = RequestTrace::start(&request.method, D::trace_route(&request), &request.headers, request.id.id);
-    trace.run(serve_traced(dialect, request, body)).await
+    trace.run(answer_and_log(dialect, request, body)).await
 }
 
-async fn serve_traced<D: Dialect>(dialect: D, request: RoutedRequest, mut body: IncomingBody) -> Response {
+async fn answer_and_log<D: Dialect>(dialect: D, request: RoutedRequest, mut body: IncomingBody) -> Response {
     let started = Instant::now();
     let mut response = match answer(&dialect, &request, &mut body).await {
         Ok(response) => response,
@@ -142,11 +142,11 @@ pub(super) async fn answer<D: Dialect>(
     request: &RoutedRequest,
     body: &mut IncomingBody,
 ) -> Result<Response, D::Error> {
-    // Authentication has no deadline: the throttle delays rejected keys on purpose, and they must get their own error.
+    // Authentication has no deadline: the authenticator delays rejected keys on purpose, and they must get their own error.
     let auth = dialect.authenticate(request).await?;
     let response = dialect.handle(request, auth, body);
     match dialect.deadline().filter(|_| is_limited(request)) {
-        // A command that is already in a mailbox still completes, as when a caller disconnects.
+        // A command that its actor has received still completes, as when a caller disconnects.
         Some((limit, timed_out)) => timeout(limit, response).await.unwrap_or_else(|_| Err(timed_out(limit))),
         None => response.await,
     }

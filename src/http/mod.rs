@@ -44,7 +44,7 @@
 //! | `request_id` | the id of a request in response, log and journal |
 //! | `request_metrics` | counts and times requests |
 //! | `server` | connections: accept, time out, drain at shutdown |
-//! | `server_socket` | the socket of a connection: a reset instead of a close that would hide an incomplete response |
+//! | `server_socket` | the socket of a connection: a reset where a normal close would make an incomplete response look complete |
 //! | `revocation` | aborts long responses when the reader's key ends |
 //! | `connection_limit` | the limit on open connections, in total and per address |
 //! | `tls` | TLS: the server certificate, the CAs of accepted clients, the reload of their files |
@@ -210,7 +210,8 @@ impl Api {
     }
 }
 
-/// Serves the API and `pages` on `listener` until `stop`, over TLS if `tls` is given. Pages take precedence.
+/// Serves the API and `pages` on `listener` until `stop`, over TLS if `tls` is given. Pages take precedence over the contract's
+/// endpoints.
 /// At `stop` it accepts no more connections, lets running requests finish for at most
 /// [`DRAIN_TIMEOUT`](crate::limits::DRAIN_TIMEOUT), and returns.
 pub async fn serve(

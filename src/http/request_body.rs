@@ -20,7 +20,8 @@ pub(super) struct RequestBody {
     _memory: Option<OwnedSemaphorePermit>,
 }
 
-/// Clears the body, because it may hold secrets. A small body is in the connection's buffer, which the next request overwrites.
+/// Clears the body, because it may hold secrets. A small body shares the connection's buffer and cannot be cleared: the next
+/// request overwrites it.
 impl Drop for RequestBody {
     fn drop(&mut self) {
         if let Ok(mut bytes) = std::mem::take(&mut self.bytes).try_into_mut() {

@@ -1,6 +1,6 @@
 //! TLS: the server certificate, the CAs of accepted clients, and the reload of their files while connections stay open.
 //!
-//! A configuration is never changed, only replaced for new connections. Each has its own session cache, so a session is
+//! A configuration is never changed, only replaced for new connections. Each configuration has its own session cache, so a session is
 //! not resumed under the next configuration. Where client certificates are required, sessions are not resumed at all: a
 //! resumed session does not check the certificate again, and the certificate may have expired.
 
@@ -128,7 +128,7 @@ impl TlsReloader {
         self.current.borrow().clone()
     }
 
-    /// Reads the files. Loads changed files once the `previous` check found the same, so that no half-written file is loaded.
+    /// Reads the files. Loads changed files once two checks in a row found the same content, so that none is half written.
     /// With `is_forced`, an operator requested it, and they are loaded at once. Returns the digest for the next check.
     pub(super) fn check_files(&mut self, previous: Option<TlsFilesDigest>, is_forced: bool) -> Option<TlsFilesDigest> {
         let read = self.files.read();
@@ -225,7 +225,7 @@ impl TlsFileContents {
     }
 }
 
-/// Reads a file. Only its owner may be able to read a private key. If the owner is root, the group may read it too. This is
+/// Reads a file. A private key must be readable by its owner only. If the owner is root, the group may read it too. This is
 /// how services that do not run as root get their keys (Debian's ssl-cert, Kubernetes' fsGroup).
 fn read_tls_file(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let unreadable = |source| Error::Unreadable { setting, path: path.to_owned(), source };

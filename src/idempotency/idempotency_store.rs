@@ -53,7 +53,7 @@ struct CallerRecords {
 /// A record in the queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct QueuedRecord {
-    /// The start of its age: `at`, or earlier if the clock was set back after `at`.
+    /// When its retention starts: `at`, or earlier if the clock was set back after `at`.
     since: Timestamp,
     /// When the request was begun, as in the stored record.
     at: Timestamp,

@@ -11,7 +11,7 @@
 //! A request with an `Idempotency-Key` is recorded before it is executed: its fingerprint, its request id and the
 //! journal's last position. The store writes in order: if an event of the request is durable, its record is durable too.
 //! The response is added to the record, and is durable before the caller gets it. So if the record has no response after a
-//! crash, the caller got no response. The events of the request are found by its request id.
+//! crash, the caller got no final response. The events of the request are found by its request id.
 //!
 //! An `Idempotency-Key` is the text that the caller sends. Its scope, [`KeyScope`], adds the caller and the endpoint. A
 //! table key is the key of an entry in the store. The vault's request key makes the fingerprints.

@@ -47,7 +47,10 @@ fn build_openapi() -> OpenApi {
     let (mut paths, mut schemas, mut tags) = (Paths::new(), envelope_schemas(), Vec::new());
     for tag in Tag::LISTED {
         let (name, words) = tag.name_and_description();
-        tags.push(TagBuilder::new().name(name).description(Some(words)).build());
+        let tag_object = TagBuilder::new().name(name).description(Some(words)).build();
+        if !tags.contains(&tag_object) {
+            tags.push(tag_object);
+        }
         for endpoint in endpoints().filter(|endpoint| endpoint.tag == tag) {
             add_operation(&mut paths, &mut schemas, name, document(endpoint));
         }

@@ -47,3 +47,12 @@ fn components_are_named() {
         assert!(document.pointer(reference).is_some(), "there is no {reference}");
     }
 }
+
+/// OpenAPI wants each tag listed once, and a generated client makes a class of each.
+#[test]
+fn tags_are_listed_once() {
+    let document = parse_document();
+    let names = document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap());
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+}
