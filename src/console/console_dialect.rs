@@ -17,7 +17,7 @@ use crate::access::{AuthContext, AuthError};
 use crate::api::{Problem, run_to_completion};
 use crate::http::{
     ConsoleResponse, Dialect, IncomingBody, RequestHead, ResponseDeadline, RoutedRequest, authenticate_page,
-    serve_dialect,
+    log_answered, serve_dialect,
 };
 
 /// All pages and their files.
@@ -79,41 +79,29 @@ impl Dialect for ConsoleDialect {
             Ok(form) => form,
             Err(error) => return Ok(layout::error_page(&error, None)),
         };
-        let RequestHead { path, query, headers, peer, id, .. } = &**request;
-        match path.as_str() {
+        match request.path.as_str() {
             "/sign-in" => return Ok(sign_in::sign_in(console, request, &form, changes).await),
-            "/sign-out" => return Ok(sign_in::sign_out(console, headers, changes)),
+            "/sign-out" => return Ok(sign_in::sign_out(console, &request.headers, changes)),
             _ => {}
         }
         // The form took its time to arrive, and the reader's key may have ended meanwhile.
-        let auth = match changes {
-            true => {
-                let authenticator = console.inner.api.authenticator();
-                let now = authenticator.keys().reauthenticate(&auth);
-                now.inspect_err(|error| authenticator.count_error(*error)).map_err(layout::auth_error_page)?
-            }
-            false => auth,
+        let auth = if changes {
+            let authenticator = console.inner.api.authenticator();
+            let now = authenticator.keys().reauthenticate(&auth);
+            now.inspect_err(|error| authenticator.count_error(*error)).map_err(layout::auth_error_page)?
+        } else {
+            auth
         };
-        let (console, peer, id) = (console.clone(), *peer, id.id);
-        let (path, query, headers) = (path.clone(), query.clone(), headers.clone());
-        let request = Arc::new(ConsoleRequest { console, auth, peer, id, path, query, headers, form });
+        let request = Arc::new(ConsoleRequest { console: console.clone(), auth, head: request.head.clone(), form });
         Ok(match answer_in_time(&request, changes).await {
             Ok(answer) => layout::respond(answer, &request),
             Err(error) => layout::error_page(&error, Some(&request)),
         })
     }
 
-    /// The line of every API, but a filter of the log for `muster::console` is for it.
+    /// From this module, so that a filter for `muster::console` covers the pages.
     fn log(request: &RoutedRequest, response: &Response, started: Instant) {
-        tracing::info!(
-            method = request.method.as_str(),
-            path = request.path,
-            status = response.status().as_u16(),
-            micros = started.elapsed().as_micros() as u64,
-            request = %request.id.id,
-            x_request_id = ?request.id.header,
-            "answered"
-        );
+        log_answered!(request, response, started);
     }
 
     /// `handle` keeps the deadline itself, because the page of a late response shows the navigation too.

@@ -117,7 +117,7 @@ pub(super) fn live_stream(request: &ConsoleRequest) -> PageResult {
     let parameters = request.parameters(&PARAMETERS);
     let (after, filter) = (parameters.number("after")?, parameters.event_filter()?);
     let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
-    let after = last_event_id(&request.headers)?.or(after);
+    let after = last_event_id(&request.head.headers)?.or(after);
     let tail = events::follow_events(&call, after, filter)?;
     Ok(PageResponse::stream(event_stream_response(tail), &call))
 }

@@ -1,19 +1,17 @@
 //! One request of a browser: its requester, its form fields, and its calls to the API.
 
-use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use tokio::time::timeout;
 use url::form_urlencoded;
-use warp::http::HeaderMap;
 
 use super::Console;
 use crate::access::AuthContext;
 use crate::api::{AccountSelection, ApiState, Call, Operation, Parameters, Problem};
 use crate::domain::{Channel, Permission, Role};
-use crate::http::IncomingBody;
-use crate::journal::RequestId;
+use crate::http::{IncomingBody, RequestHead};
 use crate::limits::{BODY_TIMEOUT, PAGE_FORM_BYTES};
 
 /// Fields of a form or a query, in order.
@@ -23,12 +21,7 @@ pub(super) type FormFields = Vec<(String, String)>;
 pub(super) struct ConsoleRequest {
     pub(super) console: Console,
     pub(super) auth: AuthContext,
-    pub(super) peer: SocketAddr,
-    /// The request id, which its calls carry too.
-    pub(super) id: RequestId,
-    pub(super) path: String,
-    pub(super) query: FormFields,
-    pub(super) headers: HeaderMap,
+    pub(super) head: Arc<RequestHead>,
     /// The fields of the submitted form.
     pub(super) form: FormFields,
 }
@@ -36,7 +29,7 @@ pub(super) struct ConsoleRequest {
 impl ConsoleRequest {
     /// The first value of a query parameter; `None` if it is absent or empty.
     pub(super) fn query_value(&self, name: &str) -> Option<&str> {
-        first_value(&self.query, name)
+        first_value(&self.head.query, name)
     }
 
     /// These parameters of the query.
@@ -88,7 +81,8 @@ impl ConsoleRequest {
 
     /// A call of an operation on these accounts. A key that is bound to some accounts may call it on them.
     pub(super) fn call_on(&self, operation: Operation, selection: AccountSelection) -> Result<Call, Problem> {
-        Call::new(self.api(), operation, selection, self.auth.clone(), self.id, self.peer.to_string())
+        let RequestHead { peer, id, .. } = &*self.head;
+        Call::new(self.api(), operation, selection, self.auth.clone(), id.id, peer.to_string())
     }
 }
 

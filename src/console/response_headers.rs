@@ -23,7 +23,9 @@ pub(super) fn set_security_headers(response: &mut Response) {
     }
 }
 
-/// Sets a header. A value that no header can have is left out.
+/// Sets a header, in place of an earlier value. A value that no header can have is left out.
 pub(super) fn set_header(response: &mut Response, name: HeaderName, value: &str) {
-    response.headers_mut().extend(HeaderValue::from_str(value).map(|value| (name, value)).ok());
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
 }

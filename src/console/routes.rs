@@ -35,7 +35,7 @@ pub(super) fn is_page(path: &str) -> bool {
 
 /// Renders the page of a path, or carries out the form submitted to it.
 pub(super) async fn dispatch(request: &ConsoleRequest, changes: bool) -> PageResult {
-    let segments: Vec<&str> = request.path.split('/').skip(1).collect();
+    let segments: Vec<&str> = request.head.path.split('/').skip(1).collect();
     match (changes, &segments[..]) {
         (false, [""]) => overview::page(request).await,
         (false, ["accounts"]) => accounts::page(request).await,

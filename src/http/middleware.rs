@@ -30,6 +30,23 @@ pub type IncomingBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + 
 /// The time limit of a request, and the error for a request that exceeds it.
 pub type ResponseDeadline<Error> = (Duration, fn(Duration) -> Error);
 
+/// Logs that a request was answered, with the module that says it as the target: operators filter the log by modules.
+macro_rules! log_answered {
+    ($request:expr, $response:expr, $started:expr) => {
+        tracing::info!(
+            method = $request.method.as_str(),
+            path = $request.path,
+            status = $response.status().as_u16(),
+            micros = $started.elapsed().as_micros() as u64,
+            request = %$request.id.id,
+            x_request_id = ?$request.id.header,
+            "answered"
+        )
+    };
+}
+
+pub(crate) use log_answered;
+
 /// One of the APIs: how it authenticates, calls handlers, and words errors.
 pub trait Dialect: Clone + Send + Sync + 'static {
     /// Why a request failed.
@@ -68,15 +85,7 @@ pub trait Dialect: Clone + Send + Sync + 'static {
 
     /// Logs that the request was answered.
     fn log(request: &RoutedRequest, response: &Response, started: Instant) {
-        tracing::info!(
-            method = request.method.as_str(),
-            path = request.path,
-            status = response.status().as_u16(),
-            micros = started.elapsed().as_micros() as u64,
-            request = %request.id.id,
-            x_request_id = ?request.id.header,
-            "answered"
-        );
+        log_answered!(request, response, started);
     }
 }
 

@@ -7,11 +7,12 @@ use super::endpoint::Endpoint;
 use super::endpoint_registry::NoEndpoint;
 use super::request_head::RequestHead;
 
-/// The head of a request, with its endpoint. Handlers share the head.
+/// The head of a request, with its endpoint.
 pub struct RoutedRequest {
     /// The endpoint, or why there is none.
     pub(super) endpoint: Result<&'static Endpoint, NoEndpoint>,
-    pub(super) head: Arc<RequestHead>,
+    /// The head, which handlers share.
+    pub head: Arc<RequestHead>,
 }
 
 impl Deref for RoutedRequest {

@@ -69,6 +69,7 @@ impl<'m> Browser<'m> {
             assert_eq!(answer.status, 200, "{path}: {}", answer.text);
             assert_eq!(answer.headers["content-security-policy"], POLICY, "{path}");
             assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
+            assert_eq!(answer.headers.get_all("cache-control").iter().count(), 1, "{path}");
             if answer.headers.contains_key("content-disposition") {
                 continue;
             }
