@@ -66,6 +66,8 @@ pub const TEXT_BYTES: usize = 16 * 1024;
 pub const CONTENT_BYTES: usize = 64 * 1024;
 /// Bytes in a reason or an instance code. A longer one is cut, because a gateway's text never prevents an event.
 pub const REASON_BYTES: usize = 1024;
+/// Characters in the reason of an order: one sentence. Four bytes each at most, so that [`REASON_BYTES`] never cuts it.
+pub const ORDER_REASON_CHARS: usize = 200;
 /// Bytes in a verification code: real ones have 6 digits, and the bound only excludes long texts.
 pub const VERIFY_CODE_BYTES: usize = 64;
 /// Rejected accounts that a 207 or 409 message names before it says "and N more".

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use muster::audit::{Audit, EventFilter, ExportFormat, HistoryOrder};
-use muster::domain::{Account, ContentField, ContentTexts, Event, SealedBytes};
+use muster::domain::{Account, ContentField, ContentTexts, Event, Reason, SealedBytes};
 use muster::journal::{AppendRequest, Journal, Origin, StreamId};
 use muster::store::Store;
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ fn import(journal: &Journal, accounts: u64) {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     runtime.block_on(async {
         let imports = (0..accounts).map(|index| {
-            let events = vec![Event::AccountImported { content: content.clone() }];
+            let events = vec![Event::AccountImported { content: content.clone(), reason: Reason::none() }];
             let at = muster::clock::now();
             let append = AppendRequest {
                 account: fixture::account(index),

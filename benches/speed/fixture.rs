@@ -21,13 +21,21 @@ pub fn account(index: u64) -> AccountNumber {
 
 /// Events after which an account has no pending effect: a service that starts on it has nothing to do.
 pub fn at_rest() -> [Event; 2] {
-    [Event::RecycleRequested, Event::WentOffline { reason: Reason::none(), instance_code: String::new() }]
+    [
+        Event::RecycleRequested { reason: Reason::none() },
+        Event::WentOffline { reason: Reason::none(), instance_code: String::new() },
+    ]
 }
 
 /// Appends `events` online and recycle requests by `appenders` tasks, each with an account of its own. Returns the
 /// cost.
 pub fn append(journal: &Journal, appenders: u64, events: u64) -> Cost {
-    append_these(journal, appenders, events, &[Event::OnlineRequested, Event::RecycleRequested])
+    append_these(
+        journal,
+        appenders,
+        events,
+        &[Event::OnlineRequested { reason: Reason::none() }, Event::RecycleRequested { reason: Reason::none() }],
+    )
 }
 
 /// Likewise, the two in turn.

@@ -105,13 +105,13 @@ async fn append_to_each(journal: &Journal, vault: &Vault, order: &[u64], version
 fn event(vault: &Vault, account: AccountNumber, version: u64) -> Event {
     let instance_code = String::new();
     match (version, version % 4) {
-        (0, _) => Event::AccountImported { content: content(vault, account, "12345") },
-        (17, _) => Event::ContentReplaced { content: content(vault, account, "12346") },
+        (0, _) => Event::AccountImported { content: content(vault, account, "12345"), reason: Reason::none() },
+        (17, _) => Event::ContentReplaced { content: content(vault, account, "12346"), reason: Reason::none() },
         (18, _) => Event::Banned { reason: Reason::none(), instance_code },
         (19, _) => Event::BanLifted,
-        (_, 1) => Event::OnlineRequested,
+        (_, 1) => Event::OnlineRequested { reason: Reason::none() },
         (_, 2) => Event::CameOnline { instance_code },
-        (_, 3) => Event::RecycleRequested,
+        (_, 3) => Event::RecycleRequested { reason: Reason::none() },
         (_, _) => Event::WentOffline { reason: Reason::none(), instance_code },
     }
 }

@@ -88,6 +88,7 @@ impl ActorsFixture {
             calling_code: "86".parse().unwrap(),
             country: "CN".to_owned(),
             lifetime,
+            reason: Reason::none(),
         }
     }
 
@@ -99,7 +100,7 @@ impl ActorsFixture {
     }
 
     async fn online(&self, account: AccountNumber) -> Result<CommandResult, Error> {
-        let command = Command::BringOnline { content: Some(content(1)), replace: false };
+        let command = Command::BringOnline { content: Some(content(1)), replace: false, reason: Reason::none() };
         self.accounts.execute(account, command, Origin::SERVICE).await
     }
 
@@ -132,7 +133,7 @@ async fn a_session_from_the_caller_to_the_gateway_and_back() {
 #[tokio::test]
 async fn commands_of_one_account_are_decided_one_after_the_other() {
     let fixture = ActorsFixture::new(|_| {});
-    let import = |fingerprint| (account(1), Command::Import { content: content(fingerprint) });
+    let import = |fingerprint| (account(1), Command::Import { content: content(fingerprint), reason: Reason::none() });
     let outcomes = fixture.accounts.execute_all((0..64).map(import).collect(), Origin::SERVICE).await.unwrap();
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
     let refused = outcomes.iter().filter(|outcome| **outcome == Err(CommandRejection::OtherContent)).count();
@@ -160,7 +161,7 @@ async fn retired_accounts_come_back_as_they_were() {
     for number in 0..50 {
         let recycled = fixture
             .accounts
-            .execute(account(number), Command::Recycle { comes_back: false }, Origin::SERVICE)
+            .execute(account(number), Command::Recycle { comes_back: false, reason: Reason::none() }, Origin::SERVICE)
             .await
             .unwrap();
         assert_eq!(
@@ -201,8 +202,10 @@ async fn a_caller_that_hangs_up() {
         let is_under_way = futures_util::poll!(&mut request).is_pending();
         drop(request);
         // The command continues, and holds its permit.
-        let other =
-            fixture.accounts.execute(account(99), Command::Recycle { comes_back: false }, Origin::SERVICE).await;
+        let other = fixture
+            .accounts
+            .execute(account(99), Command::Recycle { comes_back: false, reason: Reason::none() }, Origin::SERVICE)
+            .await;
         continued += u32::from(is_under_way && matches!(other, Err(Error::Overloaded { .. })));
         fixture.until(account(number), OnlineStatus::OnlineComing).await;
         // The permit is free once the actor has completed the command.

@@ -6,7 +6,7 @@ use std::thread;
 
 use super::{BatchError, ContractCallError, ItemError, ServiceHandles, item_outcomes};
 use crate::access::{AuthContext, Requester};
-use crate::domain::{AccountNumber, AccountType, Command, CommandRejection, ContentTexts};
+use crate::domain::{AccountNumber, AccountType, Command, CommandRejection, ContentTexts, Reason};
 use crate::limits::SEALED_PER_CORE;
 use crate::vault::PlaintextContent;
 
@@ -83,6 +83,7 @@ pub async fn recycle_accounts(
     service: &ServiceHandles,
     requester: &Requester,
     accounts: Option<Vec<AccountNumber>>,
+    reason: &Reason,
     batch_size: usize,
 ) -> Result<AccountOutcomes, ContractCallError> {
     let authorization = requester.authorize()?;
@@ -94,7 +95,8 @@ pub async fn recycle_accounts(
     let mut outcomes = Vec::with_capacity(accounts.len());
     // The commands of all accounts may exceed the limit of commands in progress; one batch does not.
     for batch in accounts.chunks(batch_size.max(1)) {
-        let commands = batch.iter().map(|account| (*account, Command::Recycle { comes_back })).collect();
+        let recycle = || Command::Recycle { comes_back, reason: reason.clone() };
+        let commands = batch.iter().map(|account| (*account, recycle())).collect();
         match execute_commands(service, commands, requester).await {
             Err(error) if outcomes.is_empty() => return Err(error.into()),
             executed => outcomes.extend(outcomes_or_error(batch.len(), executed)),
@@ -109,20 +111,22 @@ pub fn seal_imports<T: Deref<Target = str> + Sync>(
     kind: ImportKind,
     sealing: ContentSealing,
     imports: &[AccountImport<T>],
+    reason: &Reason,
     auth: &AuthContext,
 ) -> Result<AccountCommands, ContractCallError> {
     imports.iter().try_for_each(|import| auth.require_account(import.account))?;
     map_on_all_cores(imports, |import| {
         let AccountImport { account, replace, .. } = *import;
+        let reason = reason.clone();
         let seal = || service.vault.seal_content(account, &import.content());
         let command = match kind {
-            ImportKind::Insert => Command::Import { content: seal()? },
+            ImportKind::Insert => Command::Import { content: seal()?, reason },
             ImportKind::Online
                 if sealing == ContentSealing::WhereNeeded && !replace && service.roster.contains(account) =>
             {
-                Command::BringOnline { content: None, replace }
+                Command::BringOnline { content: None, replace, reason }
             }
-            ImportKind::Online => Command::BringOnline { content: Some(seal()?), replace },
+            ImportKind::Online => Command::BringOnline { content: Some(seal()?), replace, reason },
         };
         Ok((account, command))
     })

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Call, ItemError, Problem, ServiceHandles, item_outcomes, parse_reason};
-use crate::domain::{AccountNumber, AccountOrder, AdministrativeEvent, Command, CommandRejection};
+use crate::domain::{AccountNumber, AccountOrder, AdministrativeEvent, Command, CommandRejection, Reason};
 use crate::limits::BATCH_ACCOUNTS;
 
 /// The accounts and the reason.
@@ -58,7 +58,7 @@ pub async fn order_accounts(
     let service = call.api().service()?;
     let authorization = call.authorize()?;
     accounts.iter().try_for_each(|account| authorization.context().require_account(*account))?;
-    let commands = accounts.iter().map(|account| (*account, service.order_command(order))).collect();
+    let commands = accounts.iter().map(|account| (*account, service.order_command(order, &reason))).collect();
     // Reserve first: without capacity the order is rejected, and must not be recorded.
     let reserved = service.accounts.reserve(commands)?;
     let requester = authorization.into_requester_identity();
@@ -113,10 +113,11 @@ fn item_error_message(error: &ItemError) -> String {
 }
 
 impl ServiceHandles {
-    fn order_command(&self, order: AccountOrder) -> Command {
+    fn order_command(&self, order: AccountOrder, reason: &str) -> Command {
+        let reason = Reason::new(reason);
         match order {
-            AccountOrder::Online => Command::BringOnline { content: None, replace: false },
-            AccountOrder::Recycle => Command::Recycle { comes_back: self.rules.auto_reconnect },
+            AccountOrder::Online => Command::BringOnline { content: None, replace: false, reason },
+            AccountOrder::Recycle => Command::Recycle { comes_back: self.rules.auto_reconnect, reason },
         }
     }
 }

@@ -7,7 +7,9 @@ use tokio::task::spawn_blocking;
 use super::{ContractCallError, ServiceHandles};
 use crate::access::Requester;
 use crate::actors::{self, CommandResult};
-use crate::domain::{AccountNumber, AccountType, CallingCode, Command, CommandRejection, Event, TaskId, VerifyType};
+use crate::domain::{
+    AccountNumber, AccountType, CallingCode, Command, CommandRejection, Event, Reason, TaskId, VerifyType,
+};
 use crate::idempotency::RequestStart;
 use crate::journal::{Journal, JournalRecord, StreamId};
 
@@ -31,6 +33,7 @@ pub async fn submit_phone(
     service: &ServiceHandles,
     requester: &Requester,
     registration: PhoneRegistration,
+    reason: Reason,
 ) -> Result<TaskId, ContractCallError> {
     let PhoneRegistration { account, verify_type, account_type, calling_code, country } = registration;
     let _sealing = service.vault.lock_for_sealing().await;
@@ -40,7 +43,7 @@ pub async fn submit_phone(
     service.vault.create_data_key(account)?;
     let task = service.accounts.next_task_id()?;
     let lifetime = service.rules.registration_lifetime;
-    let command = Command::Register { task, verify_type, account_type, calling_code, country, lifetime };
+    let command = Command::Register { task, verify_type, account_type, calling_code, country, lifetime, reason };
     require_accepted(account, service.accounts.execute(account, command, authorization.origin()).await?)?;
     Ok(task)
 }
@@ -51,6 +54,7 @@ pub async fn submit_verify_code(
     requester: &Requester,
     account: AccountNumber,
     code: &str,
+    reason: Reason,
 ) -> Result<(), ContractCallError> {
     let _sealing = service.vault.lock_for_sealing().await;
     let authorization = requester.authorize()?;
@@ -58,7 +62,7 @@ pub async fn submit_verify_code(
     // A number without a data key was never registered or imported, so no registration waits for a code.
     let rejection = CommandRejection::NoRegistrationWaiting;
     let code = service.vault.seal_code(account, code)?.ok_or(ContractCallError::Rejected { account, rejection })?;
-    let command = Command::SubmitCode { code };
+    let command = Command::SubmitCode { code, reason };
     require_accepted(account, service.accounts.execute(account, command, authorization.origin()).await?)
 }
 

@@ -198,7 +198,7 @@ pub fn verify_bundle_with(
             )));
         }
         last = (version, record.position);
-        let (kind, hashes) = (cloud_event::cloud_event_type(&record.event), proved.proof.len());
+        let (kind, hashes) = (cloud_event::cloud_event_type(&record), proved.proof.len());
         step(VerificationStep::EventProved { version, position: record.position, kind, hashes });
     }
     if head != head_text(&signer.name, account, last.0, last.1, checkpoint.size) {

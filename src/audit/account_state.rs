@@ -225,7 +225,7 @@ impl CausingEvent {
             time: format_rfc3339(record.at),
             version: record.version,
             id: record.position.to_string(),
-            kind: cloud_event::cloud_event_type(&record.event),
+            kind: cloud_event::cloud_event_type(record),
             origin: cloud_event::origin(record.origin),
             requestid: cloud_event::request_id(record.origin),
         }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `id` | the position in the journal |
 //! | `source` | the store, as in `urn:muster:0123456789abcdef` |
-//! | `type` | as in `muster.account.came_online.v1` |
+//! | `type` | as in `muster.account.came_online.v1`: the name of the type, and the schema version of the stored event |
 //! | `subject` | the account number, or `administration` |
 //! | `time` | RFC 3339, UTC, to the microsecond |
 //! | `version` | the number of the event in its subject's history, from 1 (extension) |
@@ -94,7 +94,7 @@ impl<'a> CloudEvent<'a> {
             specversion: "1.0",
             id: record.position.to_string(),
             source,
-            kind: cloud_event_type(&record.event),
+            kind: cloud_event_type(record),
             event_type: record.event.event_type(),
             subject: subject(record.stream),
             time: format_rfc3339(record.at),
@@ -103,7 +103,7 @@ impl<'a> CloudEvent<'a> {
             origin: origin(record.origin),
             requestid: request_id(record.origin),
             datacontenttype: "application/json",
-            data: EventData::from_event(&record.event),
+            data: EventData::of(record),
         }
     }
 }
@@ -115,25 +115,30 @@ pub(super) fn to_json_line(record: &JournalRecord, source: &str) -> Vec<u8> {
 }
 
 /// The `type` of an event.
-pub(super) fn cloud_event_type(event: &JournalEvent) -> String {
-    match event {
-        JournalEvent::Account(event) => format!("muster.account.{}.v1", event.definition().name),
+pub(super) fn cloud_event_type(record: &JournalRecord) -> String {
+    let schema = record.schema;
+    match &record.event {
+        JournalEvent::Account(event) => format!("muster.account.{}.v{schema}", event.definition().name),
         JournalEvent::Administration(entry) => {
-            format!("muster.administration.{}.v1", entry.event.event_type().definition().name)
+            format!("muster.administration.{}.v{schema}", entry.event.event_type().definition().name)
         }
-        JournalEvent::Unknown(unknown) => format!("muster.unknown.{}.v{}", unknown.event_type, unknown.schema),
+        JournalEvent::Unknown(unknown) => format!("muster.unknown.{}.v{schema}", unknown.event_type),
     }
 }
 
 /// The `data` of an event.
-pub(super) fn data_json(event: &JournalEvent) -> String {
-    serde_json::to_string(&EventData::from_event(event)).unwrap_or_default()
+pub(super) fn data_json(record: &JournalRecord) -> String {
+    serde_json::to_string(&EventData::of(record)).unwrap_or_default()
 }
 
-/// The event type of a `type`, or of a bare name. `None` if this program does not know it.
+/// The event type of a `type`, or of a bare name. A `type` selects its event type in all schema versions, so that a
+/// filter still finds the events of later versions. `None` if this program does not know the type or the version.
 pub fn parse_event_type(text: &str) -> Option<EventType> {
     let name = text.strip_prefix("muster.account.").or(text.strip_prefix("muster.administration."));
-    EventType::from_name(name.and_then(|name| name.strip_suffix(".v1")).unwrap_or(text))
+    let Some((name, schema)) = name.and_then(|name| name.split_once(".v")) else { return EventType::from_name(text) };
+    let event_type = EventType::from_name(name)?;
+    let schemas = 1..=event_type.definition().schema;
+    schemas.into_iter().any(|known| schema == known.to_string()).then_some(event_type)
 }
 
 /// The `subject` of a stream.

@@ -1,4 +1,7 @@
 //! The `data` of an event's CloudEvent.
+//!
+//! What is shown of a stored event never changes, because bundles and exports hold it, and auditors compare it. A field of a
+//! later schema version is therefore an `Option` that stays away from the events of earlier versions.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -6,8 +9,8 @@ use utoipa::ToSchema;
 use super::content_view::ContentView;
 use super::encode_hex;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event};
-use crate::journal::JournalEvent;
+use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, Reason};
+use crate::journal::{JournalEvent, JournalRecord};
 
 /// The data of an event. Secrets appear as fingerprints only.
 #[derive(Serialize, ToSchema)]
@@ -16,7 +19,22 @@ use crate::journal::JournalEvent;
 pub(crate) enum EventData<'a> {
     /// Events without data.
     Empty {},
-    Content(ContentView<'a>),
+    /// Data of `account_imported` and `content_replaced`.
+    Content {
+        #[serde(flatten)]
+        content: ContentView<'a>,
+        /// The reason of the order; empty if there is none. Since schema version 2.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        reason: Option<&'a str>,
+    },
+    /// Data of `online_requested` and `recycle_requested`.
+    Order {
+        /// The reason of the order; empty if there is none. Since schema version 2.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        reason: Option<&'a str>,
+    },
     /// Data of `came_online`.
     #[serde(rename_all = "camelCase")]
     CameOnline {
@@ -48,12 +66,20 @@ pub(crate) enum EventData<'a> {
         /// clock is changed.
         #[schema(format = DateTime)]
         expires_at: String,
+        /// The reason of the order; empty if there is none. Since schema version 2.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        reason: Option<&'a str>,
     },
     /// Data of `code_submitted`.
     #[serde(rename_all = "camelCase")]
     CodeSubmitted {
         /// SHA-256 of the sealed code, in hex.
         code_fingerprint: String,
+        /// The reason of the order; empty if there is none. Since schema version 2.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        reason: Option<&'a str>,
     },
     /// Data of `registration_failed`.
     #[serde(rename_all = "camelCase")]
@@ -216,9 +242,10 @@ pub(crate) struct ApiKeyEventData<'a> {
 }
 
 impl<'a> EventData<'a> {
-    pub(super) fn from_event(event: &'a JournalEvent) -> EventData<'a> {
-        match event {
-            JournalEvent::Account(event) => EventData::from_account_event(event),
+    /// The data of a record's event, in the schema version of the record.
+    pub(super) fn of(record: &'a JournalRecord) -> EventData<'a> {
+        match &record.event {
+            JournalEvent::Account(event) => EventData::from_account_event(event, record.schema),
             JournalEvent::Administration(AuditLogEntry { event, source }) => {
                 EventData::from_administrative_event(event, source)
             }
@@ -230,10 +257,14 @@ impl<'a> EventData<'a> {
         }
     }
 
-    fn from_account_event(event: &'a Event) -> EventData<'a> {
+    fn from_account_event(event: &'a Event, schema: u16) -> EventData<'a> {
+        let since_schema_2 = |reason: &'a Reason| (schema >= 2).then_some(reason.as_str());
         match event {
-            Event::AccountImported { content } | Event::ContentReplaced { content } => {
-                EventData::Content(ContentView(content))
+            Event::AccountImported { content, reason } | Event::ContentReplaced { content, reason } => {
+                EventData::Content { content: ContentView(content), reason: since_schema_2(reason) }
+            }
+            Event::OnlineRequested { reason } | Event::RecycleRequested { reason } => {
+                EventData::Order { reason: since_schema_2(reason) }
             }
             Event::CameOnline { instance_code } => EventData::CameOnline { instance_code },
             Event::WentOffline { reason, instance_code } | Event::Banned { reason, instance_code } => {
@@ -247,6 +278,7 @@ impl<'a> EventData<'a> {
                 country,
                 expires_at,
                 lifetime: _,
+                reason,
             } => EventData::RegistrationRequested {
                 task: task.get(),
                 verify_type: verify_type.code(),
@@ -254,10 +286,12 @@ impl<'a> EventData<'a> {
                 area_code: format!("+{calling_code}"),
                 country_code: country,
                 expires_at: format_rfc3339(*expires_at),
+                reason: since_schema_2(reason),
             },
-            Event::CodeSubmitted { code } => {
-                EventData::CodeSubmitted { code_fingerprint: super::fingerprint_sealed(code) }
-            }
+            Event::CodeSubmitted { code, reason } => EventData::CodeSubmitted {
+                code_fingerprint: super::fingerprint_sealed(code),
+                reason: since_schema_2(reason),
+            },
             Event::RegistrationFailed { reason, attempt, still_waiting } => EventData::RegistrationFailed {
                 reason: reason.as_str(),
                 attempt: *attempt,
@@ -269,11 +303,7 @@ impl<'a> EventData<'a> {
             Event::ProviderCalled { call, at } => {
                 EventData::ProviderCalled { call: call.name(), at: format_rfc3339(*at) }
             }
-            Event::OnlineRequested
-            | Event::RecycleRequested
-            | Event::BanLifted
-            | Event::CodeSent
-            | Event::Registered => EventData::Empty {},
+            Event::BanLifted | Event::CodeSent | Event::Registered => EventData::Empty {},
         }
     }
 

@@ -322,12 +322,12 @@ fn format_event_row(record: &JournalRecord) -> String {
     format_csv_row([
         record.position.to_string(),
         rfc3339::format_rfc3339(record.at),
-        cloud_event::cloud_event_type(&record.event),
+        cloud_event::cloud_event_type(record),
         cloud_event::subject(record.stream),
         record.version.to_string(),
         record.previous.to_string(),
         cloud_event::origin(record.origin),
         cloud_event::request_id(record.origin).unwrap_or_default(),
-        cloud_event::data_json(&record.event),
+        cloud_event::data_json(record),
     ])
 }

@@ -139,13 +139,13 @@ impl Account {
         self.version += 1;
         self.evolve_status(event);
         match event {
-            Event::AccountImported { content } | Event::ContentReplaced { content } => {
+            Event::AccountImported { content, .. } | Event::ContentReplaced { content, .. } => {
                 self.content = Some(content.clone());
                 self.is_erased = false;
             }
-            Event::OnlineRequested => self.latest_session += 1,
+            Event::OnlineRequested { .. } => self.latest_session += 1,
             Event::CameOnline { .. }
-            | Event::RecycleRequested
+            | Event::RecycleRequested { .. }
             | Event::WentOffline { .. }
             | Event::Banned { .. }
             | Event::BanLifted => {}
@@ -157,6 +157,7 @@ impl Account {
                 country,
                 expires_at,
                 lifetime,
+                reason: _,
             } => {
                 self.registration = Some(Registration {
                     task: *task,
@@ -173,7 +174,7 @@ impl Account {
                 });
             }
             Event::CodeSent => self.update_registration(|registration| registration.code_sent = true),
-            Event::CodeSubmitted { code } => self.update_registration(|registration| {
+            Event::CodeSubmitted { code, .. } => self.update_registration(|registration| {
                 registration.attempts += 1;
                 registration.pending_codes.push(CodeAttempt { number: registration.attempts, code: code.clone() });
             }),
@@ -212,9 +213,11 @@ impl Account {
         match event {
             Event::AccountImported { .. } => self.content.is_none(),
             Event::ContentReplaced { .. } => self.content.is_some() && is_normal,
-            Event::OnlineRequested => self.content.is_some() && is_normal && !self.online_status.is_desired_online(),
+            Event::OnlineRequested { .. } => {
+                self.content.is_some() && is_normal && !self.online_status.is_desired_online()
+            }
             Event::CameOnline { .. } => self.online_status == OnlineStatus::OnlineComing,
-            Event::RecycleRequested => self.online_status.is_desired_online() || self.is_dropped(),
+            Event::RecycleRequested { .. } => self.online_status.is_desired_online() || self.is_dropped(),
             Event::WentOffline { .. } => self.online_status != OnlineStatus::Offline,
             Event::Banned { .. } => self.is_known() && is_normal,
             Event::BanLifted => !is_normal,

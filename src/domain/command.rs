@@ -12,6 +12,8 @@ pub enum Command {
     Import {
         /// The imported content.
         content: Arc<Content>,
+        /// Why, in the requester's words; empty without a reason. The event that the order makes has it.
+        reason: Reason,
     },
     /// Bring the account online; import it first if it is unknown.
     BringOnline {
@@ -19,11 +21,15 @@ pub enum Command {
         content: Option<Arc<Content>>,
         /// Whether it replaces the stored content.
         replace: bool,
+        /// As in [`Command::Import`].
+        reason: Reason,
     },
     /// Take the account offline.
     Recycle {
         /// Whether the settings reconnect dropped accounts. If so, recycling a dropped account cancels its reconnect.
         comes_back: bool,
+        /// As in [`Command::Import`].
+        reason: Reason,
     },
     /// Register the number.
     Register {
@@ -39,11 +45,15 @@ pub enum Command {
         country: String,
         /// How long the registration waits for its code.
         lifetime: Duration,
+        /// As in [`Command::Import`].
+        reason: Reason,
     },
     /// Try a verification code. The sender has checked that the registration's deadline has not passed.
     SubmitCode {
         /// The code, sealed.
         code: SealedBytes,
+        /// As in [`Command::Import`].
+        reason: Reason,
     },
     /// Destroy the data key of the account's secrets.
     EraseSecrets {

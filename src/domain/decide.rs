@@ -68,10 +68,12 @@ pub fn decide(
     offers: &GatewayOffers,
 ) -> Result<Vec<Event>, CommandRejection> {
     match command {
-        Command::Import { content } => decide_import(account, content),
-        Command::BringOnline { content, replace } => decide_online(account, content.as_ref(), *replace, choice, offers),
-        Command::Recycle { comes_back } => decide_recycle(account, *comes_back),
-        Command::Register { task, verify_type, account_type, calling_code, country, lifetime } => {
+        Command::Import { content, reason } => decide_import(account, content, reason),
+        Command::BringOnline { content, replace, reason } => {
+            decide_online(account, content.as_ref(), *replace, reason, choice, offers)
+        }
+        Command::Recycle { comes_back, reason } => decide_recycle(account, *comes_back, reason),
+        Command::Register { task, verify_type, account_type, calling_code, country, lifetime, reason } => {
             // After a restart, an actor may decide a command that its predecessor already committed.
             if account.registration.as_ref().is_some_and(|waiting| waiting.task == *task) {
                 return Ok(vec![]);
@@ -89,10 +91,11 @@ pub fn decide(
                 country: country.clone(),
                 expires_at: now.plus(*lifetime),
                 lifetime: *lifetime,
+                reason: reason.clone(),
             };
             Ok(assigned.into_iter().chain([requested]).collect())
         }
-        Command::SubmitCode { code } => decide_code(account, code),
+        Command::SubmitCode { code, reason } => decide_code(account, code, reason),
         Command::EraseSecrets { reason } => decide_erasure(account, reason),
         Command::Report(report) => Ok(decide_report(account, report)),
         Command::Reconcile { as_of, .. } if account.version != *as_of => Ok(vec![]),
@@ -109,7 +112,7 @@ pub fn decide(
         }
         Command::Reconnect { since_version } => {
             let meant = account.is_dropped() && account.online_status_version == *since_version;
-            Ok(event_if(meant, || Event::OnlineRequested))
+            Ok(event_if(meant, || Event::OnlineRequested { reason: Reason::none() }))
         }
         Command::GiveUpRegistration { task } => {
             let meant = account.registration.as_ref().is_some_and(|waiting| waiting.task == *task);
@@ -122,9 +125,9 @@ pub fn decide(
     }
 }
 
-fn decide_import(account: &Account, content: &Arc<Content>) -> Result<Vec<Event>, CommandRejection> {
+fn decide_import(account: &Account, content: &Arc<Content>, reason: &Reason) -> Result<Vec<Event>, CommandRejection> {
     match &account.content {
-        None => Ok(vec![Event::AccountImported { content: content.clone() }]),
+        None => Ok(vec![Event::AccountImported { content: content.clone(), reason: reason.clone() }]),
         Some(stored) if stored.fingerprint == content.fingerprint => Ok(vec![]),
         Some(_) => Err(CommandRejection::OtherContent),
     }
@@ -135,6 +138,7 @@ fn decide_online(
     account: &Account,
     content: Option<&Arc<Content>>,
     replace: bool,
+    reason: &Reason,
     choice: GatewayChoice,
     offers: &GatewayOffers,
 ) -> Result<Vec<Event>, CommandRejection> {
@@ -146,39 +150,39 @@ fn decide_online(
     }
     let stored = match (&account.content, content) {
         (None, None) => return Err(CommandRejection::NoContent),
-        (None, Some(sent)) => Some(Event::AccountImported { content: sent.clone() }),
+        (None, Some(sent)) => Some(Event::AccountImported { content: sent.clone(), reason: reason.clone() }),
         (Some(stored), Some(sent)) if replace && stored.fingerprint != sent.fingerprint => {
-            Some(Event::ContentReplaced { content: sent.clone() })
+            Some(Event::ContentReplaced { content: sent.clone(), reason: reason.clone() })
         }
         (Some(_), _) => None,
     };
     let is_of = |content: &Content| content.account_type;
     let kept = account.content.as_deref().map(is_of);
     let account_type = match &stored {
-        Some(Event::AccountImported { content } | Event::ContentReplaced { content }) => is_of(content),
+        Some(Event::AccountImported { content, .. } | Event::ContentReplaced { content, .. }) => is_of(content),
         Some(_) | None => kept.unwrap_or(AccountType::Personal),
     };
     let assigned = assign_gateway(account, account_type, choice, offers)?;
     if account.online_status.is_desired_online() {
         return Ok(stored.into_iter().collect());
     }
-    Ok(stored.into_iter().chain(assigned).chain([Event::OnlineRequested]).collect())
+    Ok(stored.into_iter().chain(assigned).chain([Event::OnlineRequested { reason: reason.clone() }]).collect())
 }
 
-fn decide_recycle(account: &Account, comes_back: bool) -> Result<Vec<Event>, CommandRejection> {
+fn decide_recycle(account: &Account, comes_back: bool, reason: &Reason) -> Result<Vec<Event>, CommandRejection> {
     if !account.is_known() {
         return Err(CommandRejection::Unknown);
     }
     let is_wanted_online = account.online_status.is_desired_online() || (comes_back && account.is_dropped());
-    Ok(event_if(is_wanted_online, || Event::RecycleRequested))
+    Ok(event_if(is_wanted_online, || Event::RecycleRequested { reason: reason.clone() }))
 }
 
-fn decide_code(account: &Account, code: &SealedBytes) -> Result<Vec<Event>, CommandRejection> {
+fn decide_code(account: &Account, code: &SealedBytes, reason: &Reason) -> Result<Vec<Event>, CommandRejection> {
     match &account.registration {
         // Two submissions never have the same sealed bytes, so equal bytes mean that this command is already committed.
         Some(waiting) if waiting.pending_codes.iter().any(|attempt| attempt.code == *code) => Ok(vec![]),
         Some(waiting) if waiting.attempts < REGISTRATION_ATTEMPTS => {
-            Ok(vec![Event::CodeSubmitted { code: code.clone() }])
+            Ok(vec![Event::CodeSubmitted { code: code.clone(), reason: reason.clone() }])
         }
         Some(_) | None => Err(CommandRejection::NoRegistrationWaiting),
     }
@@ -282,7 +286,7 @@ fn decide_erasure(account: &Account, reason: &Reason) -> Result<Vec<Event>, Comm
         still_waiting: false,
     });
     let is_wanted_online = account.online_status.is_desired_online();
-    let recycled = is_wanted_online.then_some(Event::RecycleRequested);
+    let recycled = is_wanted_online.then(|| Event::RecycleRequested { reason: reason.clone() });
     let erased = Event::SecretsErased { reason: reason.clone() };
     Ok(failed.into_iter().chain(recycled).chain([erased]).collect())
 }

@@ -15,9 +15,10 @@ use super::{
 event_types! {
     /// The type of an account's event.
     AccountEventType {
-        AccountImported = 1 "account_imported" {}
-        ContentReplaced = 2 "content_replaced" {}
+        AccountImported = 1 "account_imported" { schema: 2 }
+        ContentReplaced = 2 "content_replaced" { schema: 2 }
         OnlineRequested = 3 "online_requested" {
+            schema: 2,
             is_request: true,
             resulting_status: Some((Status::Normal, OnlineStatus::OnlineComing)),
             channel: Some(Channel::SyncStatus),
@@ -29,6 +30,7 @@ event_types! {
             group: Some((EventGroup::Session, GroupStep::Middle)),
         }
         RecycleRequested = 5 "recycle_requested" {
+            schema: 2,
             is_request: true,
             resulting_status: Some((Status::Normal, OnlineStatus::OfflineComing)),
             channel: Some(Channel::SyncStatus),
@@ -50,12 +52,16 @@ event_types! {
             group: Some((EventGroup::Ban, GroupStep::Last)),
         }
         RegistrationRequested = 9 "registration_requested" {
+            schema: 2,
             is_request: true,
             awaits_code: Some(true),
             group: Some((EventGroup::Registration, GroupStep::First)),
         }
         CodeSent = 10 "code_sent" { group: Some((EventGroup::Registration, GroupStep::Middle)) }
-        CodeSubmitted = 11 "code_submitted" { group: Some((EventGroup::Registration, GroupStep::Middle)) }
+        CodeSubmitted = 11 "code_submitted" {
+            schema: 2,
+            group: Some((EventGroup::Registration, GroupStep::Middle)),
+        }
         Registered = 12 "registered" {
             resulting_status: Some((Status::Normal, OnlineStatus::Offline)),
             awaits_code: Some(false),
@@ -81,21 +87,31 @@ pub enum Event {
     AccountImported {
         /// The imported content.
         content: Arc<Content>,
+        /// Why, in the requester's words; empty without a reason. The other orders have it too.
+        reason: Reason,
     },
     /// A caller replaced the content, with the override flag.
     ContentReplaced {
         /// The new content.
         content: Arc<Content>,
+        /// As in [`Event::AccountImported`].
+        reason: Reason,
     },
     /// A caller asked for the account to be online.
-    OnlineRequested,
+    OnlineRequested {
+        /// As in [`Event::AccountImported`].
+        reason: Reason,
+    },
     /// The gateway reported an open session.
     CameOnline {
         /// The gateway's scan or pairing id of the session; empty if there is none.
         instance_code: String,
     },
     /// A caller asked for the account to be taken offline.
-    RecycleRequested,
+    RecycleRequested {
+        /// As in [`Event::AccountImported`].
+        reason: Reason,
+    },
     /// The gateway reported that the session is closed, or could not be opened.
     WentOffline {
         /// Why.
@@ -130,6 +146,8 @@ pub enum Event {
         ///
         /// [`Registration::left`]: super::Registration::left
         lifetime: Duration,
+        /// As in [`Event::AccountImported`].
+        reason: Reason,
     },
     /// The gateway reported that the code was sent to the phone.
     CodeSent,
@@ -137,6 +155,8 @@ pub enum Event {
     CodeSubmitted {
         /// The code, sealed.
         code: SealedBytes,
+        /// As in [`Event::AccountImported`].
+        reason: Reason,
     },
     /// The number is registered.
     Registered,
@@ -179,9 +199,9 @@ impl Event {
         match self {
             Event::AccountImported { .. } => AccountEventType::AccountImported,
             Event::ContentReplaced { .. } => AccountEventType::ContentReplaced,
-            Event::OnlineRequested => AccountEventType::OnlineRequested,
+            Event::OnlineRequested { .. } => AccountEventType::OnlineRequested,
             Event::CameOnline { .. } => AccountEventType::CameOnline,
-            Event::RecycleRequested => AccountEventType::RecycleRequested,
+            Event::RecycleRequested { .. } => AccountEventType::RecycleRequested,
             Event::WentOffline { .. } => AccountEventType::WentOffline,
             Event::Banned { .. } => AccountEventType::Banned,
             Event::BanLifted => AccountEventType::BanLifted,
@@ -242,9 +262,9 @@ mod tests {
         let (reason, instance_code) = (Reason::none, String::new);
         let failed = |still_waiting| Event::RegistrationFailed { reason: reason(), attempt: 1, still_waiting };
         vec![
-            Event::OnlineRequested,
+            Event::OnlineRequested { reason: reason() },
             Event::CameOnline { instance_code: instance_code() },
-            Event::RecycleRequested,
+            Event::RecycleRequested { reason: reason() },
             Event::WentOffline { reason: reason(), instance_code: instance_code() },
             Event::Banned { reason: reason(), instance_code: instance_code() },
             Event::BanLifted,
@@ -256,9 +276,10 @@ mod tests {
                 country: "CN".to_owned(),
                 expires_at: Timestamp(0),
                 lifetime: Duration::ZERO,
+                reason: reason(),
             },
             Event::CodeSent,
-            Event::CodeSubmitted { code: SealedBytes(Box::default()) },
+            Event::CodeSubmitted { code: SealedBytes(Box::default()), reason: reason() },
             Event::Registered,
             failed(false),
             failed(true),

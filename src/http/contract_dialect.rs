@@ -10,10 +10,10 @@ use super::endpoint_registry::NoEndpoint;
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::routed_request::RoutedRequest;
-use super::{Api, authentication, idempotency_key};
+use super::{Api, authentication, idempotency_key, order_reason};
 use crate::access::{AuthContext, Requester};
 use crate::api::{Access, AccountSelection};
-use crate::domain::Permission;
+use crate::domain::{Permission, Reason};
 
 /// The dialect of the documented calls, health and metrics. It also answers unknown paths, with 404.
 #[derive(Clone)]
@@ -58,14 +58,15 @@ impl Dialect for ContractDialect {
         };
         let (keys, from) = (api.authenticator().keys().clone(), request.peer.to_string());
         let requester = Requester::new(keys, auth, permission, request.id.id, from);
-        let (idempotency_key, body) = match endpoint.body.bytes(api.settings().max_body_bytes) {
-            None => (None, RequestBody::default()),
+        let (idempotency_key, reason, body) = match endpoint.body.bytes(api.settings().max_body_bytes) {
+            None => (None, Reason::none(), RequestBody::default()),
             Some(limit) => {
-                (idempotency_key::from_headers(headers)?, read_body(headers, body, limit, api.memory_budget()).await?)
+                let (key, reason) = (idempotency_key::from_headers(headers)?, order_reason::from_headers(headers)?);
+                (key, reason, read_body(headers, body, limit, api.memory_budget()).await?)
             }
         };
         let (name, head) = (endpoint.operation.name, request.head.clone());
-        let request = ContractRequest { name, kind, head, idempotency_key, body, requester };
+        let request = ContractRequest { name, kind, head, idempotency_key, reason, body, requester };
         let response = handler(api.clone(), request).await?;
         Ok(respond(kind, Ok(response), api.settings().always_200))
     }

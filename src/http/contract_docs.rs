@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::contract_envelope::{Envelope, EnvelopeKind};
 use super::operation_doc::{OperationDoc, Schemas, content, response_with_id, retry_after_header, text_header};
-use super::parameter_schemas::{account_digits, code_up_to, idempotency_key, text};
+use super::parameter_schemas::{account_digits, code_up_to, idempotency_key, order_reason, text};
 use crate::limits::{CALLING_CODE_DIGITS_MAX, TASK_ID_MAX};
 
 /// Descriptions of the responses, by code.
@@ -105,6 +105,11 @@ impl OperationDoc {
             "Idempotency-Key",
             idempotency_key(),
             "Identifies the request, so that retrying it unchanged does not repeat its effect. For example a UUID.",
+        )
+        .optional_header(
+            "X-Muster-Reason",
+            order_reason(),
+            "Why the order is given, on one line, in UTF-8. It stands in the events that the order makes, for good.",
         )
         .response(200, stored_response(kind, "The request was carried out in full."))
         .contract_responses(kind)

@@ -17,6 +17,7 @@ use crate::api::{
     AccountCommands, ContentSealing, ImportKind, import_accounts, recycle_accounts, seal_imports, submit_phone,
     submit_verify_code,
 };
+use crate::domain::Reason;
 use crate::limits::INLINE_BODY_BYTES;
 
 /// The POST endpoints of the contract.
@@ -36,28 +37,29 @@ pub(super) async fn execute_request(
     operation: ContractOperation,
     request: ContractRequest,
 ) -> Result<CallOutcome, Error> {
-    let ContractRequest { head, body, requester, .. } = request;
+    let ContractRequest { head, reason, body, requester, .. } = request;
     let (service, max_batch) = (api.service(), api.settings().max_batch);
     match operation {
         ContractOperation::Import(import) => {
             let details = parse_details_query(&head.query)?;
             let body = Arc::new(body);
-            let build_commands = |sealing, auth| parse_and_seal(api.clone(), import, sealing, body.clone(), auth);
+            let build_commands =
+                |sealing, auth| parse_and_seal(api.clone(), import, sealing, body.clone(), reason.clone(), auth);
             let (accounts, outcomes) = import_accounts(service, &requester, build_commands).await?;
             Ok(CallOutcome::Batch { accounts, outcomes, details })
         }
         ContractOperation::Recycle => {
             let details = parse_details_query(&head.query)?;
             let accounts = parse_recycle(&body, max_batch)?;
-            let (accounts, outcomes) = recycle_accounts(service, &requester, accounts, max_batch).await?;
+            let (accounts, outcomes) = recycle_accounts(service, &requester, accounts, &reason, max_batch).await?;
             Ok(CallOutcome::Batch { accounts, outcomes, details })
         }
         ContractOperation::SubmitPhone => {
-            Ok(CallOutcome::Task(submit_phone(service, &requester, parse_submit_phone(&body)?).await?))
+            Ok(CallOutcome::Task(submit_phone(service, &requester, parse_submit_phone(&body)?, reason).await?))
         }
         ContractOperation::SubmitVerifyCode => {
             let submitted = parse_submit_verify_code(&body)?;
-            submit_verify_code(service, &requester, submitted.account, &submitted.code).await?;
+            submit_verify_code(service, &requester, submitted.account, &submitted.code, reason).await?;
             Ok(CallOutcome::Success)
         }
     }
@@ -69,12 +71,13 @@ async fn parse_and_seal(
     import: ImportKind,
     sealing: ContentSealing,
     body: Arc<RequestBody>,
+    reason: Reason,
     auth: AuthContext,
 ) -> Result<AccountCommands, Error> {
     let is_inline = body.len() <= INLINE_BODY_BYTES;
     let build = move || {
         let imports = parse_imports(&body, import, api.settings().max_batch)?;
-        Ok(seal_imports(api.service(), import, sealing, &imports, &auth)?)
+        Ok(seal_imports(api.service(), import, sealing, &imports, &reason, &auth)?)
     };
     if is_inline { build() } else { spawn_blocking(build).await? }
 }

@@ -32,6 +32,7 @@
 //! | `meta_dialect` | how Meta's webhook authenticates and responds |
 //! | `meta_request` | a request from Meta, as its handler gets it |
 //! | `operation_doc` | builder of one operation of the OpenAPI document |
+//! | `order_reason` | `X-Muster-Reason`: why a caller gives an order |
 //! | `parameter_schemas` | schemas of parameters, with their bounds |
 //! | `openapi` | the OpenAPI document and Swagger UI |
 //! | `request_body` | reading a body: content type, size, deadline |
@@ -77,6 +78,7 @@ mod meta_webhook;
 mod middleware;
 mod openapi;
 mod operation_doc;
+mod order_reason;
 mod parameter_schemas;
 mod query_whatsapp_status;
 mod request_body;

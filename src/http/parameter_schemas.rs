@@ -5,7 +5,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::domain::{AccountNumber, Channel};
 use crate::http::json_values;
-use crate::limits::{ACCOUNT_DIGITS_MAX, IDEMPOTENCY_KEY_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
+use crate::limits::{ACCOUNT_DIGITS_MAX, IDEMPOTENCY_KEY_BYTES, ORDER_REASON_CHARS, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
 
 /// An account number.
 pub(super) fn account_digits() -> ObjectBuilder {
@@ -51,6 +51,11 @@ pub(super) fn prefix() -> ObjectBuilder {
 pub(super) fn channel() -> ObjectBuilder {
     let names = [Channel::short_name, Channel::configuration_id].map(|name| Channel::ALL.map(name));
     text().enum_values(Some(names.into_iter().flatten()))
+}
+
+/// An `X-Muster-Reason`.
+pub(super) fn order_reason() -> ObjectBuilder {
+    text().max_length(Some(ORDER_REASON_CHARS))
 }
 
 /// An `Idempotency-Key`.

@@ -9,7 +9,7 @@ use crate::domain::{AccountType, Content, ContentField, ContentTexts, Fingerprin
 
 /// Version 1. Frozen.
 #[derive(Encode, BorrowDecode)]
-struct ContentV1<'a> {
+pub(super) struct ContentV1<'a> {
     account_type: u8,
     name: Option<&'a str>,
     avatar: Option<&'a str>,
@@ -23,7 +23,7 @@ struct ContentV1<'a> {
 }
 
 impl<'a> ContentV1<'a> {
-    fn from_content(content: &'a Content) -> ContentV1<'a> {
+    pub(super) fn from_content(content: &'a Content) -> ContentV1<'a> {
         let text = |field| content.texts.get(field).map(|text| &**text);
         ContentV1 {
             account_type: content.account_type.code(),
@@ -39,7 +39,7 @@ impl<'a> ContentV1<'a> {
         }
     }
 
-    fn into_content(self) -> Result<Content, PayloadError> {
+    pub(super) fn into_content(self) -> Result<Arc<Content>, PayloadError> {
         let text = |field| match field {
             ContentField::Name => self.name,
             ContentField::Avatar => self.avatar,
@@ -51,27 +51,31 @@ impl<'a> ContentV1<'a> {
             // These texts are in `secrets`.
             ContentField::PrivateKey | ContentField::MsgPrivateKey | ContentField::DeviceParams => None,
         };
-        Ok(Content {
+        Ok(Arc::new(Content {
             account_type: decode_account_type(self.account_type)?,
             texts: ContentTexts::from_fn(|field| text(field).map(Box::from)),
             secrets: SealedBytes(self.secrets.into()),
             fingerprint: Fingerprint(self.fingerprint),
-        })
+        }))
     }
 }
 
 /// Encodes a content as a payload.
 pub(super) fn encode_content(content: &Content, out: &mut Vec<u8>) {
-    // Reserve an upper bound, so that encoding never grows the buffer. It covers the texts, the secrets, their lengths
-    // and some small fields.
+    reserve_content(content, out);
+    encode_payload(&ContentV1::from_content(content), out);
+}
+
+/// Reserves an upper bound, so that encoding rarely grows the buffer. It covers the texts, the secrets, their lengths
+/// and some small fields.
+pub(super) fn reserve_content(content: &Content, out: &mut Vec<u8>) {
     let texts = content.texts.iter().map(|text| text.len() + 4).sum::<usize>();
     out.reserve_exact(texts + content.secrets.0.len() + content.fingerprint.0.len() + 32);
-    encode_payload(&ContentV1::from_content(content), out);
 }
 
 /// Decodes the content in a payload.
 pub(super) fn decode_content(payload: &[u8]) -> Result<Arc<Content>, PayloadError> {
-    decode_payload::<ContentV1<'_>>(payload)?.into_content().map(Arc::new)
+    decode_payload::<ContentV1<'_>>(payload)?.into_content()
 }
 
 /// The account type with this code.

@@ -1,13 +1,14 @@
 //! The payloads of account events, in versions that never change.
 //!
-//! A struct here is frozen once a release has written it. A new field needs a new version beside it, and `decode` turns
-//! every version into the current event. `snapshots/` holds the bytes of each version. The numbers of types and
-//! versions are in the tables of `domain::event` and `domain::administrative_event`.
+//! The number of an event's type and its schema version select a struct. A struct is frozen once a release has written it:
+//! records in journals, backups and bundles hold its bytes. A new field needs a struct of a new version beside the old one,
+//! and decoding turns every version into the current event. `snapshots/` holds the bytes of each version. The numbers of
+//! types and versions are in the tables of `domain::event` and `domain::administrative_event`.
 
 use bincode::{BorrowDecode, Encode};
 
 use super::administrative_event_codec;
-use super::content_codec::{decode_account_type, decode_content, encode_content};
+use super::content_codec::{ContentV1, decode_account_type, reserve_content};
 use super::journal_event::JournalEvent;
 use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
@@ -80,6 +81,17 @@ struct ProviderCalledV1 {
     at: i64,
 }
 
+// --- Version 2. Frozen. ---
+
+/// Types 1, 2, 3, 5, 9 and 11, the events of orders: version 1 and the reason of the order.
+#[derive(Encode, BorrowDecode)]
+struct OrderV2<'a, T> {
+    /// `()` for types 3 and 5, which have no payload in version 1.
+    v1: T,
+    /// Empty without a reason.
+    reason: &'a str,
+}
+
 // --- Events to payloads and back. ---
 
 /// The number of an event's type, the version of its payload, and the payload.
@@ -101,14 +113,27 @@ pub(super) fn encode(event: &JournalEvent) -> (u16, u16, Vec<u8>) {
 
 fn encode_event(event: &Event, payload: &mut Vec<u8>) {
     match event {
-        Event::AccountImported { content } | Event::ContentReplaced { content } => encode_content(content, payload),
-        Event::OnlineRequested | Event::RecycleRequested | Event::BanLifted | Event::CodeSent | Event::Registered => {}
+        Event::AccountImported { content, reason } | Event::ContentReplaced { content, reason } => {
+            reserve_content(content, payload);
+            encode_order(ContentV1::from_content(content), reason, payload);
+        }
+        Event::OnlineRequested { reason } | Event::RecycleRequested { reason } => encode_order((), reason, payload),
+        Event::BanLifted | Event::CodeSent | Event::Registered => {}
         Event::CameOnline { instance_code } => encode_payload(&CameOnlineV1 { instance_code }, payload),
         Event::WentOffline { reason, instance_code } | Event::Banned { reason, instance_code } => {
             encode_payload(&SessionEndedV1 { reason: reason.as_str(), instance_code }, payload);
         }
         // The lifetime is not stored: it is the difference between `expires_at` and the record's time.
-        Event::RegistrationRequested { task, verify_type, account_type, calling_code, country, expires_at, .. } => {
+        Event::RegistrationRequested {
+            task,
+            verify_type,
+            account_type,
+            calling_code,
+            country,
+            expires_at,
+            reason,
+            lifetime: _,
+        } => {
             let requested = RegistrationRequestedV1 {
                 task: task.get(),
                 verify_type: verify_type.code(),
@@ -117,9 +142,9 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) {
                 country,
                 expires_at: expires_at.0,
             };
-            encode_payload(&requested, payload);
+            encode_order(requested, reason, payload);
         }
-        Event::CodeSubmitted { code } => encode_payload(&CodeSubmittedV1 { code: &code.0 }, payload),
+        Event::CodeSubmitted { code, reason } => encode_order(CodeSubmittedV1 { code: &code.0 }, reason, payload),
         Event::RegistrationFailed { reason, attempt, still_waiting } => {
             let failed =
                 RegistrationFailedV1 { reason: reason.as_str(), attempt: *attempt, still_waiting: *still_waiting };
@@ -134,6 +159,10 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) {
     }
 }
 
+fn encode_order(v1: impl Encode, reason: &Reason, payload: &mut Vec<u8>) {
+    encode_payload(&OrderV2 { v1, reason: reason.as_str() }, payload);
+}
+
 /// Decodes a payload that any version of this program wrote. `at` is the record's time.
 pub(super) fn decode(
     event_type: u16,
@@ -143,7 +172,7 @@ pub(super) fn decode(
 ) -> Result<JournalEvent, PayloadError> {
     match EventType::from_number(event_type) {
         Some(known) if !(1..=known.definition().schema).contains(&schema) => Err(PayloadError::Unknown),
-        Some(EventType::Account(known)) => decode_event(known, at, payload).map(JournalEvent::Account),
+        Some(EventType::Account(known)) => decode_event(known, schema, at, payload).map(JournalEvent::Account),
         Some(EventType::Administration(known)) => {
             administrative_event_codec::decode(known, payload).map(JournalEvent::Administration)
         }
@@ -151,16 +180,29 @@ pub(super) fn decode(
     }
 }
 
-fn decode_event(event_type: AccountEventType, at: Timestamp, payload: &[u8]) -> Result<Event, PayloadError> {
+fn decode_event(
+    event_type: AccountEventType,
+    schema: u16,
+    at: Timestamp,
+    payload: &[u8],
+) -> Result<Event, PayloadError> {
     Ok(match event_type {
-        AccountEventType::AccountImported => Event::AccountImported { content: decode_content(payload)? },
-        AccountEventType::ContentReplaced => Event::ContentReplaced { content: decode_content(payload)? },
-        AccountEventType::OnlineRequested => decode_empty(payload, Event::OnlineRequested)?,
+        AccountEventType::AccountImported => {
+            let (content, reason) = decode_order::<ContentV1<'_>>(schema, payload)?;
+            Event::AccountImported { content: content.into_content()?, reason }
+        }
+        AccountEventType::ContentReplaced => {
+            let (content, reason) = decode_order::<ContentV1<'_>>(schema, payload)?;
+            Event::ContentReplaced { content: content.into_content()?, reason }
+        }
+        AccountEventType::OnlineRequested => Event::OnlineRequested { reason: decode_order::<()>(schema, payload)?.1 },
         AccountEventType::CameOnline => {
             let CameOnlineV1 { instance_code } = decode_payload(payload)?;
             Event::CameOnline { instance_code: instance_code.to_owned() }
         }
-        AccountEventType::RecycleRequested => decode_empty(payload, Event::RecycleRequested)?,
+        AccountEventType::RecycleRequested => {
+            Event::RecycleRequested { reason: decode_order::<()>(schema, payload)?.1 }
+        }
         AccountEventType::WentOffline => {
             let SessionEndedV1 { reason, instance_code } = decode_payload(payload)?;
             Event::WentOffline { reason: Reason::new(reason), instance_code: instance_code.to_owned() }
@@ -171,7 +213,7 @@ fn decode_event(event_type: AccountEventType, at: Timestamp, payload: &[u8]) -> 
         }
         AccountEventType::BanLifted => decode_empty(payload, Event::BanLifted)?,
         AccountEventType::RegistrationRequested => {
-            let requested: RegistrationRequestedV1<'_> = decode_payload(payload)?;
+            let (requested, reason) = decode_order::<RegistrationRequestedV1<'_>>(schema, payload)?;
             Event::RegistrationRequested {
                 task: TaskId::new(requested.task).ok_or(PayloadError::Damaged)?,
                 verify_type: VerifyType::try_from(i64::from(requested.verify_type))
@@ -181,12 +223,13 @@ fn decode_event(event_type: AccountEventType, at: Timestamp, payload: &[u8]) -> 
                 country: requested.country.to_owned(),
                 expires_at: Timestamp(requested.expires_at),
                 lifetime: Timestamp(requested.expires_at).since(at),
+                reason,
             }
         }
         AccountEventType::CodeSent => decode_empty(payload, Event::CodeSent)?,
         AccountEventType::CodeSubmitted => {
-            let CodeSubmittedV1 { code } = decode_payload(payload)?;
-            Event::CodeSubmitted { code: SealedBytes(code.into()) }
+            let (CodeSubmittedV1 { code }, reason) = decode_order(schema, payload)?;
+            Event::CodeSubmitted { code: SealedBytes(code.into()), reason }
         }
         AccountEventType::Registered => decode_empty(payload, Event::Registered)?,
         AccountEventType::RegistrationFailed => {
@@ -211,6 +254,15 @@ fn decode_event(event_type: AccountEventType, at: Timestamp, payload: &[u8]) -> 
             Event::ProviderCalled { call, at: Timestamp(at) }
         }
     })
+}
+
+/// Decodes the event of an order: its payload of version 1, and the reason. Version 1 had no reason.
+fn decode_order<'a, T: BorrowDecode<'a, ()>>(schema: u16, payload: &'a [u8]) -> Result<(T, Reason), PayloadError> {
+    let OrderV2 { v1, reason } = match schema {
+        1 => OrderV2 { v1: decode_payload(payload)?, reason: "" },
+        _ => decode_payload(payload)?,
+    };
+    Ok((v1, Reason::new(reason)))
 }
 
 fn decode_empty(payload: &[u8], event: Event) -> Result<Event, PayloadError> {

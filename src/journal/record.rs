@@ -43,6 +43,8 @@ pub struct JournalRecord {
     pub at: Timestamp,
     /// Who caused it.
     pub origin: Origin,
+    /// The schema version of the stored payload. It decides how the event is shown.
+    pub schema: u16,
     /// What happened.
     pub event: JournalEvent,
 }
@@ -178,6 +180,7 @@ impl JournalRecord {
             previous: sequence.previous,
             at: sequence.at,
             origin: sequence.origin,
+            schema,
             event,
         })
     }

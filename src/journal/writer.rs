@@ -214,7 +214,16 @@ impl JournalWriter {
             head = StreamHead { position: sequence.position, version: sequence.version };
             self.next_position += 1;
             let SequenceInfo { position, version, previous, .. } = sequence;
-            records.push(JournalRecord { position, stream, version, previous, at, origin, event });
+            records.push(JournalRecord {
+                position,
+                stream,
+                version,
+                previous,
+                at,
+                origin,
+                schema: draft.schema,
+                event,
+            });
         }
         if !records.is_empty() {
             self.uncommitted_heads.insert(stream, head);

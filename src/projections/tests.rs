@@ -79,7 +79,7 @@ fn account(number: &str) -> AccountNumber {
 }
 
 fn imported() -> Event {
-    Event::AccountImported { content: content(0) }
+    Event::AccountImported { content: content(0), reason: Reason::none() }
 }
 
 fn registration(task: u32) -> Event {
@@ -90,16 +90,16 @@ fn any_event() -> impl Strategy<Value = Event> {
     let no_instance = String::new;
     prop_oneof![
         Just(imported()),
-        Just(Event::ContentReplaced { content: content(0) }),
-        Just(Event::OnlineRequested),
+        Just(Event::ContentReplaced { content: content(0), reason: Reason::none() }),
+        Just(Event::OnlineRequested { reason: Reason::none() }),
         Just(Event::CameOnline { instance_code: no_instance() }),
-        Just(Event::RecycleRequested),
+        Just(Event::RecycleRequested { reason: Reason::none() }),
         Just(Event::WentOffline { reason: Reason::none(), instance_code: no_instance() }),
         Just(Event::Banned { reason: Reason::none(), instance_code: no_instance() }),
         Just(Event::BanLifted),
         (1_u32..1_000).prop_map(registration),
         Just(Event::CodeSent),
-        Just(Event::CodeSubmitted { code: SealedBytes(Box::default()) }),
+        Just(Event::CodeSubmitted { code: SealedBytes(Box::default()), reason: Reason::none() }),
         Just(Event::Registered),
         Just(Event::SecretsErased { reason: Reason::new("asked to") }),
         Just(Event::GatewayAssigned { gateway: GatewayKind::Bridge }),
@@ -115,13 +115,14 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 /// Events with positions from `first` on.
 fn records(first: u64, events: impl IntoIterator<Item = (AccountNumber, Event)>) -> Vec<JournalRecord> {
-    let record = |((account, event), position): (_, u64)| JournalRecord {
+    let record = |((account, event), position): ((AccountNumber, Event), u64)| JournalRecord {
         position,
         stream: StreamId::Account(account),
         version: position,
         previous: 0,
         at: Timestamp(1_000_000 + position.cast_signed()),
         origin: ORIGIN,
+        schema: event.definition().schema,
         event: JournalEvent::Account(event),
     };
     events.into_iter().zip(first..).map(record).collect()
@@ -159,7 +160,7 @@ fn a_small_list_has_the_contracts_form() {
     let events = [
         (numbers[0], imported()),
         (numbers[1], imported()),
-        (numbers[0], Event::OnlineRequested),
+        (numbers[0], Event::OnlineRequested { reason: Reason::none() }),
         (numbers[2], registration(12)),
         (numbers[3], Event::CameOnline { instance_code: String::new() }),
         (numbers[4], Event::Banned { reason: Reason::none(), instance_code: String::new() }),
@@ -253,7 +254,7 @@ fn an_event_changes_one_chunk_and_responses_share_the_others() {
     );
 
     let changed = accounts[ROSTER_CHUNK_ROWS + 5];
-    assert!(follow(&mut model, vec![(changed, Event::OnlineRequested)]));
+    assert!(follow(&mut model, vec![(changed, Event::OnlineRequested { reason: Reason::none() })]));
     let after = roster.list().render(HEAD, TAIL);
     let differing = |pieces: &[Bytes], others: &[Bytes]| -> Vec<usize> {
         (0..pieces.len()).filter(|at| pieces[*at].as_ptr() != others[*at].as_ptr()).collect()
@@ -268,7 +269,7 @@ fn an_event_changes_one_chunk_and_responses_share_the_others() {
     assert_ne!(text(&after), text(&roster.list().render(HEAD, TAIL)));
     drop(after);
     let address = roster.list().render(HEAD, TAIL)[3].as_ptr();
-    assert!(follow(&mut model, vec![(changed, Event::RecycleRequested)]));
+    assert!(follow(&mut model, vec![(changed, Event::RecycleRequested { reason: Reason::none() })]));
     assert_eq!(roster.list().render(HEAD, TAIL)[3].as_ptr(), address);
 }
 
@@ -282,7 +283,7 @@ fn a_checkpoint_restores_everything_and_a_damaged_one_nothing() {
     let assigned = Event::GatewayAssigned { gateway: GatewayKind::Bridge };
     let later = [
         (accounts[9], assigned),
-        (accounts[9], Event::OnlineRequested),
+        (accounts[9], Event::OnlineRequested { reason: Reason::none() }),
         (accounts[3], registration(77)),
         (accounts[4], registration(5)),
     ];
@@ -340,7 +341,7 @@ fn roster_catches_up_with_the_journal_and_then_follows_it() {
     let start = || Roster::open_with_journal(&store).unwrap();
 
     let (roster, journal) = start();
-    append(&journal, 0, vec![imported(), Event::OnlineRequested]);
+    append(&journal, 0, vec![imported(), Event::OnlineRequested { reason: Reason::none() }]);
     assert_eq!(
         (roster.position(), roster.desired_online(false)),
         (2, vec![number]),
@@ -353,11 +354,11 @@ fn roster_catches_up_with_the_journal_and_then_follows_it() {
 
     let (roster, journal) = start();
     assert_eq!((roster.position(), render(&roster.list())), (3, before), "the checkpoint and the tail");
-    append(&journal, 3, vec![Event::RecycleRequested]);
+    append(&journal, 3, vec![Event::RecycleRequested { reason: Reason::none() }]);
     assert_eq!((roster.position(), roster.online_at_gateway(GatewayKind::Simulator)), (4, vec![]));
 
     // A checkpoint ahead of the journal belongs to another history.
-    roster.apply(&records(5, [(number, Event::OnlineRequested)]));
+    roster.apply(&records(5, [(number, Event::OnlineRequested { reason: Reason::none() })]));
     roster.catch_up(&journal).unwrap();
     assert_eq!((roster.position(), roster.desired_online(false)), (4, vec![]));
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use muster::domain::{AccountNumber, Event};
+use muster::domain::{AccountNumber, Event, Reason};
 use muster::journal::{AppendRequest, Origin};
 
 use crate::service_process::{
@@ -124,7 +124,7 @@ async fn a_corrupted_block() {
         let store = open_store(data.path());
         let journal = open_journal(store.clone());
         let at = muster::clock::now();
-        let events = vec![Event::OnlineRequested];
+        let events = vec![Event::OnlineRequested { reason: Reason::none() }];
         journal
             .append(AppendRequest { account, expected_version: 0, events, origin: Origin::SERVICE, at })
             .await

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster::domain::{AccountNumber, AccountType, Content, Event, Fingerprint, TaskId, Timestamp, VerifyType};
+use muster::domain::{AccountNumber, AccountType, Content, Event, Fingerprint, Reason, TaskId, Timestamp, VerifyType};
 
 /// The made-up account of this small number.
 pub fn account(number: u64) -> AccountNumber {
@@ -32,5 +32,6 @@ pub fn registration_requested(task: u32, expires_at: Timestamp) -> Event {
         country: "CN".to_owned(),
         expires_at,
         lifetime: Duration::from_secs(600),
+        reason: Reason::none(),
     }
 }

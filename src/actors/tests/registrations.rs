@@ -59,7 +59,7 @@ impl ActorsFixture {
     }
 
     async fn submit(&self, code: u8) -> CommandResult {
-        let command = Command::SubmitCode { code: SealedBytes(Box::new([code])) };
+        let command = Command::SubmitCode { code: SealedBytes(Box::new([code])), reason: Reason::none() };
         self.accounts.execute(account(1), command, Origin::SERVICE).await.unwrap()
     }
 

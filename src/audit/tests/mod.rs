@@ -77,8 +77,8 @@ impl AuditFixture {
         let principal = match event {
             Event::AccountImported { .. }
             | Event::ContentReplaced { .. }
-            | Event::OnlineRequested
-            | Event::RecycleRequested
+            | Event::OnlineRequested { .. }
+            | Event::RecycleRequested { .. }
             | Event::RegistrationRequested { .. }
             | Event::CodeSubmitted { .. } => Principal::Caller(7),
             Event::SecretsErased { .. } => Principal::Operator(2),
@@ -132,17 +132,17 @@ fn sample_history() -> Vec<(&'static str, Event)> {
             content.secrets = SealedBytes(Box::new([9; 8]));
         })
     };
-    let code = || Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])) };
+    let code = || Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])), reason: Reason::none() };
     vec![
-        (FIRST, Event::AccountImported { content: content("lee") }),
-        (FIRST, Event::OnlineRequested),
-        (SECOND, Event::AccountImported { content: content("kim") }),
-        (SECOND, Event::OnlineRequested),
+        (FIRST, Event::AccountImported { content: content("lee"), reason: Reason::none() }),
+        (FIRST, Event::OnlineRequested { reason: Reason::none() }),
+        (SECOND, Event::AccountImported { content: content("kim"), reason: Reason::none() }),
+        (SECOND, Event::OnlineRequested { reason: Reason::none() }),
         (FIRST, Event::CameOnline { instance_code: "SIM-1".to_owned() }),
         (SECOND, Event::CameOnline { instance_code: "SIM-1".to_owned() }),
         (SECOND, Event::Banned { reason: Reason::new("spam"), instance_code: "SIM-1".to_owned() }),
-        (FIRST, Event::ContentReplaced { content: content("li") }),
-        (FIRST, Event::RecycleRequested),
+        (FIRST, Event::ContentReplaced { content: content("li"), reason: Reason::none() }),
+        (FIRST, Event::RecycleRequested { reason: Reason::none() }),
         (FIRST, Event::WentOffline { reason: Reason::none(), instance_code: "SIM-1".to_owned() }),
         (
             SECOND,
@@ -154,6 +154,7 @@ fn sample_history() -> Vec<(&'static str, Event)> {
                 country: "CN".to_owned(),
                 expires_at: at(610),
                 lifetime: Duration::from_secs(600),
+                reason: Reason::none(),
             },
         ),
         (SECOND, Event::CodeSent),

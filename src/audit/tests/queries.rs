@@ -91,7 +91,7 @@ async fn accounts_are_filtered_by_state() {
     for index in 0..2_500 {
         fixture.happen(&number(index), content.clone(), 0).await;
     }
-    fixture.happen(&number(2_000), Event::OnlineRequested, 1).await;
+    fixture.happen(&number(2_000), Event::OnlineRequested { reason: Reason::none() }, 1).await;
     fixture.happen(&number(7), Event::Banned { reason: Reason::none(), instance_code: String::new() }, 2).await;
     let check = |filter: AccountFilter, expected: Vec<u64>| {
         for limit in [1_000, 7] {

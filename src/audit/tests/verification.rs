@@ -10,7 +10,7 @@ async fn a_valid_journal_is_verified() {
     let before = fixture.audit.verify(|_, _| {}).unwrap();
     assert_eq!((before.events, before.accounts, before.unknown, before.checkpoint), (16, 2, 0, None));
     fixture.audit.sign_checkpoint().unwrap();
-    fixture.happen(FIRST, Event::OnlineRequested, 70).await;
+    fixture.happen(FIRST, Event::OnlineRequested { reason: Reason::none() }, 70).await;
     assert_eq!(fixture.audit.verify(|_, _| {}).unwrap().checkpoint, Some(16), "it holds for the beginning");
 }
 
@@ -102,7 +102,11 @@ async fn a_rebuild_while_serving() {
     let writing = fixture.clone();
     let writer = tokio::spawn(async move {
         for index in 0..300 {
-            let event = if index % 2 == 0 { Event::OnlineRequested } else { Event::RecycleRequested };
+            let event = if index % 2 == 0 {
+                Event::OnlineRequested { reason: Reason::none() }
+            } else {
+                Event::RecycleRequested { reason: Reason::none() }
+            };
             writing.happen(FIRST, event, 100 + index).await;
         }
     });

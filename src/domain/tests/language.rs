@@ -27,12 +27,12 @@ pub(super) fn event(words: &str) -> Event {
     let Phrase { verb, task, number, reason, .. } = &Phrase::of(words);
     let (reason, instance_code) = (reason.clone(), String::new());
     match verb.as_str() {
-        "account imported a" => Event::AccountImported { content: content("a") },
-        "account imported b" => Event::AccountImported { content: content("b") },
-        "content replaced b" => Event::ContentReplaced { content: content("b") },
-        "online requested" => Event::OnlineRequested,
+        "account imported a" => Event::AccountImported { content: content("a"), reason: Reason::none() },
+        "account imported b" => Event::AccountImported { content: content("b"), reason: Reason::none() },
+        "content replaced b" => Event::ContentReplaced { content: content("b"), reason: Reason::none() },
+        "online requested" => Event::OnlineRequested { reason: Reason::none() },
         "came online" => Event::CameOnline { instance_code: reason.as_str().to_owned() },
-        "recycle requested" => Event::RecycleRequested,
+        "recycle requested" => Event::RecycleRequested { reason: Reason::none() },
         "went offline" => Event::WentOffline { reason, instance_code },
         "banned" => Event::Banned { reason, instance_code },
         "ban lifted" => Event::BanLifted,
@@ -44,9 +44,10 @@ pub(super) fn event(words: &str) -> Event {
             country: "CN".to_owned(),
             expires_at: Timestamp(0).plus(LIFETIME),
             lifetime: LIFETIME,
+            reason: Reason::none(),
         },
         "code sent" => Event::CodeSent,
-        "code submitted" => Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])) },
+        "code submitted" => Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])), reason: Reason::none() },
         "registered" => Event::Registered,
         "code refused" => Event::RegistrationFailed { reason, attempt: number.unwrap(), still_waiting: true },
         "registration failed" => {
@@ -65,17 +66,17 @@ pub(super) fn command(words: &str) -> Command {
     let Phrase { verb, task, number, reason } = &Phrase::of(words);
     let task = || task.expect("a task, as in #7");
     let (session, reason, instance_code) = (*number, reason.clone(), "scan-1".to_owned());
-    let online = |name, replace| Command::BringOnline { content: Some(content(name)), replace };
+    let online = |name, replace| Command::BringOnline { content: Some(content(name)), replace, reason: Reason::none() };
     match verb.as_str() {
-        "import a" => Command::Import { content: content("a") },
-        "import b" => Command::Import { content: content("b") },
-        "bring online" => Command::BringOnline { content: None, replace: false },
+        "import a" => Command::Import { content: content("a"), reason: Reason::none() },
+        "import b" => Command::Import { content: content("b"), reason: Reason::none() },
+        "bring online" => Command::BringOnline { content: None, replace: false, reason: Reason::none() },
         "bring online a" => online("a", false),
         "bring online b" => online("b", false),
         "bring online a, override" => online("a", true),
         "bring online b, override" => online("b", true),
-        "recycle" => Command::Recycle { comes_back: false },
-        "recycle for good" => Command::Recycle { comes_back: true },
+        "recycle" => Command::Recycle { comes_back: false, reason: Reason::none() },
+        "recycle for good" => Command::Recycle { comes_back: true, reason: Reason::none() },
         "register" | "register by missed call" => Command::Register {
             task: task(),
             verify_type: if verb == "register" { VerifyType::Sms } else { VerifyType::MissedCall },
@@ -83,9 +84,12 @@ pub(super) fn command(words: &str) -> Command {
             calling_code: "+86".parse().unwrap(),
             country: "CN".to_owned(),
             lifetime: LIFETIME,
+            reason: Reason::none(),
         },
-        "submit code" => Command::SubmitCode { code: SealedBytes(Box::new([4, 5, 6])) },
-        "submit the same code" => Command::SubmitCode { code: SealedBytes(Box::new([1, 2, 3])) },
+        "submit code" => Command::SubmitCode { code: SealedBytes(Box::new([4, 5, 6])), reason: Reason::none() },
+        "submit the same code" => {
+            Command::SubmitCode { code: SealedBytes(Box::new([1, 2, 3])), reason: Reason::none() }
+        }
         "erase" => Command::EraseSecrets { reason },
         "report connected" => Command::Report(Report::Connected { session, instance_code }),
         "report disconnected" => Command::Report(Report::Disconnected { session, reason, instance_code }),
@@ -122,7 +126,7 @@ pub(super) fn show(event: &Event) -> String {
         reason => format!(": {reason}"),
     };
     match event {
-        Event::AccountImported { content } | Event::ContentReplaced { content } => {
+        Event::AccountImported { content, .. } | Event::ContentReplaced { content, .. } => {
             format!("{name} {}", char::from(content.fingerprint.0[0]))
         }
         Event::RegistrationRequested { task, .. } => format!("{name} #{}", task.get()),
@@ -136,9 +140,9 @@ pub(super) fn show(event: &Event) -> String {
         }
         Event::RegistrationFailed { reason, attempt: 0, .. } => format!("{name}{}", because(reason)),
         Event::RegistrationFailed { reason, attempt, .. } => format!("{name} {attempt}{}", because(reason)),
-        Event::OnlineRequested
+        Event::OnlineRequested { .. }
         | Event::CameOnline { .. }
-        | Event::RecycleRequested
+        | Event::RecycleRequested { .. }
         | Event::BanLifted
         | Event::CodeSent
         | Event::CodeSubmitted { .. }

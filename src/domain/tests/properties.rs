@@ -118,11 +118,11 @@ fn step() -> impl Strategy<Value = Step> {
 fn any_caller_command() -> impl Strategy<Value = Command> {
     let some_content = || prop_oneof![Just("a"), Just("b")].prop_map(content);
     prop_oneof![
-        2 => some_content().prop_map(|content| Command::Import { content }),
+        2 => some_content().prop_map(|content| Command::Import { content, reason: Reason::none() }),
         6 => (some_content(), any::<bool>())
-            .prop_map(|(content, replace)| Command::BringOnline { content: Some(content), replace }),
-        1 => Just(Command::BringOnline { content: None, replace: false }),
-        2 => any::<bool>().prop_map(|comes_back| Command::Recycle { comes_back }),
+            .prop_map(|(content, replace)| Command::BringOnline { content: Some(content), replace, reason: Reason::none() }),
+        1 => Just(Command::BringOnline { content: None, replace: false, reason: Reason::none() }),
+        2 => any::<bool>().prop_map(|comes_back| Command::Recycle { comes_back, reason: Reason::none() }),
         2 => task().prop_map(|task| Command::Register {
             task,
             verify_type: VerifyType::Voice,
@@ -130,8 +130,9 @@ fn any_caller_command() -> impl Strategy<Value = Command> {
             calling_code: "+86".parse().unwrap(),
             country: "CN".to_owned(),
             lifetime: LIFETIME,
+            reason: Reason::none(),
         }),
-        6 => Just(Command::SubmitCode { code: SealedBytes(Box::new([7])) }),
+        6 => Just(Command::SubmitCode { code: SealedBytes(Box::new([7])), reason: Reason::none() }),
         1 => Just(Command::EraseSecrets { reason: Reason::new("asked to") }),
     ]
 }

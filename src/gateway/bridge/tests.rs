@@ -52,7 +52,7 @@ fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (
     let mut state = Account::initial();
     let (mut effects, offers) = (Vec::new(), GatewayOffers::new(|_| &GatewayOffer::EVERYTHING));
     for command in [
-        Command::BringOnline { content: Some(content), replace: false },
+        Command::BringOnline { content: Some(content), replace: false, reason: Reason::none() },
         Command::Register {
             task: TaskId::new(7).unwrap(),
             verify_type: VerifyType::MissedCall,
@@ -60,9 +60,10 @@ fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (
             calling_code: "+86".parse().unwrap(),
             country: "CN".to_owned(),
             lifetime: std::time::Duration::from_secs(600),
+            reason: Reason::none(),
         },
-        Command::SubmitCode { code },
-        Command::Recycle { comes_back: false },
+        Command::SubmitCode { code, reason: Reason::none() },
+        Command::Recycle { comes_back: false, reason: Reason::none() },
     ] {
         let events = decide(&state, &command, NOW, GatewayRouting::default().choice_for(account), &offers).unwrap();
         events.iter().for_each(|event| state.evolve(event));

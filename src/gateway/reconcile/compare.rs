@@ -160,8 +160,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        Account, Command, Event, GatewayChoice, GatewayKind, GatewayOffer, GatewayOffers, PendingEffect, Timestamp,
-        decide,
+        Account, Command, Event, GatewayChoice, GatewayKind, GatewayOffer, GatewayOffers, PendingEffect, Reason,
+        Timestamp, decide,
     };
     use crate::testkit::sample::{account as number, content};
 
@@ -219,14 +219,14 @@ mod tests {
     fn account_in(index: usize) -> Account {
         let instance_code = String::new();
         let first = [
-            Event::AccountImported { content: content(1) },
+            Event::AccountImported { content: content(1), reason: Reason::none() },
             Event::GatewayAssigned { gateway: GatewayKind::Bridge },
-            Event::OnlineRequested,
+            Event::OnlineRequested { reason: Reason::none() },
         ];
         let last = match index {
             0 => vec![],
             1 => vec![Event::CameOnline { instance_code }],
-            2 => vec![Event::RecycleRequested],
+            2 => vec![Event::RecycleRequested { reason: Reason::none() }],
             3 => vec![Event::WentOffline { reason: Reason::none(), instance_code }],
             _ => vec![Event::Banned { reason: Reason::none(), instance_code }],
         };

@@ -119,7 +119,11 @@ impl ReconcileFixture {
 
     /// Requests the account online, which dispatches an effect to the gateway.
     async fn request_online(&mut self, account: AccountNumber) {
-        self.execute_command(account, Command::BringOnline { content: Some(content(1)), replace: false }).await;
+        self.execute_command(
+            account,
+            Command::BringOnline { content: Some(content(1)), replace: false, reason: Reason::none() },
+        )
+        .await;
         self.dispatched.recv().await.unwrap();
     }
 
@@ -131,7 +135,7 @@ impl ReconcileFixture {
 
     async fn take_offline(&mut self, account: AccountNumber) {
         self.bring_online(account).await;
-        self.execute_command(account, Command::Recycle { comes_back: false }).await;
+        self.execute_command(account, Command::Recycle { comes_back: false, reason: Reason::none() }).await;
         self.dispatched.recv().await.unwrap();
         let (reason, instance_code) = (Reason::none(), String::new());
         let report = Report::Disconnected { session: None, reason, instance_code };
@@ -204,7 +208,7 @@ async fn changes_during_a_run_are_kept() {
     fixture.fake.answers.send_replace(false);
     fixture.start_reconciler();
     fixture.fake.list_calls.subscribe().wait_for(|calls| *calls == 1).await.unwrap();
-    fixture.execute_command(account(1), Command::Recycle { comes_back: false }).await;
+    fixture.execute_command(account(1), Command::Recycle { comes_back: false, reason: Reason::none() }).await;
     fixture.request_online(account(2)).await;
     let heads = [1, 2].map(|number| fixture.state(account(number)).version);
     fixture.fake.answers.send_replace(true);

@@ -15,7 +15,7 @@ use warp::reply::Response;
 use super::account;
 use crate::actors::Accounts;
 use crate::config::HttpSettings;
-use crate::domain::Command;
+use crate::domain::{Command, Reason};
 use crate::http::fuzz::start_api;
 use crate::http::serve;
 use crate::limits::{COMMANDS_IN_FLIGHT, INLINE_BODY_BYTES};
@@ -239,7 +239,7 @@ fn orders_without_capacity_are_not_recorded() {
         let head = "POST /api/v1/accounts/recycle HTTP/1.1\ncontent-type: application/json";
         server.send(head, r#"{"accounts":["861821726232"],"reason":"maintenance"}"#)
     };
-    let recycle = ("861821726232".parse().unwrap(), Command::Recycle { comes_back: false });
+    let recycle = ("861821726232".parse().unwrap(), Command::Recycle { comes_back: false, reason: Reason::none() });
     let reserved = server.accounts.reserve(vec![recycle; COMMANDS_IN_FLIGHT]).unwrap();
     let refused = order();
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.text());

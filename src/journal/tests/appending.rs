@@ -9,7 +9,14 @@ use crate::limits::{BLOCK_BYTES, BLOCK_RECORDS, PAYLOAD_BYTES};
 #[tokio::test]
 async fn a_stale_version_conflicts_and_appends_nothing() {
     let fixture = JournalFixture::new();
-    fixture.append(1, 0, &[Event::OnlineRequested, Event::RecycleRequested]).await.unwrap();
+    fixture
+        .append(
+            1,
+            0,
+            &[Event::OnlineRequested { reason: Reason::none() }, Event::RecycleRequested { reason: Reason::none() }],
+        )
+        .await
+        .unwrap();
     for stale in [0, 1, 3, u64::MAX] {
         let refused = fixture.append(1, stale, &[Event::BanLifted]).await.unwrap_err();
         assert!(matches!(refused, Error::Conflict { expected, actual: 2, .. } if expected == stale), "{refused}");
@@ -31,7 +38,7 @@ async fn an_append_without_events_is_answered() {
 #[tokio::test]
 async fn the_largest_payload_is_readable_and_a_larger_one_is_refused() {
     let fixture = JournalFixture::new();
-    let imported = |secret_bytes| Event::AccountImported { content: content(secret_bytes) };
+    let imported = |secret_bytes| Event::AccountImported { content: content(secret_bytes), reason: Reason::none() };
     let around = event_codec::encode(&JournalEvent::Account(imported(PAYLOAD_BYTES))).2.len() - PAYLOAD_BYTES;
     let largest = imported(PAYLOAD_BYTES - around);
     fixture.append(1, 0, std::slice::from_ref(&largest)).await.unwrap();

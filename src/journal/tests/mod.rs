@@ -131,14 +131,15 @@ fn content(secret_bytes: usize) -> Arc<Content> {
 /// An event of each account event type, in the order of their registered numbers, from 1.
 fn sample_events() -> [Event; 17] {
     let (reason, instance_code) = (Reason::new(Reason::NETWORK), "scan-1".to_owned());
+    let ordered = || Reason::new("moved to a new host");
     let mut nameless = content(0);
     *Arc::make_mut(&mut nameless).texts.slot(ContentField::Name) = None;
     [
-        Event::AccountImported { content: content(4) },
-        Event::ContentReplaced { content: nameless },
-        Event::OnlineRequested,
+        Event::AccountImported { content: content(4), reason: ordered() },
+        Event::ContentReplaced { content: nameless, reason: ordered() },
+        Event::OnlineRequested { reason: ordered() },
         Event::CameOnline { instance_code: instance_code.clone() },
-        Event::RecycleRequested,
+        Event::RecycleRequested { reason: ordered() },
         Event::WentOffline { reason: reason.clone(), instance_code: instance_code.clone() },
         Event::Banned { reason: Reason::new("spam"), instance_code: String::new() },
         Event::BanLifted,
@@ -150,11 +151,12 @@ fn sample_events() -> [Event; 17] {
             country: "CN".to_owned(),
             expires_at: AT.plus(LIFETIME),
             lifetime: LIFETIME,
+            reason: ordered(),
         },
         Event::CodeSent,
-        Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])) },
+        Event::CodeSubmitted { code: SealedBytes(Box::new([1, 2, 3])), reason: ordered() },
         Event::Registered,
-        Event::RegistrationFailed { reason: Reason::none(), attempt: 5, still_waiting: true },
+        Event::RegistrationFailed { reason: ordered(), attempt: 5, still_waiting: true },
         Event::SecretsErased { reason: Reason::new("the customer asked for it") },
         Event::GatewayAssigned { gateway: GatewayKind::Bridge },
         Event::PinKept { pin: SealedBytes(Box::new([4, 5, 6])) },

@@ -27,7 +27,7 @@ use super::super::response_check::AttemptFailure;
 pub(super) use super::super::response_check::AttemptResponse;
 use super::super::retry_schedule::Moment;
 use crate::config::{DeadLetterPolicy, DeliveryMode};
-use crate::domain::{AccountNumber, Channel, Event};
+use crate::domain::{AccountNumber, Channel, Event, Reason};
 use crate::journal::{AppendRequest, Origin, StreamId};
 use crate::limits::RETRY_WAITS;
 use crate::testkit::clock::{self, START_TIME, elapsed};
@@ -194,8 +194,8 @@ impl ChannelFixture {
                 let account = account(number);
                 let expected_version = journal.stream_head(StreamId::Account(account)).version;
                 let events = (expected_version..expected_version + events).map(|version| match version % 2 {
-                    0 => Event::OnlineRequested,
-                    _ => Event::RecycleRequested,
+                    0 => Event::OnlineRequested { reason: Reason::none() },
+                    _ => Event::RecycleRequested { reason: Reason::none() },
                 });
                 let (events, origin) = (events.collect(), Origin::SERVICE);
                 let append = AppendRequest { account, expected_version, events, origin, at: START_TIME };

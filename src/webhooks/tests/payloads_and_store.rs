@@ -32,6 +32,7 @@ fn record(position: u64, event: Event) -> JournalRecord {
         previous: position - 1,
         at,
         origin: Origin::SERVICE,
+        schema: event.definition().schema,
         event: JournalEvent::Account(event),
     }
 }
@@ -41,14 +42,14 @@ fn payloads_are_as_the_contract_defines_them() {
     let (reason, code) = (Reason::new("1002"), || "scan-1".to_owned());
     let failed = |still_waiting| Event::RegistrationFailed { reason: Reason::none(), attempt: 1, still_waiting };
     let events = [
-        Event::OnlineRequested,
+        Event::OnlineRequested { reason: Reason::none() },
         Event::CameOnline { instance_code: code() },
-        Event::RecycleRequested,
+        Event::RecycleRequested { reason: Reason::none() },
         Event::WentOffline { reason: reason.clone(), instance_code: code() },
         Event::Banned { reason: Reason::new("spam, \"bulk\"\n"), instance_code: String::new() },
         Event::BanLifted,
         Event::CodeSent,
-        Event::CodeSubmitted { code: SealedBytes(Box::default()) },
+        Event::CodeSubmitted { code: SealedBytes(Box::default()), reason: Reason::none() },
         Event::Registered,
         failed(true),
         failed(false),
@@ -160,7 +161,7 @@ fn the_delivery_store_keeps_and_prunes() {
         status_as_string: false,
         with_still_waiting: false,
     }
-    .build_delivery(&record(2, Event::OnlineRequested))
+    .build_delivery(&record(2, Event::OnlineRequested { reason: Reason::none() }))
     .unwrap();
     let letter = DeadLetter::new(&delivery, 7, AttemptFailure::Status(500).to_string(), Timestamp(5));
     sync.put_dead_letter(2, &letter).unwrap();

@@ -75,7 +75,7 @@ impl OpenedData {
         let recent = records.len().saturating_sub(RECENT);
         let looked_at = records.iter().enumerate().filter(|(index, _)| *index >= recent || index % SAMPLE == 0);
         for (_, record) in looked_at {
-            let Some((account, Event::AccountImported { content })) = record.account_event() else { continue };
+            let Some((account, Event::AccountImported { content, .. })) = record.account_event() else { continue };
             let again = self.vault.seal_content(account, &SampleContent::of(account).clear());
             let again = again.map_err(|error| format!("the key of {account} does not open: {error}"))?;
             if again.fingerprint != content.fingerprint {
