@@ -222,8 +222,8 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
         let event = ask(Method::GET, &path, json!({}), &admin).await.json()["events"][0].clone();
         (event["type"].as_str().unwrap().to_owned(), event["origin"].as_str().unwrap().to_owned())
     };
-    assert_eq!(last(ACCOUNT).await, ("muster.account.recycle_requested.v1".to_owned(), "caller:2".to_owned()));
-    assert_eq!(last("442079460000").await, ("muster.account.online_requested.v1".to_owned(), "caller:1".to_owned()));
+    assert_eq!(last(ACCOUNT).await, ("muster.account.recycle_requested.v2".to_owned(), "caller:2".to_owned()));
+    assert_eq!(last("442079460000").await, ("muster.account.online_requested.v2".to_owned(), "caller:1".to_owned()));
     for (path, expected) in [
         ("accounts", 403),
         ("accounts?prefix=8618", 200),

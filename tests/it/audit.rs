@@ -200,7 +200,7 @@ async fn the_live_tail() {
         let event = line.strip_prefix("data:").map(|event| serde_json::from_str::<Value>(event).unwrap());
         kinds.extend(event.map(|event| event["type"].as_str().unwrap().to_owned()));
     }
-    assert_eq!(kinds, ["muster.account.online_requested.v1", "muster.account.came_online.v1"]);
+    assert_eq!(kinds, ["muster.account.online_requested.v2", "muster.account.came_online.v1"]);
     let refused = muster.client().get(muster.url("/api/v1/events")).header("accept", "text/event-stream");
     let refused = muster.send(refused.header("last-event-id", "x")).await.unwrap();
     assert_eq!((refused.status, refused.json()["parameter"].clone()), (400, json!("Last-Event-ID")));

@@ -27,6 +27,7 @@ mod log_masking;
 mod metrics;
 mod openapi;
 mod operator_requests;
+mod order_reasons;
 mod packaging;
 mod power;
 mod readme;

@@ -89,7 +89,7 @@ impl FrozenFixture {
 
     pub async fn wait_for_event(&self, muster: &ServiceProcess, number: &str, event: &str) {
         let path = format!("accounts/{number}/events?limit=1000");
-        self.wait_for_text(muster, &path, &format!("muster.account.{event}.v1")).await;
+        self.wait_for_text(muster, &path, &format!("muster.account.{event}.v")).await;
     }
 
     /// Waits until no webhook is pending.
