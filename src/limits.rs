@@ -70,6 +70,10 @@ pub const REASON_BYTES: usize = 1024;
 pub const ORDER_REASON_CHARS: usize = 200;
 /// Bytes in a verification code: real ones have 6 digits, and the bound only excludes long texts.
 pub const VERIFY_CODE_BYTES: usize = 64;
+/// Labels of one account: enough for every team, shift and contract, and a row of the account list stays readable.
+pub const ACCOUNT_LABELS: usize = 16;
+/// Bytes in the name of a label, and in its value.
+pub const LABEL_BYTES: usize = 64;
 /// Rejected accounts that a 207 or 409 message names before it says "and N more".
 pub const NAMED_REJECTIONS: usize = 3;
 

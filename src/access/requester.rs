@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::console_sessions::SessionExpiry;
 use super::{ApiKeys, AuthContext, AuthError, AuthIdentity};
 use crate::clock;
-use crate::domain::{Grant, Permission};
+use crate::domain::{Grant, Permission, Role};
 use crate::journal::{Origin, Principal, RequestId, RequesterIdentity};
 use crate::limits::API_KEY_POLL_INTERVAL;
 
@@ -19,7 +19,6 @@ pub struct Requester {
     keys: ApiKeys,
     context: AuthContext,
     permission: Permission,
-    is_caller: bool,
     request: RequestId,
     /// The address of the peer, or `command line`.
     from: String,
@@ -40,11 +39,7 @@ impl Requester {
         request: RequestId,
         from: String,
     ) -> Requester {
-        let is_caller = match permission {
-            Permission::Call => true,
-            Permission::Read | Permission::Operate | Permission::Administer => false,
-        };
-        Requester { keys, context, permission, is_caller, request, from }
+        Requester { keys, context, permission, request, from }
     }
 
     /// The context at authentication. It may no longer be valid.
@@ -74,7 +69,13 @@ impl Requester {
                 longer valid");
         })?;
         let id = context.key_id();
-        let principal = if self.is_caller { Principal::Caller(id) } else { Principal::Operator(id) };
+        let is_caller = match self.permission {
+            Permission::Call => true,
+            // Callers and operators have this permission, so the role decides.
+            Permission::Label => context.grant().is_some_and(|grant| grant.role == Role::Caller),
+            Permission::Read | Permission::Operate | Permission::Administer => false,
+        };
+        let principal = if is_caller { Principal::Caller(id) } else { Principal::Operator(id) };
         let origin = Origin { principal, request: self.request };
         Ok(Authorization { context, requester: RequesterIdentity { origin, from: self.from.clone() } })
     }

@@ -89,6 +89,7 @@ impl DeadlineQueue {
             Command::GiveUpComing { .. }
             | Command::Import { .. }
             | Command::BringOnline { .. }
+            | Command::ChangeLabels { .. }
             | Command::Recycle { .. }
             | Command::Register { .. }
             | Command::SubmitCode { .. }

@@ -67,6 +67,7 @@ fn command_name(command: &Command) -> &'static str {
     match command {
         Command::Import { .. } => "import",
         Command::BringOnline { .. } => "bring_online",
+        Command::ChangeLabels { .. } => "change_labels",
         Command::Recycle { .. } => "recycle",
         Command::Register { .. } => "register",
         Command::SubmitCode { .. } => "submit_code",

@@ -100,7 +100,8 @@ impl ActorsFixture {
     }
 
     async fn online(&self, account: AccountNumber) -> Result<CommandResult, Error> {
-        let command = Command::BringOnline { content: Some(content(1)), replace: false, reason: Reason::none() };
+        let command =
+            Command::BringOnline { content: Some(content(1)), replace: false, reason: Reason::none(), labels: None };
         self.accounts.execute(account, command, Origin::SERVICE).await
     }
 
@@ -133,7 +134,9 @@ async fn a_session_from_the_caller_to_the_gateway_and_back() {
 #[tokio::test]
 async fn commands_of_one_account_are_decided_one_after_the_other() {
     let fixture = ActorsFixture::new(|_| {});
-    let import = |fingerprint| (account(1), Command::Import { content: content(fingerprint), reason: Reason::none() });
+    let import = |fingerprint| {
+        (account(1), Command::Import { content: content(fingerprint), reason: Reason::none(), labels: None })
+    };
     let outcomes = fixture.accounts.execute_all((0..64).map(import).collect(), Origin::SERVICE).await.unwrap();
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
     let refused = outcomes.iter().filter(|outcome| **outcome == Err(CommandRejection::OtherContent)).count();

@@ -6,7 +6,7 @@ use std::thread;
 
 use super::{BatchError, ContractCallError, ItemError, ServiceHandles, item_outcomes};
 use crate::access::{AuthContext, Requester};
-use crate::domain::{AccountNumber, AccountType, Command, CommandRejection, ContentTexts, Reason};
+use crate::domain::{AccountNumber, AccountType, Command, CommandRejection, ContentTexts, Labels, Reason};
 use crate::limits::SEALED_PER_CORE;
 use crate::vault::PlaintextContent;
 
@@ -29,6 +29,8 @@ pub struct AccountImport<T> {
     pub account_type: AccountType,
     /// The texts of its content.
     pub texts: ContentTexts<T>,
+    /// Replaces all labels of the account; `None` keeps them.
+    pub labels: Option<Labels>,
 }
 
 /// For which accounts the content is sealed.
@@ -117,16 +119,16 @@ pub fn seal_imports<T: Deref<Target = str> + Sync>(
     imports.iter().try_for_each(|import| auth.require_account(import.account))?;
     map_on_all_cores(imports, |import| {
         let AccountImport { account, replace, .. } = *import;
-        let reason = reason.clone();
+        let (reason, labels) = (reason.clone(), import.labels.clone());
         let seal = || service.vault.seal_content(account, &import.content());
         let command = match kind {
-            ImportKind::Insert => Command::Import { content: seal()?, reason },
+            ImportKind::Insert => Command::Import { content: seal()?, reason, labels },
             ImportKind::Online
                 if sealing == ContentSealing::WhereNeeded && !replace && service.roster.contains(account) =>
             {
-                Command::BringOnline { content: None, replace, reason }
+                Command::BringOnline { content: None, replace, reason, labels }
             }
-            ImportKind::Online => Command::BringOnline { content: Some(seal()?), replace, reason },
+            ImportKind::Online => Command::BringOnline { content: Some(seal()?), replace, reason, labels },
         };
         Ok((account, command))
     })

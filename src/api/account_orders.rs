@@ -116,7 +116,7 @@ impl ServiceHandles {
     fn order_command(&self, order: AccountOrder, reason: &str) -> Command {
         let reason = Reason::new(reason);
         match order {
-            AccountOrder::Online => Command::BringOnline { content: None, replace: false, reason },
+            AccountOrder::Online => Command::BringOnline { content: None, replace: false, reason, labels: None },
             AccountOrder::Recycle => Command::Recycle { comes_back: self.rules.auto_reconnect, reason },
         }
     }

@@ -9,8 +9,9 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::cloud_event;
 use super::content_view::ContentView;
+use super::labels_view::LabelsView;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{Account, AccountNumber, GatewayKind, Registration};
+use crate::domain::{Account, AccountNumber, Event, GatewayKind, Registration};
 use crate::journal::{self, JournalRecord};
 
 /// An account, with the events that caused its state. It serializes as an [`AccountStateView`].
@@ -24,6 +25,8 @@ pub struct AccountWithCauses {
     status_cause: Option<CausingEvent>,
     /// The last event that requested a change.
     last_request: Option<CausingEvent>,
+    /// The last event that changed the labels.
+    labels_cause: Option<CausingEvent>,
 }
 
 /// The state of an account; the fields keep this order.
@@ -69,6 +72,11 @@ pub struct AccountStateView<'a> {
     /// The imported content; null if there is none.
     #[schema(required)]
     pub(crate) content: Option<ContentView<'a>>,
+    pub(crate) labels: LabelsView,
+    /// The event that set the current `labels`; null if there is none.
+    #[schema(required)]
+    #[serde(rename = "labelsSince")]
+    labels_cause: Option<&'a CausingEvent>,
 }
 
 /// A gateway's name.
@@ -154,6 +162,7 @@ impl AccountWithCauses {
             instance_code,
             status_cause: None,
             last_request: None,
+            labels_cause: None,
         }
     }
 
@@ -169,6 +178,9 @@ impl AccountWithCauses {
         if event.definition().is_request {
             self.last_request = Some(CausingEvent::from_record(record));
         }
+        if matches!(event, Event::LabelsChanged { .. }) {
+            self.labels_cause = Some(CausingEvent::from_record(record));
+        }
         if let Some(instance_code) = event.instance_code() {
             instance_code.clone_into(&mut self.instance_code);
         }
@@ -177,8 +189,18 @@ impl AccountWithCauses {
 
     /// The state as the API shows it.
     pub fn view(&self) -> AccountStateView<'_> {
-        let Account { version, content, status, online_status, reason, registration, gateway, register_calls, .. } =
-            &self.account;
+        let Account {
+            version,
+            content,
+            status,
+            online_status,
+            reason,
+            registration,
+            gateway,
+            register_calls,
+            labels,
+            ..
+        } = &self.account;
         AccountStateView {
             whats_app: self.number.to_string(),
             version: *version,
@@ -194,6 +216,8 @@ impl AccountWithCauses {
             last_request: self.last_request.as_ref(),
             registration: registration.as_ref().map(RegistrationView::from_registration),
             content: content.as_deref().map(ContentView),
+            labels: LabelsView(labels.clone()),
+            labels_cause: self.labels_cause.as_ref(),
         }
     }
 }
@@ -233,7 +257,7 @@ impl CausingEvent {
 }
 
 /// Fields that every event changes. A diff ignores them, because they say nothing about the account's state.
-const IGNORED_FIELDS: [&str; 5] = ["version", "position", "updated", "since", "asked"];
+const IGNORED_FIELDS: [&str; 6] = ["version", "position", "updated", "since", "asked", "labelsSince"];
 
 /// The fields that differ between two views, with both values. Names of nested fields are joined with dots.
 pub(super) fn diff_views(from: &Value, to: &Value) -> Vec<FieldChange> {

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::content_view::ContentView;
 use super::encode_hex;
+use super::labels_view::LabelsView;
 use super::rfc3339::format_rfc3339;
 use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, Reason};
 use crate::journal::{JournalEvent, JournalRecord};
@@ -114,6 +115,13 @@ pub(crate) enum EventData<'a> {
         /// The time for which the call was planned.
         #[schema(format = DateTime)]
         at: String,
+    },
+    /// Data of `labels_changed`.
+    LabelsChanged {
+        /// All labels of the account after the change: names and values.
+        labels: LabelsView,
+        /// The requester's reason; empty if there is none.
+        reason: &'a str,
     },
     /// Data of `projection_rebuilt`.
     ProjectionRebuilt {
@@ -302,6 +310,9 @@ impl<'a> EventData<'a> {
             Event::PinKept { pin } => EventData::PinKept { pin_fingerprint: super::fingerprint_sealed(pin) },
             Event::ProviderCalled { call, at } => {
                 EventData::ProviderCalled { call: call.name(), at: format_rfc3339(*at) }
+            }
+            Event::LabelsChanged { labels, reason } => {
+                EventData::LabelsChanged { labels: LabelsView(labels.clone()), reason: reason.as_str() }
             }
             Event::BanLifted | Event::CodeSent | Event::Registered => EventData::Empty {},
         }

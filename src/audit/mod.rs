@@ -5,6 +5,7 @@
 //! | `cloud_event` | events as CloudEvents: the same form everywhere |
 //! | `event_data` | the `data` of a CloudEvent |
 //! | `content_view` | an account's imported content, without its secrets |
+//! | `labels_view` | an account's labels, as views show them |
 //! | `account_state` | an account's state after some of its events, with the events that caused it |
 //! | `event_filter` | filters for events |
 //! | `history` | queries over events and account states |
@@ -34,6 +35,7 @@ mod event_data;
 mod event_filter;
 mod export;
 mod history;
+mod labels_view;
 mod log_proofs;
 mod replay;
 mod rfc3339;
@@ -60,6 +62,7 @@ pub use csv::{EVENT_COLUMNS, format_csv_row};
 pub use event_filter::EventFilter;
 pub use export::{ExportFormat, ExportManifest, ExportVerification, verify_export};
 pub use history::{AsOf, HistoryOrder, QueryPage};
+pub use labels_view::LabelsView;
 pub use log_proofs::{ConsistencyProof, InclusionProof};
 pub use replay::{ReplayEnd, ReplayReport};
 pub use rfc3339::{format_rfc3339 as write_time, parse_rfc3339 as parse_time};

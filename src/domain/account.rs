@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AccountNumber, AccountType, CallingCode, Content, Event, GatewayKind, OnlineStatus, ProviderCall, Reason,
+    AccountNumber, AccountType, CallingCode, Content, Event, GatewayKind, Labels, OnlineStatus, ProviderCall, Reason,
     SealedBytes, Status, TaskId, Timestamp, VerifyType, apply_jitter,
 };
 use crate::limits::{RECONNECT_WAIT_MAX, REGISTER_CALLS_WINDOW, REGISTRATION_ATTEMPTS};
@@ -39,6 +39,8 @@ pub struct Account {
     /// Times of the provider calls to register or deregister the number. Calls that no longer count towards the budget
     /// are removed at the next such call.
     pub register_calls: Vec<Timestamp>,
+    /// Its labels. No other event changes them, so an account keeps them when it is banned, erased or imported again.
+    pub labels: Labels,
 }
 
 /// A registration that waits for a code.
@@ -126,6 +128,7 @@ impl Account {
             gateway: GatewayKind::UNASSIGNED,
             pin: None,
             register_calls: Vec::new(),
+            labels: Labels::NONE,
         }
     }
 
@@ -202,6 +205,7 @@ impl Account {
                 self.register_calls.retain(|earlier| at.since(*earlier) < REGISTER_CALLS_WINDOW);
                 self.register_calls.push(*at);
             }
+            Event::LabelsChanged { labels, .. } => self.labels = labels.clone(),
         }
     }
 
@@ -239,6 +243,7 @@ impl Account {
             Event::PinKept { .. } => self.is_known() && self.pin.is_none(),
             Event::ProviderCalled { call: ProviderCall::RequestCode, .. } => waiting(|it| !it.code_requested),
             Event::ProviderCalled { call, at } => self.is_known() && self.budget_free_at(*call, *at).is_none(),
+            Event::LabelsChanged { labels, .. } => self.is_known() && self.labels != *labels,
         }
     }
 

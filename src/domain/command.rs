@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccountType, CallingCode, Content, ProviderCall, Reason, SealedBytes, TaskId, VerifyType};
+use super::{AccountType, CallingCode, Content, Labels, ProviderCall, Reason, SealedBytes, TaskId, VerifyType};
 
 /// A command comes from a caller's request, a gateway's report, or a deadline of the watchdog.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +14,8 @@ pub enum Command {
         content: Arc<Content>,
         /// Why, in the requester's words; empty without a reason. The event that the order makes has it.
         reason: Reason,
+        /// Replaces all labels of the account; `None` keeps them.
+        labels: Option<Labels>,
     },
     /// Bring the account online; import it first if it is unknown.
     BringOnline {
@@ -23,6 +25,8 @@ pub enum Command {
         replace: bool,
         /// As in [`Command::Import`].
         reason: Reason,
+        /// Replaces all labels of the account; `None` keeps them.
+        labels: Option<Labels>,
     },
     /// Take the account offline.
     Recycle {
@@ -58,6 +62,13 @@ pub enum Command {
     /// Destroy the data key of the account's secrets.
     EraseSecrets {
         /// Why.
+        reason: Reason,
+    },
+    /// Replace all labels of the account.
+    ChangeLabels {
+        /// All its labels after the change.
+        labels: Labels,
+        /// Why; empty without a reason.
         reason: Reason,
     },
     /// Apply a gateway's report.

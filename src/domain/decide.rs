@@ -6,7 +6,7 @@ use crate::limits::{REGISTER_CALLS, REGISTER_CALLS_WINDOW, REGISTRATION_ATTEMPTS
 
 use super::contract_types::truncate_reason;
 use super::{
-    Account, AccountType, Command, Content, Event, GatewayChoice, GatewayKind, GatewayOffer, GatewayOffers,
+    Account, AccountType, Command, Content, Event, GatewayChoice, GatewayKind, GatewayOffer, GatewayOffers, Labels,
     OnlineStatus, ProviderCall, Reason, Report, SealedBytes, Status, Timestamp,
 };
 
@@ -68,9 +68,9 @@ pub fn decide(
     offers: &GatewayOffers,
 ) -> Result<Vec<Event>, CommandRejection> {
     match command {
-        Command::Import { content, reason } => decide_import(account, content, reason),
-        Command::BringOnline { content, replace, reason } => {
-            decide_online(account, content.as_ref(), *replace, reason, choice, offers)
+        Command::Import { content, reason, labels } => decide_import(account, content, reason, labels.as_ref()),
+        Command::BringOnline { content, replace, reason, labels } => {
+            decide_online(account, content.as_ref(), *replace, reason, labels.as_ref(), choice, offers)
         }
         Command::Recycle { comes_back, reason } => decide_recycle(account, *comes_back, reason),
         Command::Register { task, verify_type, account_type, calling_code, country, lifetime, reason } => {
@@ -97,6 +97,8 @@ pub fn decide(
         }
         Command::SubmitCode { code, reason } => decide_code(account, code, reason),
         Command::EraseSecrets { reason } => decide_erasure(account, reason),
+        Command::ChangeLabels { .. } if !account.is_known() => Err(CommandRejection::Unknown),
+        Command::ChangeLabels { labels, reason } => Ok(relabel(account, Some(labels), reason).into_iter().collect()),
         Command::Report(report) => Ok(decide_report(account, report)),
         Command::Reconcile { as_of, .. } if account.version != *as_of => Ok(vec![]),
         Command::Reconcile { report, .. } => Ok(decide_report(account, report)),
@@ -125,20 +127,34 @@ pub fn decide(
     }
 }
 
-fn decide_import(account: &Account, content: &Arc<Content>, reason: &Reason) -> Result<Vec<Event>, CommandRejection> {
-    match &account.content {
-        None => Ok(vec![Event::AccountImported { content: content.clone(), reason: reason.clone() }]),
-        Some(stored) if stored.fingerprint == content.fingerprint => Ok(vec![]),
-        Some(_) => Err(CommandRejection::OtherContent),
-    }
+fn decide_import(
+    account: &Account,
+    content: &Arc<Content>,
+    reason: &Reason,
+    labels: Option<&Labels>,
+) -> Result<Vec<Event>, CommandRejection> {
+    let imported = match &account.content {
+        None => Some(Event::AccountImported { content: content.clone(), reason: reason.clone() }),
+        Some(stored) if stored.fingerprint == content.fingerprint => None,
+        Some(_) => return Err(CommandRejection::OtherContent),
+    };
+    Ok(imported.into_iter().chain(relabel(account, labels, reason)).collect())
 }
 
-/// The content that the caller sent, if it is stored, then the gateway, if it changes, then the session.
+/// The event that replaces the account's labels; `None` if it already has these labels, or if none are given.
+fn relabel(account: &Account, labels: Option<&Labels>, reason: &Reason) -> Option<Event> {
+    let labels = labels.filter(|labels| **labels != account.labels)?;
+    Some(Event::LabelsChanged { labels: labels.clone(), reason: reason.clone() })
+}
+
+/// The content that the caller sent, if it is stored, then the labels, if they change, then the gateway, if it changes,
+/// then the session.
 fn decide_online(
     account: &Account,
     content: Option<&Arc<Content>>,
     replace: bool,
     reason: &Reason,
+    labels: Option<&Labels>,
     choice: GatewayChoice,
     offers: &GatewayOffers,
 ) -> Result<Vec<Event>, CommandRejection> {
@@ -163,10 +179,11 @@ fn decide_online(
         Some(_) | None => kept.unwrap_or(AccountType::Personal),
     };
     let assigned = assign_gateway(account, account_type, choice, offers)?;
+    let changed = stored.into_iter().chain(relabel(account, labels, reason));
     if account.online_status.is_desired_online() {
-        return Ok(stored.into_iter().collect());
+        return Ok(changed.collect());
     }
-    Ok(stored.into_iter().chain(assigned).chain([Event::OnlineRequested { reason: reason.clone() }]).collect())
+    Ok(changed.chain(assigned).chain([Event::OnlineRequested { reason: reason.clone() }]).collect())
 }
 
 fn decide_recycle(account: &Account, comes_back: bool, reason: &Reason) -> Result<Vec<Event>, CommandRejection> {

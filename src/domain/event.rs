@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::event_type::event_types;
 use super::{
-    AccountType, CallingCode, Channel, Content, EventDefinition, EventGroup, GatewayKind, GroupStep, OnlineStatus,
-    ProviderCall, Reason, SealedBytes, Status, TaskId, Timestamp, VerifyType,
+    AccountType, CallingCode, Channel, Content, EventDefinition, EventGroup, GatewayKind, GroupStep, Labels,
+    OnlineStatus, ProviderCall, Reason, SealedBytes, Status, TaskId, Timestamp, VerifyType,
 };
 
 event_types! {
@@ -77,6 +77,7 @@ event_types! {
         GatewayAssigned = 15 "gateway_assigned" {}
         PinKept = 16 "pin_kept" {}
         ProviderCalled = 17 "provider_called" {}
+        LabelsChanged = 18 "labels_changed" {}
     }
 }
 
@@ -191,6 +192,13 @@ pub enum Event {
         /// The time of the record.
         at: Timestamp,
     },
+    /// The account's labels were replaced.
+    LabelsChanged {
+        /// All its labels after the change.
+        labels: Labels,
+        /// Why, in the requester's words; empty without a reason.
+        reason: Reason,
+    },
 }
 
 impl Event {
@@ -214,6 +222,7 @@ impl Event {
             Event::GatewayAssigned { .. } => AccountEventType::GatewayAssigned,
             Event::PinKept { .. } => AccountEventType::PinKept,
             Event::ProviderCalled { .. } => AccountEventType::ProviderCalled,
+            Event::LabelsChanged { .. } => AccountEventType::LabelsChanged,
         }
     }
 
@@ -285,6 +294,7 @@ mod tests {
             failed(true),
             Event::GatewayAssigned { gateway: GatewayKind::Bridge },
             Event::ProviderCalled { call: ProviderCall::RequestCode, at: Timestamp(0) },
+            Event::LabelsChanged { labels: Labels::NONE, reason: reason() },
         ]
     }
 

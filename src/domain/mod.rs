@@ -20,6 +20,7 @@
 //! | `decide` | command + state → events or a rejection |
 //! | `roles` | the roles of API keys, and the permissions that each role has |
 //! | `administrative_event` | changes to the service itself: the table of their types, and their data |
+//! | `labels` | the labels of an account, and the filter by a label |
 //! | `single_line_text` | text on one line, such as the reasons in the history |
 //! | `channel` | the webhook channels, and the notifications that each sends to receivers |
 
@@ -38,6 +39,7 @@ mod event;
 mod event_type;
 mod gateway_offer;
 mod gateway_routing;
+mod labels;
 mod roles;
 mod single_line_text;
 
@@ -60,6 +62,7 @@ pub use gateway_offer::{GatewayOffer, GatewayOffers};
 pub use gateway_routing::{
     GatewayChoice, GatewayKind, GatewayRouting, MalformedRoutingRule, ProviderCall, RoutingCondition, RoutingRule,
 };
+pub use labels::{InvalidLabels, LabelFilter, Labels, MalformedLabelFilter};
 pub use roles::{CredentialVerifier, Grant, Permission, Role};
 pub use single_line_text::{escape_controls, is_single_line};
 

@@ -26,6 +26,8 @@ pub enum Permission {
     Read,
     /// Operate the service.
     Operate,
+    /// Change the labels of accounts.
+    Label,
     /// Manage API keys.
     Administer,
 }
@@ -73,13 +75,18 @@ impl Role {
     /// Whether a key of this role has the permission.
     pub fn has_permission(self, need: Permission) -> bool {
         match (self, need) {
-            (Role::Admin, Permission::Call | Permission::Read | Permission::Operate | Permission::Administer)
-            | (Role::Caller, Permission::Call)
-            | (Role::Operator, Permission::Read | Permission::Operate)
+            (
+                Role::Admin,
+                Permission::Call | Permission::Read | Permission::Operate | Permission::Label | Permission::Administer,
+            )
+            | (Role::Caller, Permission::Call | Permission::Label)
+            | (Role::Operator, Permission::Read | Permission::Operate | Permission::Label)
             | (Role::Auditor, Permission::Read) => true,
             (Role::Caller, Permission::Read | Permission::Operate | Permission::Administer)
             | (Role::Operator, Permission::Call | Permission::Administer)
-            | (Role::Auditor, Permission::Call | Permission::Operate | Permission::Administer) => false,
+            | (Role::Auditor, Permission::Call | Permission::Operate | Permission::Label | Permission::Administer) => {
+                false
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ pub fn is_single_line(text: &str, bytes: usize) -> bool {
 
 /// Whether a character is invisible but changes how the text looks: a control, a line end, or a change of text
 /// direction (Unicode, Bidirectional Algorithm, 2). Such characters can make one line look like another.
-fn is_invisible_control(letter: char) -> bool {
+pub(super) fn is_invisible_control(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

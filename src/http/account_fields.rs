@@ -8,6 +8,7 @@ use utoipa::openapi::schema::Object;
 
 use super::json_objects::{JsonObjectKey, object_schema, read_once};
 use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool, ValueSchema, reject};
+use super::label_entries::LabelEntries;
 use crate::api::ImportKind;
 use crate::domain::{AccountType, ContentField, ContentTexts};
 
@@ -18,11 +19,13 @@ pub(super) struct AccountFields<'a> {
     pub(super) account_type: Option<EnumCode<AccountType>>,
     pub(super) replace: Option<LenientBool>,
     pub(super) texts: ContentTexts<JsonText<'a>>,
+    pub(super) labels: Option<LabelEntries>,
 }
 
 pub(super) const ACCOUNT: &str = "whatsApp";
 const ACCOUNT_TYPE: &str = "whatsappType";
 pub(super) const REPLACE: &str = "override";
+pub(super) const LABELS: &str = "labels";
 
 impl ImportKind {
     /// The required texts, in the order in which they are checked.
@@ -43,9 +46,14 @@ impl<'a> AccountFields<'a> {
         ];
         let fields = fields.into_iter().chain((import == ImportKind::Online).then_some(replace));
         let texts = ContentField::ALL.map(|field| (field.name(), field.description(), JsonText::schema()));
+        let labels = (
+            LABELS,
+            "Replaces all labels of the account. Left out or null: they stay; `{}`: none are left.",
+            LabelEntries::schema(),
+        );
         let mut required = vec![ACCOUNT, REPLACE];
         required.extend(import.required_texts().map(ContentField::name));
-        object_schema(fields.chain(texts), &required)
+        object_schema(fields.chain(texts).chain([labels]), &required)
     }
 }
 
@@ -61,13 +69,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for AccountFields<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut account, mut account_type, mut replace) = (None, None, None);
+                let (mut account, mut account_type, mut replace, mut labels) = (None, None, None, None);
                 let mut texts = ContentTexts::<Option<JsonText<'a>>>::default();
                 while let Some(key) = map.next_key::<JsonObjectKey<'de>>()? {
                     match &*key.0 {
                         ACCOUNT => read_once(&mut map, &mut account)?,
                         ACCOUNT_TYPE => read_once(&mut map, &mut account_type)?,
                         REPLACE => read_once(&mut map, &mut replace)?,
+                        LABELS => read_once(&mut map, &mut labels)?,
                         name => match ContentField::from_name(name) {
                             Some(field) => read_once(&mut map, texts.slot(field))?,
                             None => drop(map.next_value::<IgnoredAny>()?),
@@ -79,6 +88,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for AccountFields<'a> {
                     account_type: account_type.flatten(),
                     replace: replace.flatten(),
                     texts: ContentTexts::from_fn(|field| texts.slot(field).take().flatten()),
+                    labels: labels.flatten(),
                 })
             }
 

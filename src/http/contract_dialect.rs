@@ -32,7 +32,7 @@ impl Dialect for ContractDialect {
         let (authenticator, headers, from) = (api.authenticator(), &request.headers, request.peer.ip());
         let auth = match permission {
             Permission::Call => authentication::authenticate_contract(authenticator, headers, from).await?,
-            Permission::Read | Permission::Operate | Permission::Administer => {
+            Permission::Read | Permission::Operate | Permission::Label | Permission::Administer => {
                 authentication::authenticate(authenticator, headers, from).await?
             }
         };

@@ -3,9 +3,10 @@
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 
-use super::account_fields::{ACCOUNT, AccountFields, REPLACE};
+use super::account_fields::{ACCOUNT, AccountFields, LABELS, REPLACE};
 use super::json_objects::{AccountListSeed, CodeFields, PhoneFields, UnknownFields};
 use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool};
+use super::label_entries::LabelEntries;
 use super::validation_error::{ValidationError, parse_json};
 use crate::api::{AccountImport, ImportKind, PhoneRegistration};
 use crate::domain::{AccountNumber, AccountType, CallingCode, MalformedAccountNumber};
@@ -119,7 +120,9 @@ impl<'a> AccountImport<JsonText<'a>> {
             return fault(field.name(), MISSING_TEXT);
         }
         let account_type = fields.account_type.map_or(AccountType::Personal, |EnumCode(account_type)| account_type);
-        let entry = AccountImport { account, replace, account_type, texts: fields.texts };
+        let labels = fields.labels.map(LabelEntries::parse).transpose();
+        let labels = labels.map_err(|invalid| ValidationError::at_field(&at(LABELS).to_string(), invalid))?;
+        let entry = AccountImport { account, replace, account_type, texts: fields.texts, labels };
         match entry.texts.iter().map(|text| text.len()).sum::<usize>() {
             bytes if bytes > CONTENT_BYTES => Err(ValidationError::at_field(
                 &at("").to_string(),

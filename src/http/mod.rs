@@ -37,6 +37,7 @@
 //! | `openapi` | the OpenAPI document and Swagger UI |
 //! | `request_body` | reading a body: content type, size, deadline |
 //! | `validation_error` | parsing JSON, and the sentence that names the invalid field |
+//! | `label_entries` | the object `labels` of a request, as sent |
 //! | `json_values` | JSON values of requests, strictly typed |
 //! | `json_objects` | JSON objects of the contract's requests, with the fields as sent |
 //! | `account_fields` | one account of batchInsert or batchOnline, with the fields as sent |
@@ -72,6 +73,7 @@ mod health_endpoints;
 mod idempotency_key;
 mod json_objects;
 mod json_values;
+mod label_entries;
 mod meta_dialect;
 mod meta_request;
 mod meta_webhook;

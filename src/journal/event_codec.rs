@@ -12,8 +12,8 @@ use super::content_codec::{ContentV1, decode_account_type, reserve_content};
 use super::journal_event::JournalEvent;
 use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
-    AccountEventType, CallingCode, Event, EventType, GatewayKind, ProviderCall, Reason, SealedBytes, TaskId, Timestamp,
-    VerifyType,
+    AccountEventType, CallingCode, Event, EventType, GatewayKind, Labels, ProviderCall, Reason, SealedBytes, TaskId,
+    Timestamp, VerifyType,
 };
 
 // --- Version 1 of each payload. Frozen. ---
@@ -79,6 +79,13 @@ struct PinKeptV1<'a> {
 struct ProviderCalledV1 {
     call: u8,
     at: i64,
+}
+
+/// Type 18. The labels are names and values, sorted by name.
+#[derive(Encode, BorrowDecode)]
+struct LabelsChangedV1<'a> {
+    labels: Vec<(&'a str, &'a str)>,
+    reason: &'a str,
 }
 
 // --- Version 2. Frozen. ---
@@ -156,6 +163,10 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) {
         Event::ProviderCalled { call, at } => {
             encode_payload(&ProviderCalledV1 { call: call.code(), at: at.0 }, payload);
         }
+        Event::LabelsChanged { labels, reason } => {
+            let changed = LabelsChangedV1 { labels: labels.iter().collect(), reason: reason.as_str() };
+            encode_payload(&changed, payload);
+        }
     }
 }
 
@@ -212,20 +223,7 @@ fn decode_event(
             Event::Banned { reason: Reason::new(reason), instance_code: instance_code.to_owned() }
         }
         AccountEventType::BanLifted => decode_empty(payload, Event::BanLifted)?,
-        AccountEventType::RegistrationRequested => {
-            let (requested, reason) = decode_order::<RegistrationRequestedV1<'_>>(schema, payload)?;
-            Event::RegistrationRequested {
-                task: TaskId::new(requested.task).ok_or(PayloadError::Damaged)?,
-                verify_type: VerifyType::try_from(i64::from(requested.verify_type))
-                    .map_err(|_| PayloadError::Damaged)?,
-                account_type: decode_account_type(requested.account_type)?,
-                calling_code: CallingCode::from_stored(requested.calling_code).ok_or(PayloadError::Damaged)?,
-                country: requested.country.to_owned(),
-                expires_at: Timestamp(requested.expires_at),
-                lifetime: Timestamp(requested.expires_at).since(at),
-                reason,
-            }
-        }
+        AccountEventType::RegistrationRequested => decode_registration(schema, at, payload)?,
         AccountEventType::CodeSent => decode_empty(payload, Event::CodeSent)?,
         AccountEventType::CodeSubmitted => {
             let (CodeSubmittedV1 { code }, reason) = decode_order(schema, payload)?;
@@ -253,6 +251,24 @@ fn decode_event(
             let call = ProviderCall::from_code(call).ok_or(PayloadError::Damaged)?;
             Event::ProviderCalled { call, at: Timestamp(at) }
         }
+        AccountEventType::LabelsChanged => {
+            let LabelsChangedV1 { labels, reason } = decode_payload(payload)?;
+            Event::LabelsChanged { labels: decode_labels(labels)?, reason: Reason::new(reason) }
+        }
+    })
+}
+
+fn decode_registration(schema: u16, at: Timestamp, payload: &[u8]) -> Result<Event, PayloadError> {
+    let (requested, reason) = decode_order::<RegistrationRequestedV1<'_>>(schema, payload)?;
+    Ok(Event::RegistrationRequested {
+        task: TaskId::new(requested.task).ok_or(PayloadError::Damaged)?,
+        verify_type: VerifyType::try_from(i64::from(requested.verify_type)).map_err(|_| PayloadError::Damaged)?,
+        account_type: decode_account_type(requested.account_type)?,
+        calling_code: CallingCode::from_stored(requested.calling_code).ok_or(PayloadError::Damaged)?,
+        country: requested.country.to_owned(),
+        expires_at: Timestamp(requested.expires_at),
+        lifetime: Timestamp(requested.expires_at).since(at),
+        reason,
     })
 }
 
@@ -263,6 +279,11 @@ fn decode_order<'a, T: BorrowDecode<'a, ()>>(schema: u16, payload: &'a [u8]) -> 
         _ => decode_payload(payload)?,
     };
     Ok((v1, Reason::new(reason)))
+}
+
+/// Labels that were valid when they were stored.
+pub(super) fn decode_labels(labels: Vec<(&str, &str)>) -> Result<Labels, PayloadError> {
+    Labels::new(labels).map_err(|_| PayloadError::Damaged)
 }
 
 fn decode_empty(payload: &[u8], event: Event) -> Result<Event, PayloadError> {

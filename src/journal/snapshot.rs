@@ -8,6 +8,7 @@ use std::time::Duration;
 use bincode::{BorrowDecode, Encode};
 
 use super::content_codec::{decode_content, encode_content};
+use super::event_codec::decode_labels;
 use super::payload::{PayloadError, decode_payload, encode_payload};
 use super::{Error, Journal};
 use crate::domain::{
@@ -17,7 +18,7 @@ use crate::domain::{
 use crate::store::Table;
 
 /// Increase it when the layout or the meaning of a state changes. Snapshots of other formats are ignored.
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;
 
 #[derive(Encode, BorrowDecode)]
 struct StoredSnapshot<'a> {
@@ -35,6 +36,7 @@ struct StoredSnapshot<'a> {
     gateway: u8,
     pin: Option<&'a [u8]>,
     register_calls: Vec<i64>,
+    labels: Vec<(&'a str, &'a str)>,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -110,6 +112,7 @@ pub(super) fn encode(state: &Account) -> Vec<u8> {
         gateway: state.gateway.code(),
         pin: state.pin.as_ref().map(|pin| &*pin.0),
         register_calls: state.register_calls.iter().map(|at| at.0).collect(),
+        labels: state.labels.iter().collect(),
     };
     let mut bytes = Vec::new();
     encode_payload(&stored, &mut bytes);
@@ -140,6 +143,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Account, PayloadError> {
         gateway: GatewayKind::from_code(stored.gateway).ok_or(PayloadError::Damaged)?,
         pin: stored.pin.map(|pin| SealedBytes(pin.into())),
         register_calls: stored.register_calls.iter().map(|at| Timestamp(*at)).collect(),
+        labels: decode_labels(stored.labels)?,
     })
 }
 

@@ -8,6 +8,7 @@ impl From<&Command> for CommandKind {
         match command {
             Command::Import { .. } => CommandKind::Import,
             Command::BringOnline { .. } => CommandKind::BringOnline,
+            Command::ChangeLabels { .. } => CommandKind::ChangeLabels,
             Command::Recycle { .. } => CommandKind::Recycle,
             Command::Register { .. } => CommandKind::Register,
             Command::SubmitCode { .. } => CommandKind::SubmitCode,

@@ -149,6 +149,7 @@ label_enums! {
     CommandKind {
         Import = "import",
         BringOnline = "bring_online",
+        ChangeLabels = "change_labels",
         Recycle = "recycle",
         Register = "register",
         SubmitCode = "submit_code",

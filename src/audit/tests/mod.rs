@@ -81,7 +81,7 @@ impl AuditFixture {
             | Event::RecycleRequested { .. }
             | Event::RegistrationRequested { .. }
             | Event::CodeSubmitted { .. } => Principal::Caller(7),
-            Event::SecretsErased { .. } => Principal::Operator(2),
+            Event::SecretsErased { .. } | Event::LabelsChanged { .. } => Principal::Operator(2),
             Event::CameOnline { .. }
             | Event::WentOffline { .. }
             | Event::Banned { .. }

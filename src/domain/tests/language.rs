@@ -57,6 +57,7 @@ pub(super) fn event(words: &str) -> Event {
         "gateway assigned" => Event::GatewayAssigned { gateway: GatewayKind::from_name(reason.as_str()).unwrap() },
         "pin kept" => Event::PinKept { pin: SealedBytes(Box::new([7])) },
         "provider called" => Event::ProviderCalled { call: call(&reason), at: Timestamp(0) },
+        "labels changed" => Event::LabelsChanged { labels: labels(reason.as_str()), reason: Reason::none() },
         other => panic!("no event is called {other:?}"),
     }
 }
@@ -66,11 +67,17 @@ pub(super) fn command(words: &str) -> Command {
     let Phrase { verb, task, number, reason } = &Phrase::of(words);
     let task = || task.expect("a task, as in #7");
     let (session, reason, instance_code) = (*number, reason.clone(), "scan-1".to_owned());
-    let online = |name, replace| Command::BringOnline { content: Some(content(name)), replace, reason: Reason::none() };
+    let import = |name, labels| Command::Import { content: content(name), reason: Reason::none(), labels };
+    let bring_online =
+        |content, replace, labels| Command::BringOnline { content, replace, reason: Reason::none(), labels };
+    let online = |name, replace| bring_online(Some(content(name)), replace, None);
     match verb.as_str() {
-        "import a" => Command::Import { content: content("a"), reason: Reason::none() },
-        "import b" => Command::Import { content: content("b"), reason: Reason::none() },
-        "bring online" => Command::BringOnline { content: None, replace: false, reason: Reason::none() },
+        "import a" => import("a", None),
+        "import b" => import("b", None),
+        "import a with labels" => import("a", Some(labels(reason.as_str()))),
+        "import b with labels" => import("b", Some(labels(reason.as_str()))),
+        "bring online" => bring_online(None, false, None),
+        "bring online a with labels" => bring_online(Some(content("a")), false, Some(labels(reason.as_str()))),
         "bring online a" => online("a", false),
         "bring online b" => online("b", false),
         "bring online a, override" => online("a", true),
@@ -90,6 +97,7 @@ pub(super) fn command(words: &str) -> Command {
         "submit the same code" => {
             Command::SubmitCode { code: SealedBytes(Box::new([1, 2, 3])), reason: Reason::none() }
         }
+        "change labels" => Command::ChangeLabels { labels: labels(reason.as_str()), reason: Reason::none() },
         "erase" => Command::EraseSecrets { reason },
         "report connected" => Command::Report(Report::Connected { session, instance_code }),
         "report disconnected" => Command::Report(Report::Disconnected { session, reason, instance_code }),
@@ -133,6 +141,10 @@ pub(super) fn show(event: &Event) -> String {
         Event::WentOffline { reason, .. } | Event::Banned { reason, .. } | Event::SecretsErased { reason } => {
             format!("{name}{}", because(reason))
         }
+        Event::LabelsChanged { labels, .. } => {
+            let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            format!("{name}: {}", pairs.join(" "))
+        }
         Event::GatewayAssigned { gateway } => format!("{name}: {}", gateway.name()),
         Event::ProviderCalled { call, .. } => format!("{name}: {}", call.name()),
         Event::RegistrationFailed { reason, attempt, still_waiting: true } => {
@@ -149,6 +161,11 @@ pub(super) fn show(event: &Event) -> String {
         | Event::PinKept { .. }
         | Event::Registered => name,
     }
+}
+
+/// Labels from words such as `team=care tier=gold`.
+pub(super) fn labels(words: &str) -> Labels {
+    Labels::new(words.split_whitespace().map(|pair| pair.split_once('=').unwrap())).unwrap()
 }
 
 fn call(reason: &Reason) -> ProviderCall {

@@ -77,6 +77,10 @@ fn format_state(account: &Account) -> String {
     if account.gateway != GatewayKind::Simulator {
         words.push_str(&format!(", by {}", account.gateway.name()));
     }
+    if !account.labels.is_empty() {
+        let pairs: Vec<String> = account.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        words.push_str(&format!(", labels {}", pairs.join(" ")));
+    }
     if account.registration.is_some() {
         words.push_str(", waiting");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::language::{LIFETIME, content};
+use super::language::{LIFETIME, content, labels};
 use super::*;
 
 /// A step: time passes, then the command comes.
@@ -92,6 +92,7 @@ fn check_idempotency(
         | Command::BringOnline { .. }
         | Command::Recycle { .. }
         | Command::EraseSecrets { .. }
+        | Command::ChangeLabels { .. }
         | Command::Report(_)
         | Command::Reconcile { .. }
         | Command::KeepPin { .. }
@@ -116,12 +117,18 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn any_caller_command() -> impl Strategy<Value = Command> {
+    let some_labels = || prop::option::of(any_labels());
     let some_content = || prop_oneof![Just("a"), Just("b")].prop_map(content);
     prop_oneof![
-        2 => some_content().prop_map(|content| Command::Import { content, reason: Reason::none() }),
-        6 => (some_content(), any::<bool>())
-            .prop_map(|(content, replace)| Command::BringOnline { content: Some(content), replace, reason: Reason::none() }),
-        1 => Just(Command::BringOnline { content: None, replace: false, reason: Reason::none() }),
+        2 => (some_content(), reason(), some_labels())
+            .prop_map(|(content, reason, labels)| Command::Import { content, reason, labels }),
+        6 => (some_content(), any::<bool>(), some_labels()).prop_map(|(content, replace, labels)| {
+            Command::BringOnline { content: Some(content), replace, reason: Reason::none(), labels }
+        }),
+        1 => some_labels().prop_map(|labels| {
+            Command::BringOnline { content: None, replace: false, reason: Reason::none(), labels }
+        }),
+        2 => (any_labels(), reason()).prop_map(|(labels, reason)| Command::ChangeLabels { labels, reason }),
         2 => any::<bool>().prop_map(|comes_back| Command::Recycle { comes_back, reason: Reason::none() }),
         2 => task().prop_map(|task| Command::Register {
             task,
@@ -135,6 +142,10 @@ fn any_caller_command() -> impl Strategy<Value = Command> {
         6 => Just(Command::SubmitCode { code: SealedBytes(Box::new([7])), reason: Reason::none() }),
         1 => Just(Command::EraseSecrets { reason: Reason::new("asked to") }),
     ]
+}
+
+fn any_labels() -> impl Strategy<Value = Labels> {
+    prop_oneof![Just(""), Just("team=care"), Just("team=sales tier=")].prop_map(labels)
 }
 
 fn report() -> impl Strategy<Value = Report> {

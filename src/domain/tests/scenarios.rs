@@ -15,6 +15,34 @@ An import of other content is refused
 given account imported a
 when import b
 
+Labels follow the import that brings them, and precede the session
+given
+when import a with labels: team=care
+when bring online a with labels: team=care
+
+Other labels are no conflict, and equal labels are no event
+given account imported a, labels changed: team=care
+when import a with labels: team=sales
+when bring online a with labels: team=sales
+when bring online a
+when import a with labels: team=care
+when change labels: team=care
+when change labels: tier=gold team=care
+when change labels
+
+A rejected command changes no labels
+given account imported a, labels changed: team=care, banned: spam
+when import b with labels: team=sales
+when bring online a with labels: team=sales
+
+An account keeps its labels through a ban, an erasure and the next import
+given account imported a, labels changed: team=care, banned: spam, ban lifted, secrets erased: asked to
+when import a
+
+Nothing can be labelled before its first import or registration
+given
+when change labels: team=care
+
 A number that was only registered takes its first content
 given registration requested #7, registered
 when import a

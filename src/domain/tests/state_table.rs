@@ -21,7 +21,7 @@ const STATES: [(&str, &str); 14] = [
 ];
 
 /// Every command, with and without each option that matters.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "import a",
     "import b",
     "bring online",
@@ -47,6 +47,7 @@ const COMMANDS: [&str; 25] = [
     "reconnect since version 2",
     "reconnect since version 3",
     "erase: asked to",
+    "change labels: team=care",
 ];
 
 #[test]

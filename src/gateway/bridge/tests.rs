@@ -52,7 +52,7 @@ fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (
     let mut state = Account::initial();
     let (mut effects, offers) = (Vec::new(), GatewayOffers::new(|_| &GatewayOffer::EVERYTHING));
     for command in [
-        Command::BringOnline { content: Some(content), replace: false, reason: Reason::none() },
+        Command::BringOnline { content: Some(content), replace: false, reason: Reason::none(), labels: None },
         Command::Register {
             task: TaskId::new(7).unwrap(),
             verify_type: VerifyType::MissedCall,

@@ -121,7 +121,7 @@ impl ReconcileFixture {
     async fn request_online(&mut self, account: AccountNumber) {
         self.execute_command(
             account,
-            Command::BringOnline { content: Some(content(1)), replace: false, reason: Reason::none() },
+            Command::BringOnline { content: Some(content(1)), replace: false, reason: Reason::none(), labels: None },
         )
         .await;
         self.dispatched.recv().await.unwrap();

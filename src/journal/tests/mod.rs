@@ -27,8 +27,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::{
     Account, AccountOrder, AccountType, AdministrativeEvent, Channel, Content, ContentField, ContentTexts,
-    CredentialVerifier, Fingerprint, GatewayKind, Grant, ProviderCall, Reason, Role, SealedBytes, SigningScheme,
-    TaskId, VerifyType,
+    CredentialVerifier, Fingerprint, GatewayKind, Grant, Labels, ProviderCall, Reason, Role, SealedBytes,
+    SigningScheme, TaskId, VerifyType,
 };
 use crate::testkit::fixture::open_store;
 use crate::testkit::sample::content_with;
@@ -129,7 +129,7 @@ fn content(secret_bytes: usize) -> Arc<Content> {
 }
 
 /// An event of each account event type, in the order of their registered numbers, from 1.
-fn sample_events() -> [Event; 17] {
+fn sample_events() -> [Event; 18] {
     let (reason, instance_code) = (Reason::new(Reason::NETWORK), "scan-1".to_owned());
     let ordered = || Reason::new("moved to a new host");
     let mut nameless = content(0);
@@ -161,6 +161,10 @@ fn sample_events() -> [Event; 17] {
         Event::GatewayAssigned { gateway: GatewayKind::Bridge },
         Event::PinKept { pin: SealedBytes(Box::new([4, 5, 6])) },
         Event::ProviderCalled { call: ProviderCall::Register, at: Timestamp(1_700_000_000_000_000) },
+        Event::LabelsChanged {
+            labels: Labels::new([("team", "care"), ("tier", "")]).unwrap(),
+            reason: Reason::new("moved to care"),
+        },
     ]
 }
 

@@ -135,6 +135,7 @@ async fn accounts(fixture: &FrozenFixture, muster: &ServiceProcess) {
     fixture.post(muster, INSERT, list(&["8618210011"])).await;
     let mut again = list(&["8618210011"]);
     again["whatsAppList"][0]["override"] = true.into();
+    again["whatsAppList"][0]["labels"] = json!({"team": "care", "tier": ""});
     // Often enough that a snapshot of the account is kept.
     for key in 0..SNAPSHOT_EVERY {
         again["whatsAppList"][0]["privateKey"] = format!("another {key}").into();
