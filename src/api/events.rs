@@ -129,7 +129,8 @@ impl LiveTail {
     pub async fn next(&mut self) -> Option<EventView> {
         let stop = self.stop.clone();
         let record = stop.run_until_cancelled(self.next_record()).await??;
-        self.audit.event_views(vec![record]).pop()
+        let event = self.audit.event_view(record);
+        event.inspect_err(|error| tracing::error!(%error, "the live tail failed")).ok()
     }
 
     async fn next_record(&mut self) -> Option<JournalRecord> {

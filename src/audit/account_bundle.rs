@@ -5,6 +5,9 @@
 //! signs. The stored bytes contain the version and `prev`, so an omitted event breaks the chain. The log also signs
 //! the account's head at that size, which proves that no later event was omitted.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -15,16 +18,17 @@ use super::cloud_event::{self, CloudEvent};
 use super::signed_note::{LogCheckpoint, Signer};
 use super::{Audit, Error, IntegrityFault, transparency_log};
 use crate::domain::AccountNumber;
-use crate::journal::{self, JournalRecord, Root, StreamId, root_from_inclusion_proof};
+use crate::journal::{self, JournalEvent, JournalRecord, Root, StreamId, root_from_inclusion_proof};
 
-/// The value of `format` in a bundle.
-const FORMAT: &str = "muster account bundle 1";
+/// The values of `format` in a bundle. Bundles are handed out, so both stay readable. The second has the names of API keys.
+const FORMAT_1: &str = "muster account bundle 1";
+const FORMAT_2: &str = "muster account bundle 2";
 
 /// A bundle: one account's whole history, with the proof that it is in the log.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bundle {
-    /// The format: `muster account bundle 1`.
+    /// The format: `muster account bundle 2`, or `1` without the names of API keys.
     format: String,
     /// The account number.
     account: String,
@@ -36,6 +40,10 @@ pub struct Bundle {
     checkpoint: String,
     /// The signed end of the account's history at that size.
     head: String,
+    /// The signed names of the API keys in the events' `origin`: a line for each number and name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    keys: Option<String>,
     /// All events of the account, oldest first.
     events: Vec<ProvedEvent>,
 }
@@ -88,6 +96,8 @@ pub enum VerificationStep {
         position: u64,
         /// The event's `type`.
         kind: String,
+        /// The event's `origin`, with the name of its API key.
+        origin: String,
         /// How many hashes lead from the event to the root.
         hashes: usize,
     },
@@ -113,14 +123,16 @@ impl Audit {
         let checkpoint = log.sign(&LogCheckpoint { origin, size, root }.to_text());
         let (version, position) = records.last().map_or((0, 0), |last| (last.version, last.position));
         let head = log.sign(&head_text(&log.signer().name, account, version, position, size));
+        let keys = log.sign(&keys_text(&log.signer().name, account, size, &self.names_of_keys(&records)?));
         let events = records.iter().map(|record| self.prove_event(record, size)).collect::<Result<_, _>>()?;
         let bundle = Bundle {
-            format: FORMAT.to_owned(),
+            format: FORMAT_2.to_owned(),
             account: account.to_string(),
             source: self.source.to_string(),
             public_key: log.signer().to_string(),
             checkpoint,
             head,
+            keys: Some(keys),
             events,
         };
         let mut bytes = serde_json::to_vec_pretty(&bundle).unwrap_or_default();
@@ -128,12 +140,21 @@ impl Audit {
         Ok(bytes)
     }
 
+    fn names_of_keys(&self, records: &[JournalRecord]) -> Result<BTreeMap<u64, Arc<str>>, Error> {
+        let mut names = BTreeMap::new();
+        for origin in records.iter().map(|record| record.origin) {
+            let name = self.key_names.of(origin)?;
+            names.extend(origin.principal.key_id().zip(name));
+        }
+        Ok(names)
+    }
+
     fn prove_event(&self, record: &JournalRecord, size: u64) -> Result<ProvedEvent, Error> {
         let position = record.position;
         // Both exist for every position up to the size.
         let stored = self.journal.record_bytes_at(position)?.unwrap_or_default();
         let proof = self.journal.inclusion_proof(position, size)?.unwrap_or_default();
-        let line = String::from_utf8(self.to_json_line(record)).unwrap_or_default();
+        let line = String::from_utf8(cloud_event::record_to_json(record, &self.source)).unwrap_or_default();
         Ok(ProvedEvent {
             record: STANDARD.encode(stored),
             proof: proof.iter().map(|hash| STANDARD.encode(hash)).collect(),
@@ -155,9 +176,7 @@ pub fn verify_bundle_with(
 ) -> Result<BundleVerification, IntegrityFault> {
     let bundle: Bundle =
         serde_json::from_slice(bytes).map_err(|error| IntegrityFault::new(format!("it is not a bundle: {error}")))?;
-    if bundle.format != FORMAT {
-        return Err(IntegrityFault::new(format!("its format is {:?}, but only {FORMAT:?} can be read", bundle.format)));
-    }
+    bundle.check_format()?;
     let signer = &Signer::parse_expected(&bundle.public_key, signer)?;
     if bundle.source != transparency_log::event_source(&signer.name) {
         return Err(IntegrityFault::new(format!(
@@ -181,6 +200,9 @@ pub fn verify_bundle_with(
         .parse()
         .map_err(|cause| IntegrityFault::new(format!("its account {} {cause}", bundle.account)))?;
     let head = signer.verify_note(&bundle.head).map_err(unsigned("head"))?;
+    let keys = bundle.keys.as_deref().map(|keys| signer.verify_note(keys)).transpose();
+    let key_names = parse_keys(keys.map_err(unsigned("list of API keys"))?, &signer.name, account, checkpoint.size)
+        .ok_or_else(|| IntegrityFault::new("its list of API keys is malformed, or of another bundle"))?;
     let mut last = (0, 0);
     for (proved, number) in bundle.events.iter().zip(1..) {
         let at = |what: String| IntegrityFault::new(format!("event {number}: {what}"));
@@ -199,7 +221,9 @@ pub fn verify_bundle_with(
         }
         last = (version, record.position);
         let (kind, hashes) = (cloud_event::cloud_event_type(&record), proved.proof.len());
-        step(VerificationStep::EventProved { version, position: record.position, kind, hashes });
+        let key_name = record.origin.principal.key_id().and_then(|key| key_names.get(&key));
+        let origin = cloud_event::label_origin(&cloud_event::origin(record.origin), key_name.map(|name| &**name));
+        step(VerificationStep::EventProved { version, position: record.position, kind, origin, hashes });
     }
     if head != head_text(&signer.name, account, last.0, last.1, checkpoint.size) {
         return Err(IntegrityFault::new(format!(
@@ -216,6 +240,23 @@ pub fn verify_bundle_with(
     })
 }
 
+impl Bundle {
+    fn check_format(&self) -> Result<(), IntegrityFault> {
+        let has_keys = match self.format.as_str() {
+            FORMAT_1 => false,
+            FORMAT_2 => true,
+            other => {
+                let known = format!("its format is {other:?}, but only {FORMAT_1:?} and {FORMAT_2:?} can be read");
+                return Err(IntegrityFault::new(known));
+            }
+        };
+        if has_keys != self.keys.is_some() {
+            return Err(IntegrityFault::new(format!("its names of API keys do not fit its format {:?}", self.format)));
+        }
+        Ok(())
+    }
+}
+
 /// Checks that an event's bytes are in the log and match its JSON. Returns its record.
 fn check_event(proved: &ProvedEvent, source: &str, checkpoint: &LogCheckpoint) -> Result<JournalRecord, String> {
     let ProvedEvent { record, proof, event } = proved;
@@ -227,13 +268,90 @@ fn check_event(proved: &ProvedEvent, source: &str, checkpoint: &LogCheckpoint) -
     if root_from_inclusion_proof(&stored, record.position, checkpoint.size, &proof) != Some(checkpoint.root) {
         return Err(format!("its proof does not lead to the root of the checkpoint (position {})", record.position));
     }
-    if event.get().as_bytes() != cloud_event::to_json_line(&record, source) {
-        return Err(format!("its event differs from its record (position {})", record.position));
+    let is_shown_as = |record: &JournalRecord| event.get().as_bytes() == cloud_event::record_to_json(record, source);
+    if is_shown_as(&record) {
+        return Ok(record);
     }
-    Ok(record)
+    if let JournalEvent::Unknown(unknown) = &record.event {
+        return Err(format!(
+            "it was written by a newer version of muster (event type {}, schema version {}); verify it with that \
+             version (position {})",
+            unknown.event_type, record.schema, record.position
+        ));
+    }
+    // A program that did not know the event has shown its bytes.
+    if journal::decode_as_unknown(&stored).is_ok_and(|unknown| is_shown_as(&unknown)) {
+        return Ok(record);
+    }
+    Err(format!("its event differs from its record (position {})", record.position))
+}
+
+/// The signed text about the names of API keys.
+fn keys_text(log: &str, account: AccountNumber, size: u64, names: &BTreeMap<u64, Arc<str>>) -> String {
+    let names = names.iter().map(|(key, name)| format!("{key} {name}\n")).collect::<String>();
+    format!("{log} account keys\n{account}\n{size}\n{names}")
+}
+
+/// The names in a text from [`keys_text`]. `None` if it is malformed or belongs to another bundle.
+fn parse_keys(text: Option<&str>, log: &str, account: AccountNumber, size: u64) -> Option<BTreeMap<u64, Arc<str>>> {
+    let Some(text) = text else { return Some(BTreeMap::new()) };
+    let name = |line: &str| {
+        let (key, name) = line.split_once(' ')?;
+        Some((key.parse().ok()?, Arc::from(name)))
+    };
+    let names = text.split_terminator('\n').skip(3).map(name).collect::<Option<_>>()?;
+    (keys_text(log, account, size, &names) == text).then_some(names)
 }
 
 /// The signed text about the end of an account's history.
 fn head_text(log: &str, account: AccountNumber, version: u64, position: u64, size: u64) -> String {
     format!("{log} account head\n{account}\n{version}\n{position}\n{size}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::AuditFixture;
+    use super::*;
+
+    /// A log with only this record, and the record's event shown as `event`.
+    fn prove_alone(stored: &[u8], event: Vec<u8>) -> (ProvedEvent, LogCheckpoint) {
+        let root = root_from_inclusion_proof(stored, 1, 1, &[]).unwrap();
+        let checkpoint = LogCheckpoint { origin: "log".to_owned(), size: 1, root };
+        let event = RawValue::from_string(String::from_utf8(event).unwrap()).unwrap();
+        (ProvedEvent { record: STANDARD.encode(stored), proof: Vec::new(), event }, checkpoint)
+    }
+
+    #[tokio::test]
+    async fn events_of_newer_and_older_versions_are_verified_as_they_were_shown() {
+        let fixture = AuditFixture::with_history().await;
+        let stored = fixture.audit.journal.record_bytes_at(1).unwrap().unwrap();
+        let check = |stored: &[u8], event: Vec<u8>| {
+            let (proved, checkpoint) = prove_alone(stored, event);
+            check_event(&proved, "urn", &checkpoint)
+        };
+        let known = journal::decode_record(&stored).unwrap();
+        let unknown = journal::decode_as_unknown(&stored).unwrap();
+        assert_ne!(known.event, unknown.event);
+        // A program that knows the event has shown it, and one that did not know it yet.
+        for shown in [&known, &unknown] {
+            assert_eq!(check(&stored, cloud_event::record_to_json(shown, "urn")).unwrap(), known);
+        }
+        // The same record in schema version 1 is shown without the reason, and never with it.
+        let mut older = stored.to_vec();
+        older[4] = 1;
+        older.truncate(older.len() - 1);
+        let payload = u32::try_from(older.len() - 76).unwrap();
+        older[72..76].copy_from_slice(&payload.to_le_bytes());
+        let in_version_1 = journal::decode_record(&older).unwrap();
+        let shown = cloud_event::record_to_json(&in_version_1, "urn");
+        assert!(!String::from_utf8(shown.clone()).unwrap().contains("reason"));
+        assert_eq!(check(&older, shown).unwrap(), in_version_1);
+        let shown = cloud_event::record_to_json(&JournalRecord { schema: 2, ..in_version_1 }, "urn");
+        assert!(check(&older, shown).unwrap_err().contains("differs from its record"));
+        // This program cannot show what a newer one wrote, and does not call it altered.
+        let mut newer = stored.to_vec();
+        newer[4] = 9;
+        let fault = check(&newer, cloud_event::record_to_json(&JournalRecord { schema: 9, ..known }, "urn"));
+        assert!(fault.unwrap_err().contains("newer version of muster (event type 1, schema version 9)"));
+    }
 }

@@ -1,6 +1,7 @@
 //! An account's state after some of its events, with the events that caused it. Pure.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -134,6 +135,10 @@ struct CausingEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     requestid: Option<String>,
+    /// The name of the API key in `origin`; left out without a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    keyname: Option<String>,
 }
 
 /// A field that differs between two versions of an account.
@@ -166,20 +171,21 @@ impl AccountWithCauses {
         }
     }
 
-    /// Applies the account's next event.
-    pub(super) fn apply(&mut self, record: &JournalRecord) -> Result<(), journal::Error> {
+    /// Applies the account's next event. `key_name` is the name of the API key in its origin.
+    pub(super) fn apply(&mut self, record: &JournalRecord, key_name: Option<Arc<str>>) -> Result<(), journal::Error> {
         let event = journal::require_account_event(record)?;
         self.account.evolve(event);
         self.position = record.position;
         self.updated = format_rfc3339(record.at);
+        let cause = || CausingEvent::from_record(record, key_name.clone());
         if event.definition().resulting_status.is_some() {
-            self.status_cause = Some(CausingEvent::from_record(record));
+            self.status_cause = Some(cause());
         }
         if event.definition().is_request {
-            self.last_request = Some(CausingEvent::from_record(record));
+            self.last_request = Some(cause());
         }
         if matches!(event, Event::LabelsChanged { .. }) {
-            self.labels_cause = Some(CausingEvent::from_record(record));
+            self.labels_cause = Some(cause());
         }
         if let Some(instance_code) = event.instance_code() {
             instance_code.clone_into(&mut self.instance_code);
@@ -244,7 +250,7 @@ impl<'a> RegistrationView<'a> {
 }
 
 impl CausingEvent {
-    fn from_record(record: &JournalRecord) -> CausingEvent {
+    fn from_record(record: &JournalRecord, keyname: Option<Arc<str>>) -> CausingEvent {
         CausingEvent {
             time: format_rfc3339(record.at),
             version: record.version,
@@ -252,6 +258,7 @@ impl CausingEvent {
             kind: cloud_event::cloud_event_type(record),
             origin: cloud_event::origin(record.origin),
             requestid: cloud_event::request_id(record.origin),
+            keyname: keyname.as_deref().map(str::to_owned),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! | `origin` | the requester: `caller`, `gateway`, `operator` or `service`, with its id if it has one (extension) |
 //! | `requestid` | the request, 32 hex digits; omitted if there was none (extension) |
 //! | `data` | what happened. Secrets are shown as fingerprints only |
+//! | `keyname` | the name of the API key in `origin`; omitted without a key, and in bundles (extension) |
 
 use std::sync::Arc;
 
@@ -59,6 +60,10 @@ pub struct CloudEvent<'a> {
     /// `application/json`.
     datacontenttype: &'static str,
     pub(crate) data: EventData<'a>,
+    /// The name of the API key in `origin`; left out without a key, and in bundles, which list the names once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) keyname: Option<&'a str>,
 }
 
 /// An event of the journal as queries return it. It serializes as a [`CloudEvent`].
@@ -68,17 +73,20 @@ pub struct EventView {
     pub record: JournalRecord,
     /// The store's URN.
     pub(super) source: Arc<str>,
+    /// The name of the API key in its origin.
+    pub(super) key_name: Option<Arc<str>>,
 }
 
 impl EventView {
     /// Its attributes.
     pub fn cloud_event(&self) -> CloudEvent<'_> {
-        CloudEvent::of(&self.record, &self.source)
+        CloudEvent::of(&self.record, &self.source, self.key_name.as_deref())
     }
 
     /// The event as one line of JSON, without a line end.
     pub fn to_json(&self) -> Vec<u8> {
-        to_json_line(&self.record, &self.source)
+        // Texts and integers always serialize.
+        serde_json::to_vec(&self.cloud_event()).unwrap_or_default()
     }
 }
 
@@ -89,7 +97,7 @@ impl Serialize for EventView {
 }
 
 impl<'a> CloudEvent<'a> {
-    fn of(record: &'a JournalRecord, source: &'a str) -> CloudEvent<'a> {
+    fn of(record: &'a JournalRecord, source: &'a str, keyname: Option<&'a str>) -> CloudEvent<'a> {
         CloudEvent {
             specversion: "1.0",
             id: record.position.to_string(),
@@ -104,14 +112,15 @@ impl<'a> CloudEvent<'a> {
             requestid: request_id(record.origin),
             datacontenttype: "application/json",
             data: EventData::of(record),
+            keyname,
         }
     }
 }
 
-/// The event as one line of JSON, without a line end. `source` is the store's URN.
-pub(super) fn to_json_line(record: &JournalRecord, source: &str) -> Vec<u8> {
+/// The event as one line of JSON, from its record alone: a bundle's reader has nothing else. `source` is the store's URN.
+pub(super) fn record_to_json(record: &JournalRecord, source: &str) -> Vec<u8> {
     // Texts and integers always serialize.
-    serde_json::to_vec(&CloudEvent::of(record, source)).unwrap_or_default()
+    serde_json::to_vec(&CloudEvent::of(record, source, None)).unwrap_or_default()
 }
 
 /// The `type` of an event.
@@ -163,6 +172,11 @@ pub(super) fn origin(origin: Origin) -> String {
         },
         Principal::Operator(id) => named("operator", id),
     }
+}
+
+/// An `origin` with the name of its API key, for people.
+pub fn label_origin(origin: &str, key_name: Option<&str>) -> String {
+    key_name.map_or_else(|| origin.to_owned(), |name| format!("{origin} ({name})"))
 }
 
 /// The `requestid` of a record.

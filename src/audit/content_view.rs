@@ -13,17 +13,24 @@ use crate::domain::{Content, ContentField};
 /// A content, without its secrets.
 pub(crate) struct ContentView<'a>(pub(crate) &'a Content);
 
+/// The content of an order that stored it, and the reason of the order.
+pub(crate) struct ContentOrderView<'a> {
+    pub(crate) content: ContentView<'a>,
+    /// `None` in events of schema version 1, which have no reason.
+    pub(crate) reason: Option<&'a str>,
+}
+
 const ACCOUNT_TYPE: &str = "whatsappType";
 const FINGERPRINT: &str = "contentFingerprint";
+const REASON: &str = "reason";
 
 fn shown_fields() -> impl Iterator<Item = ContentField> {
     ContentField::ALL.into_iter().filter(|field| !field.is_sealed())
 }
 
-impl Serialize for ContentView<'_> {
-    fn serialize<S: Serializer>(&self, json: S) -> Result<S::Ok, S::Error> {
+impl ContentView<'_> {
+    fn serialize_fields<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
         let Content { account_type, texts, secrets: _, fingerprint } = self.0;
-        let mut object = json.serialize_map(None)?;
         object.serialize_entry(ACCOUNT_TYPE, &account_type.code())?;
         for field in shown_fields() {
             let text = texts.get(field);
@@ -31,13 +38,10 @@ impl Serialize for ContentView<'_> {
                 object.serialize_entry(field.name(), &text)?;
             }
         }
-        object.serialize_entry(FINGERPRINT, &encode_hex(&fingerprint.0))?;
-        object.end()
+        object.serialize_entry(FINGERPRINT, &encode_hex(&fingerprint.0))
     }
-}
 
-impl PartialSchema for ContentView<'_> {
-    fn schema() -> RefOr<Schema> {
+    fn object_schema() -> ObjectBuilder {
         let account_type = ObjectBuilder::new()
             .schema_type(Type::Integer)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
@@ -63,7 +67,47 @@ impl PartialSchema for ContentView<'_> {
                 object = object.required(field.name());
             }
         }
-        object.property(FINGERPRINT, fingerprint).required(FINGERPRINT).into()
+        object.property(FINGERPRINT, fingerprint).required(FINGERPRINT)
+    }
+}
+
+impl Serialize for ContentView<'_> {
+    fn serialize<S: Serializer>(&self, json: S) -> Result<S::Ok, S::Error> {
+        let mut object = json.serialize_map(None)?;
+        self.serialize_fields(&mut object)?;
+        object.end()
+    }
+}
+
+impl Serialize for ContentOrderView<'_> {
+    fn serialize<S: Serializer>(&self, json: S) -> Result<S::Ok, S::Error> {
+        let mut object = json.serialize_map(None)?;
+        self.content.serialize_fields(&mut object)?;
+        if let Some(reason) = self.reason {
+            object.serialize_entry(REASON, reason)?;
+        }
+        object.end()
+    }
+}
+
+impl PartialSchema for ContentView<'_> {
+    fn schema() -> RefOr<Schema> {
+        ContentView::object_schema().into()
+    }
+}
+
+impl PartialSchema for ContentOrderView<'_> {
+    fn schema() -> RefOr<Schema> {
+        let reason = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("The reason of the order; empty if there is none. Since schema version 2."));
+        ContentView::object_schema().property(REASON, reason).into()
+    }
+}
+
+impl ToSchema for ContentOrderView<'_> {
+    fn name() -> Cow<'static, str> {
+        "AccountContentEvent".into()
     }
 }
 

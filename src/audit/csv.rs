@@ -3,8 +3,8 @@
 use crate::domain::escape_controls;
 
 /// The columns of events as CSV.
-pub const EVENT_COLUMNS: [&str; 9] =
-    ["id", "time", "type", "subject", "version", "prev", "origin", "requestid", "data"];
+pub const EVENT_COLUMNS: [&str; 10] =
+    ["id", "time", "type", "subject", "version", "prev", "origin", "requestid", "data", "keyname"];
 
 /// Characters that start a formula in a spreadsheet, in half and full width.
 const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];

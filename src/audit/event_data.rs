@@ -6,7 +6,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::content_view::ContentView;
+use super::content_view::{ContentOrderView, ContentView};
 use super::encode_hex;
 use super::labels_view::LabelsView;
 use super::rfc3339::format_rfc3339;
@@ -18,24 +18,14 @@ use crate::journal::{JournalEvent, JournalRecord};
 #[serde(untagged)]
 #[schema(as = EventData)]
 pub(crate) enum EventData<'a> {
-    /// Events without data.
-    Empty {},
-    /// Data of `account_imported` and `content_replaced`.
-    Content {
-        #[serde(flatten)]
-        content: ContentView<'a>,
-        /// The reason of the order; empty if there is none. Since schema version 2.
+    /// Data of `online_requested`, `recycle_requested` and `secrets_erased`; other events have none.
+    Reason {
+        /// The requester's reason; empty if there is none. In orders since schema version 2.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(nullable = false)]
         reason: Option<&'a str>,
     },
-    /// Data of `online_requested` and `recycle_requested`.
-    Order {
-        /// The reason of the order; empty if there is none. Since schema version 2.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        reason: Option<&'a str>,
-    },
+    Content(ContentOrderView<'a>),
     /// Data of `came_online`.
     #[serde(rename_all = "camelCase")]
     CameOnline {
@@ -91,11 +81,6 @@ pub(crate) enum EventData<'a> {
         attempt: u32,
         /// Whether the registration waits for another code.
         still_waiting: bool,
-    },
-    /// Data of `secrets_erased`.
-    SecretsErased {
-        /// The operator's reason.
-        reason: &'a str,
     },
     /// Data of `gateway_assigned`.
     GatewayAssigned {
@@ -269,10 +254,10 @@ impl<'a> EventData<'a> {
         let since_schema_2 = |reason: &'a Reason| (schema >= 2).then_some(reason.as_str());
         match event {
             Event::AccountImported { content, reason } | Event::ContentReplaced { content, reason } => {
-                EventData::Content { content: ContentView(content), reason: since_schema_2(reason) }
+                EventData::Content(ContentOrderView { content: ContentView(content), reason: since_schema_2(reason) })
             }
             Event::OnlineRequested { reason } | Event::RecycleRequested { reason } => {
-                EventData::Order { reason: since_schema_2(reason) }
+                EventData::Reason { reason: since_schema_2(reason) }
             }
             Event::CameOnline { instance_code } => EventData::CameOnline { instance_code },
             Event::WentOffline { reason, instance_code } | Event::Banned { reason, instance_code } => {
@@ -305,7 +290,7 @@ impl<'a> EventData<'a> {
                 attempt: *attempt,
                 still_waiting: *still_waiting,
             },
-            Event::SecretsErased { reason } => EventData::SecretsErased { reason: reason.as_str() },
+            Event::SecretsErased { reason } => EventData::Reason { reason: Some(reason.as_str()) },
             Event::GatewayAssigned { gateway } => EventData::GatewayAssigned { gateway: gateway.name() },
             Event::PinKept { pin } => EventData::PinKept { pin_fingerprint: super::fingerprint_sealed(pin) },
             Event::ProviderCalled { call, at } => {
@@ -314,7 +299,7 @@ impl<'a> EventData<'a> {
             Event::LabelsChanged { labels, reason } => {
                 EventData::LabelsChanged { labels: LabelsView(labels.clone()), reason: reason.as_str() }
             }
-            Event::BanLifted | Event::CodeSent | Event::Registered => EventData::Empty {},
+            Event::BanLifted | Event::CodeSent | Event::Registered => EventData::Reason { reason: None },
         }
     }
 

@@ -15,8 +15,7 @@ use utoipa::ToSchema;
 use super::csv::{EVENT_COLUMNS, format_csv_row};
 use super::event_filter::EventFilter;
 use super::signed_note::{LogCheckpoint, Signer};
-use super::{Audit, Error, IntegrityFault, cloud_event, encode_hex, rfc3339};
-use crate::journal::JournalRecord;
+use super::{Audit, Error, EventView, IntegrityFault, cloud_event, encode_hex, rfc3339};
 use crate::limits::{EXPORT_CHUNK_LINES, EXPORT_LINE_BYTES, STREAM_CHUNK_BYTES};
 
 /// The format of an export.
@@ -107,6 +106,7 @@ impl Audit {
             ExportFormat::Csv => (format_csv_row(EVENT_COLUMNS) + "\n").into_bytes(),
         };
         let mut flow = ControlFlow::Continue(());
+        let mut failure = None;
         let mut position = 0;
         while position < size && flow.is_continue() {
             position = self.journal.scan(
@@ -115,13 +115,20 @@ impl Audit {
                 |header| filter.matches_header(header),
                 |record| {
                     progress(record.position, size);
+                    let event = match self.event_view(record) {
+                        Ok(event) => event,
+                        Err(error) => {
+                            failure = Some(error);
+                            return ControlFlow::Break(());
+                        }
+                    };
                     match format {
                         ExportFormat::CloudEvents => {
-                            let line = self.to_json_line(&record);
+                            let line = event.to_json();
                             digests.add(&line);
                             piece.extend_from_slice(&line);
                         }
-                        ExportFormat::Csv => piece.extend_from_slice(format_event_row(&record).as_bytes()),
+                        ExportFormat::Csv => piece.extend_from_slice(format_event_row(&event).as_bytes()),
                     }
                     piece.push(b'\n');
                     if piece.len() >= STREAM_CHUNK_BYTES {
@@ -130,6 +137,9 @@ impl Audit {
                     flow
                 },
             )?;
+            if let Some(error) = failure {
+                return Err(error);
+            }
         }
         if flow.is_break() {
             return Ok(());
@@ -318,7 +328,8 @@ impl LineDigests {
 }
 
 /// An event as a CSV row, without its line end.
-fn format_event_row(record: &JournalRecord) -> String {
+fn format_event_row(event: &EventView) -> String {
+    let record = &event.record;
     format_csv_row([
         record.position.to_string(),
         rfc3339::format_rfc3339(record.at),
@@ -329,5 +340,6 @@ fn format_event_row(record: &JournalRecord) -> String {
         cloud_event::origin(record.origin),
         cloud_event::request_id(record.origin).unwrap_or_default(),
         cloud_event::data_json(record),
+        event.key_name.as_deref().unwrap_or_default().to_owned(),
     ])
 }

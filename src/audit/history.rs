@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::account_state::{AccountWithCauses, FieldChange, diff_views};
 use super::event_filter::EventFilter;
-use super::{Audit, Error, EventView, cloud_event};
+use super::{Audit, Error, EventView};
 use crate::domain::{AccountNumber, Timestamp};
 use crate::journal::{JournalRecord, StreamId};
 use crate::limits::EVENTS_SCANNED;
@@ -48,7 +48,7 @@ impl Audit {
     pub fn events(&self, position: u64, filter: &EventFilter, limit: usize) -> Result<QueryPage<EventView>, Error> {
         let (records, scanned_to) = self.records(position, filter, limit)?;
         let next = (scanned_to < self.journal.head()).then_some(scanned_to);
-        Ok(QueryPage { items: self.event_views(records), next })
+        Ok(QueryPage { items: self.event_views(records)?, next })
     }
 
     /// Like [`events`](Audit::events), backwards: the matching events before `position`, last first.
@@ -79,7 +79,7 @@ impl Audit {
             }
         };
         let next = (scanned_to > 1).then_some(scanned_to);
-        Ok(QueryPage { items: self.event_views(records), next })
+        Ok(QueryPage { items: self.event_views(records)?, next })
     }
 
     /// Like [`events`](Audit::events), as records. Also returns the position up to which events were examined.
@@ -147,7 +147,7 @@ impl Audit {
         let has_more = records.len() > limit;
         records.truncate(limit);
         let next = records.last().map(|last| last.version).filter(|_| has_more);
-        Ok(QueryPage { items: self.event_views(records), next })
+        Ok(QueryPage { items: self.event_views(records)?, next })
     }
 
     /// Administrative events, latest first, at most `limit`. Starts at the one at `from`, if given. `None` if there
@@ -167,7 +167,7 @@ impl Audit {
         };
         // Each event links to the previous one of its stream, so the cost depends only on the page size.
         let next = records.last().map(|last| last.previous).filter(|previous| *previous > 0);
-        Ok(Some(QueryPage { items: self.event_views(records), next }))
+        Ok(Some(QueryPage { items: self.event_views(records)?, next }))
     }
 
     /// An account's state at a point in time, as JSON.
@@ -181,14 +181,14 @@ impl Audit {
         Ok(diff_views(&from?, &to?))
     }
 
-    /// An event as one line of JSON.
-    pub fn to_json_line(&self, record: &JournalRecord) -> Vec<u8> {
-        cloud_event::to_json_line(record, &self.source)
+    /// An event as queries return it.
+    pub fn event_view(&self, record: JournalRecord) -> Result<EventView, Error> {
+        let key_name = self.key_names.of(record.origin)?;
+        Ok(EventView { record, source: self.source.clone(), key_name })
     }
 
-    /// Events as queries return them.
-    pub fn event_views(&self, records: Vec<JournalRecord>) -> Vec<EventView> {
-        records.into_iter().map(|record| EventView { record, source: self.source.clone() }).collect()
+    fn event_views(&self, records: Vec<JournalRecord>) -> Result<Vec<EventView>, Error> {
+        records.into_iter().map(|record| self.event_view(record)).collect()
     }
 
     /// An account at a point in time.
@@ -217,7 +217,7 @@ impl Audit {
         }
         let mut state = AccountWithCauses::new(account);
         for record in records.iter().take(included) {
-            state.apply(record)?;
+            state.apply(record, self.key_names.of(record.origin)?)?;
         }
         Ok(state)
     }

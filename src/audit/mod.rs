@@ -5,6 +5,7 @@
 //! | `cloud_event` | events as CloudEvents: the same form everywhere |
 //! | `event_data` | the `data` of a CloudEvent |
 //! | `content_view` | an account's imported content, without its secrets |
+//! | `key_names` | the names of API keys, from the events that created them |
 //! | `labels_view` | an account's labels, as views show them |
 //! | `account_state` | an account's state after some of its events, with the events that caused it |
 //! | `event_filter` | filters for events |
@@ -35,6 +36,7 @@ mod event_data;
 mod event_filter;
 mod export;
 mod history;
+mod key_names;
 mod labels_view;
 mod log_proofs;
 mod replay;
@@ -57,7 +59,7 @@ pub use account_bundle::{Bundle, BundleVerification, VerificationStep, verify_bu
 pub use account_list::{AccountFilter, AccountRow};
 pub use account_state::{AccountStateView, AccountWithCauses, FieldChange};
 pub use backup::{RestoreReport, restore};
-pub use cloud_event::{CloudEvent, EventView, parse_event_type};
+pub use cloud_event::{CloudEvent, EventView, label_origin, parse_event_type};
 pub use csv::{EVENT_COLUMNS, format_csv_row};
 pub use event_filter::EventFilter;
 pub use export::{ExportFormat, ExportManifest, ExportVerification, verify_export};
@@ -69,6 +71,8 @@ pub use rfc3339::{format_rfc3339 as write_time, parse_rfc3339 as parse_time};
 pub use signed_note::{LogCheckpoint, Signer};
 pub use transparency_log::TransparencyLog;
 pub use verify::VerificationReport;
+
+use key_names::KeyNames;
 
 use crate::domain::{AccountNumber, SealedBytes, escape_controls};
 use crate::journal::{self, Journal};
@@ -85,6 +89,7 @@ pub struct Audit {
     /// `None` without the log's key: everything can be read, but nothing can be signed.
     log: Option<TransparencyLog>,
     source: Arc<str>,
+    key_names: KeyNames,
 }
 
 /// Why an audit request failed.
@@ -200,7 +205,8 @@ impl Audit {
     /// An audit over these modules.
     pub fn new(store: Store, journal: Journal, roster: Roster, log: Option<TransparencyLog>) -> Audit {
         let source = transparency_log::event_source(&transparency_log::log_name(&store)).into();
-        Audit { store, journal, roster, log, source }
+        let key_names = KeyNames::new(journal.clone());
+        Audit { store, journal, roster, log, source, key_names }
     }
 
     /// The journal that this reads.

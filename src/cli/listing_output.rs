@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::Value;
 
 use super::{Error, output};
-use crate::audit::{EVENT_COLUMNS, format_csv_row};
+use crate::audit::{EVENT_COLUMNS, format_csv_row, label_origin};
 use crate::domain::escape_controls;
 
 /// The format in which a verb prints its result.
@@ -97,7 +97,8 @@ fn format_event(event: &Value) -> String {
     let field = |name: &str| event[name].as_str().unwrap_or_default();
     let kind = field("type");
     let name = kind.strip_prefix("muster.account.").or(kind.strip_prefix("muster.administration.")).unwrap_or(kind);
-    let name = name.strip_suffix(".v1").unwrap_or(name);
+    let name = name.rsplit_once(".v").map_or(name, |(name, _)| name);
+    let origin = label_origin(field("origin"), event["keyname"].as_str());
     let line = format!(
         "{}  #{:<8} {:15} v{:<5} {:22} {:10} {}",
         field("time"),
@@ -105,7 +106,7 @@ fn format_event(event: &Value) -> String {
         field("subject"),
         event["version"],
         name,
-        field("origin"),
+        origin,
         format_data(&event["data"])
     );
     format!("{}\n", escape_controls(line.trim_end()))

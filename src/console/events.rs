@@ -9,7 +9,7 @@ use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, with_query};
 use crate::api::events::{self, EventPage, EventQuery, ReadStart};
 use crate::api::{AccountSelection, Problem, maintenance, operation};
-use crate::audit::EventView;
+use crate::audit::{EventView, label_origin};
 use crate::domain::EventType;
 use crate::http::{event_stream_response, last_event_id};
 
@@ -107,7 +107,7 @@ pub(super) fn event_line(event: &EventView) -> Markup {
             } @else {
                 a href="/acts" { (event.subject) }
             }
-            " " strong { (event_label(&event.kind)) } " " (event_details(&event.data)) span.note { "by " (event.origin) }
+            " " strong { (event_label(&event.kind)) } " " (event_details(&event.data)) span.note { "by " (label_origin(&event.origin, event.keyname)) }
         }
     }
 }

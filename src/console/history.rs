@@ -13,7 +13,7 @@ use super::timeline::{TimelineEvent, draw_timeline};
 use crate::api::accounts::{self, HistoryQuery};
 use crate::api::events::EventPage;
 use crate::api::{AccountSelection, Problem, operation};
-use crate::audit::{AccountWithCauses, AsOf, CloudEvent, EventFilter, EventView, HistoryOrder};
+use crate::audit::{AccountWithCauses, AsOf, CloudEvent, EventFilter, EventView, HistoryOrder, label_origin};
 use crate::domain::{AccountNumber, EventGroup, EventType, GroupStep, OnlineStatus, Status};
 
 /// The views of a history.
@@ -149,7 +149,7 @@ fn event_feed(number: &str, events: &[CloudEvent<'_>]) -> Markup {
                 li id=(format!("v{}", event.version)) {
                     a.number href=(format!("/accounts/{number}/events/{}", event.version)) { "v" (event.version) }
                     " " (time_element(&event.time)) " " strong { (event_label(&event.kind)) } " " (event_details(&event.data))
-                    " " span.note { "by " (event.origin) }
+                    " " span.note { "by " (label_origin(&event.origin, event.keyname)) }
                 }
             }
         }
@@ -249,7 +249,7 @@ pub(super) async fn event_page(request: &ConsoleRequest, number: &str, version: 
         h1 { (event_label(&event.kind)) " · version " (version) " of " (account_link(number)) }
         dl.facts {
             div { dt { "Time" } dd { (time_element(&event.time)) } }
-            div { dt { "By" } dd { (event.origin) } }
+            div { dt { "By" } dd { (label_origin(&event.origin, event.keyname)) } }
             div { dt { "Request" } dd { @match &event.requestid { Some(id) => code { (id) }, None => "none" } } }
             div { dt { "Position" } dd { (event.id) } }
             div { dt { "Previous event" } dd { @if event.prev == "0" { "none" } @else { "position " (event.prev) } } }

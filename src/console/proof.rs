@@ -74,8 +74,8 @@ fn step_text(step: &VerificationStep) -> Markup {
             "The checkpoint is signed by " code { (by) } ": the log has " (format_count(*size)) " events, and its root is "
             code { (STANDARD.encode(root.0)) } "."
         },
-        VerificationStep::EventProved { version, position, kind: name, hashes } => html! {
-            "Version " (version) ", " (event_label(name)) ": " (hashes) " hashes lead from its bytes at position " (position)
+        VerificationStep::EventProved { version, position, kind: name, origin, hashes } => html! {
+            "Version " (version) ", " (event_label(name)) " by " (origin) ": " (hashes) " hashes lead from its bytes at position " (position)
             " to the root, and it follows the previous version."
         },
         VerificationStep::HistoryEnded { version, position } => html! {

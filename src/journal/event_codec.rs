@@ -5,6 +5,8 @@
 //! and decoding turns every version into the current event. `snapshots/` holds the bytes of each version. The numbers of
 //! types and versions are in the tables of `domain::event` and `domain::administrative_event`.
 
+use std::sync::Arc;
+
 use bincode::{BorrowDecode, Encode};
 
 use super::administrative_event_codec;
@@ -12,8 +14,8 @@ use super::content_codec::{ContentV1, decode_account_type, reserve_content};
 use super::journal_event::JournalEvent;
 use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
-    AccountEventType, CallingCode, Event, EventType, GatewayKind, Labels, ProviderCall, Reason, SealedBytes, TaskId,
-    Timestamp, VerifyType,
+    AccountEventType, CallingCode, Content, Event, EventType, GatewayKind, Labels, ProviderCall, Reason, SealedBytes,
+    TaskId, Timestamp, VerifyType,
 };
 
 // --- Version 1 of each payload. Frozen. ---
@@ -199,12 +201,12 @@ fn decode_event(
 ) -> Result<Event, PayloadError> {
     Ok(match event_type {
         AccountEventType::AccountImported => {
-            let (content, reason) = decode_order::<ContentV1<'_>>(schema, payload)?;
-            Event::AccountImported { content: content.into_content()?, reason }
+            let (content, reason) = decode_content_order(schema, payload)?;
+            Event::AccountImported { content, reason }
         }
         AccountEventType::ContentReplaced => {
-            let (content, reason) = decode_order::<ContentV1<'_>>(schema, payload)?;
-            Event::ContentReplaced { content: content.into_content()?, reason }
+            let (content, reason) = decode_content_order(schema, payload)?;
+            Event::ContentReplaced { content, reason }
         }
         AccountEventType::OnlineRequested => Event::OnlineRequested { reason: decode_order::<()>(schema, payload)?.1 },
         AccountEventType::CameOnline => {
@@ -270,6 +272,11 @@ fn decode_registration(schema: u16, at: Timestamp, payload: &[u8]) -> Result<Eve
         lifetime: Timestamp(requested.expires_at).since(at),
         reason,
     })
+}
+
+fn decode_content_order(schema: u16, payload: &[u8]) -> Result<(Arc<Content>, Reason), PayloadError> {
+    let (content, reason) = decode_order::<ContentV1<'_>>(schema, payload)?;
+    Ok((content.into_content()?, reason))
 }
 
 /// Decodes the event of an order: its payload of version 1, and the reason. Version 1 had no reason.

@@ -63,7 +63,7 @@ use crate::store::{self, Store, StoreId};
 use block::Block;
 use merkle_tree::{MerkleTree, TreeHash};
 use read::damaged;
-pub use read::{decode_record, require_account_event};
+pub use read::{decode_as_unknown, decode_record, require_account_event};
 use stream_heads::{StartupCheckpoint, StreamHeads};
 use writer::{JournalWriter, QueuedAppend, WriterQueue};
 

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::block::Block;
-use super::journal_event::JournalEvent;
-use super::record::{self, JournalRecord, MalformedRecord, StreamId};
+use super::journal_event::{JournalEvent, UnknownEvent};
+use super::record::{self, JournalRecord, MalformedRecord, RawHeader, StreamId};
 use super::stream_heads::StreamHead;
 use super::{Error, Journal};
 use crate::domain::{Account, AccountNumber, Event};
@@ -167,6 +167,15 @@ pub fn require_account_event(record: &JournalRecord) -> Result<&Event, Error> {
 /// Decodes the record in `bytes`, at any position. `bytes` must hold exactly one record.
 pub fn decode_record(bytes: &[u8]) -> Result<JournalRecord, Error> {
     decode_at(bytes, record::split_header(bytes).map_or(0, |(header, _)| header.sequence.position))
+}
+
+/// Like [`decode_record`], for a reader that does not know the event: its payload stays bytes.
+pub fn decode_as_unknown(bytes: &[u8]) -> Result<JournalRecord, Error> {
+    let record = decode_record(bytes)?;
+    let (header, payload) = record::split_header(bytes).map_err(|what| damaged(record.position, what))?;
+    let RawHeader { event_type, schema, .. } = header;
+    let event = JournalEvent::Unknown(UnknownEvent { event_type, schema, payload: payload.into() });
+    Ok(JournalRecord { event, ..record })
 }
 
 pub(super) fn damaged(position: u64, what: &str) -> Error {

@@ -271,6 +271,18 @@ impl StreamId {
     }
 }
 
+// === impl Principal ===
+
+impl Principal {
+    /// The number of the API key that it used. A key is the same key in every role. `None` without a key.
+    pub fn key_id(self) -> Option<u64> {
+        match self {
+            Principal::Caller(id) | Principal::Operator(id) => (id != 0).then_some(id),
+            Principal::Service | Principal::Gateway(_) => None,
+        }
+    }
+}
+
 // === impl Origin ===
 
 impl Origin {

@@ -220,10 +220,13 @@ async fn a_bound_key_sees_and_touches_its_own_accounts() {
         let path =
             format!("/api/v1/accounts/{account}/events?type=online_requested,recycle_requested&order=desc&limit=1");
         let event = ask(Method::GET, &path, json!({}), &admin).await.json()["events"][0].clone();
-        (event["type"].as_str().unwrap().to_owned(), event["origin"].as_str().unwrap().to_owned())
+        ["type", "origin", "keyname"].map(|name| event[name].as_str().unwrap().to_owned())
     };
-    assert_eq!(last(ACCOUNT).await, ("muster.account.recycle_requested.v2".to_owned(), "caller:2".to_owned()));
-    assert_eq!(last("442079460000").await, ("muster.account.online_requested.v2".to_owned(), "caller:1".to_owned()));
+    assert_eq!(last(ACCOUNT).await, ["muster.account.recycle_requested.v2", "caller:2", "bound"]);
+    assert_eq!(last("442079460000").await, ["muster.account.online_requested.v2", "caller:1", "a"]);
+    // The state names the key too, and so does the command line.
+    let state = ask(Method::GET, &format!("/api/v1/accounts/{ACCOUNT}"), json!({}), &admin).await.json();
+    assert_eq!([&state["asked"]["origin"], &state["asked"]["keyname"]], ["caller:2", "bound"]);
     for (path, expected) in [
         ("accounts", 403),
         ("accounts?prefix=8618", 200),

@@ -29,8 +29,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{self, Settings};
 use crate::domain::{
-    AdministrativeEvent, AuditLogEntry, ContentField, ContentTexts, Event, Reason, SealedBytes, TaskId, Timestamp,
-    VerifyType,
+    AdministrativeEvent, AuditLogEntry, ContentField, ContentTexts, CredentialVerifier, Event, Grant, Reason, Role,
+    SealedBytes, TaskId, Timestamp, VerifyType,
 };
 use crate::journal::{AppendRequest, Origin, Principal, RequestId};
 use crate::store::StoreId;

@@ -40,6 +40,54 @@ fn alterations(bytes: &[u8]) -> impl Iterator<Item = (String, Vec<u8>)> {
 }
 
 #[tokio::test]
+async fn a_bundle_names_the_keys() {
+    let fixture = AuditFixture::with_history().await;
+    let grant = Grant {
+        id: 7,
+        name: "orders, of billing".to_owned(),
+        role: Role::Caller,
+        accounts: Vec::new(),
+        expires_at: None,
+        verifier: CredentialVerifier::Hash([0; 32]),
+    };
+    let entry = AuditLogEntry { event: AdministrativeEvent::ApiKeyCreated(grant), source: "command line".to_owned() };
+    fixture.audit.journal.append_administrative_event(entry, Origin::OPERATOR, at(61)).await.unwrap();
+    let bundle_of = |number: &str| -> Value {
+        serde_json::from_slice(&fixture.audit.account_bundle(number.parse().unwrap()).unwrap()).unwrap()
+    };
+    let verify = |bundle: &Value| {
+        let mut origins = Vec::new();
+        let verified = verify_bundle_with(bundle.to_string().as_bytes(), None, |step| {
+            if let VerificationStep::EventProved { origin, .. } = step {
+                origins.push(origin);
+            }
+        });
+        verified.map(|_| origins).map_err(|fault| fault.to_string())
+    };
+    let bundle = bundle_of(FIRST);
+    assert_eq!(
+        verify(&bundle).unwrap()[..3],
+        ["caller:7 (orders, of billing)", "caller:7 (orders, of billing)", "gateway"]
+    );
+    let fault = |change: &dyn Fn(&mut Value)| {
+        let mut changed = bundle.clone();
+        change(&mut changed);
+        verify(&changed).unwrap_err()
+    };
+    assert!(fault(&|bundle| bundle["keys"] = bundle_of(SECOND)["keys"].clone()).contains("of another bundle"));
+    assert!(fault(&|bundle| bundle["keys"] = bundle["checkpoint"].clone()).contains("of another bundle"));
+    let renamed =
+        |bundle: &mut Value| bundle["keys"] = bundle["keys"].as_str().unwrap().replace("orders", "others").into();
+    assert!(fault(&renamed).contains("its list of API keys is not valid"));
+    assert!(fault(&|bundle| drop(bundle.as_object_mut().unwrap().remove("keys"))).contains("do not fit its format"));
+    let mut older = bundle.clone();
+    older["format"] = json!("muster account bundle 1");
+    assert!(verify(&older).unwrap_err().contains("do not fit its format"));
+    older.as_object_mut().unwrap().remove("keys");
+    assert_eq!(verify(&older).unwrap()[0], "caller:7");
+}
+
+#[tokio::test]
 async fn an_altered_bundle_is_rejected() {
     let fixture = AuditFixture::with_history().await;
     let account = SECOND.parse().unwrap();
@@ -65,8 +113,16 @@ async fn an_altered_bundle_is_rejected() {
     assert!(fault(&|bundle| bundle["events"].as_array_mut().unwrap().swap(1, 2)).contains("event 2: it is version 3"));
     assert!(fault(&|bundle| bundle["events"] = json!([])).contains("events at the end are missing"));
     assert!(
-        fault(&|bundle| bundle["account"] = json!(FIRST)).contains("it belongs to 861821720003, not to 861821726232")
+        fault(&|bundle| bundle["account"] = json!(FIRST))
+            .contains("list of API keys is malformed, or of another bundle")
     );
+    // The first format has no list of keys.
+    let of_another = |bundle: &mut Value| {
+        bundle["format"] = json!("muster account bundle 1");
+        bundle.as_object_mut().unwrap().remove("keys");
+        bundle["account"] = json!(FIRST);
+    };
+    assert!(fault(&of_another).contains("it belongs to 861821720003, not to 861821726232"));
     let twice = |bundle: &mut Value| {
         let again = events(bundle)[8].clone();
         bundle["events"].as_array_mut().unwrap().push(again);
@@ -143,9 +199,9 @@ async fn csv_has_a_row_for_each_event() {
         collect_bytes(|write| fixture.audit.write_export(ExportFormat::Csv, &EventFilter::default(), |_, _| {}, write));
     let text = String::from_utf8(csv).unwrap();
     assert_eq!(text.lines().count(), 17);
-    assert!(
-        text.starts_with("id,time,type,subject,version,prev,origin,requestid,data\n1,2026-11-25T09:00:00.000000Z,")
-    );
+    assert!(text.starts_with(
+        "id,time,type,subject,version,prev,origin,requestid,data,keyname\n1,2026-11-25T09:00:00.000000Z,"
+    ));
     assert!(text.contains(r#""publicKey"":""public, \""quoted\"""""#), "quotes are doubled: {text}");
 }
 
