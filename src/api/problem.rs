@@ -199,9 +199,11 @@ impl From<vault::Error> for Problem {
             | Error::MasterKeyFile { .. } => Problem::conflict(detail),
             Error::MalformedMasterKey { .. }
             | Error::MasterKeyMissing { .. }
+            | Error::NamedMasterKeyMissing { .. }
+            | Error::NeededKeyUnavailable { .. }
             | Error::WrongMasterKey { .. }
             | Error::MasterKeyCommand { .. }
-            | Error::NoKeyInEnvironment
+            | Error::NoKeyInEnvironment(_)
             | Error::AccountSecretDoesNotOpen { .. }
             | Error::ReceiverSettingsDoNotOpen(_)
             | Error::TenantSecretDoesNotOpen { .. }

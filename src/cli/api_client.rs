@@ -23,6 +23,7 @@ use crate::config::{
 use crate::files::read_file;
 use crate::limits::{CLI_CONNECT_TIMEOUT, NAMED_FILE_BYTES};
 use crate::service::{OfflineDirectory, RotationReport};
+use crate::vault::{self, MasterKeyStatus, Vault};
 
 /// The flags that say where to read from.
 #[derive(clap::Args)]
@@ -160,13 +161,23 @@ impl ApiClient {
         }
     }
 
+    /// The data directory and its vault. `None` if the source is a service.
+    fn offline_vault(&self) -> Option<Result<(&OfflineDirectory, &Vault), Error>> {
+        let ApiBackend::Directory(directory) = &self.backend else { return None };
+        let missing =
+            |why: &vault::Error| Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false };
+        Some(directory.vault().map(|vault| (&**directory, vault)).map_err(missing))
+    }
+
+    /// The master key's status in a data directory. `None` if the source is a service.
+    pub(super) fn master_key_status(&self) -> Option<Result<MasterKeyStatus, Error>> {
+        Some(self.offline_vault()?.map(|(_, vault)| vault.master_key_status()))
+    }
+
     /// Reverts a rotation of the master key in a data directory. `None` if the source is a service.
     pub(super) fn abort_rotation(&self) -> Option<Result<RotationReport, Error>> {
-        let ApiBackend::Directory(directory) = &self.backend else { return None };
-        Some(match directory.missing_key() {
-            Some(why) => Err(Error::ErrorResponse { status: 503, detail: why.to_string(), is_fault: false }),
-            None => directory.abort_rotation(self.runtime.handle()).map_err(Error::from),
-        })
+        let found = self.offline_vault()?;
+        Some(found.and_then(|(directory, vault)| Ok(directory.abort_rotation(vault, self.runtime.handle())?)))
     }
 
     /// Sends a request to a service, and passes the response to `take` as it arrives. Fails on a data directory.

@@ -24,7 +24,7 @@ enum VaultVerb {
     Rotate(RotateArgs),
 }
 
-/// Show the master key's source and rotation
+/// Show the master key's id, source and rotation
 #[derive(clap::Args)]
 struct ShowVaultArgs {
     #[command(flatten)]
@@ -52,7 +52,7 @@ const EXAMPLES: &str = "Examples:
   muster vault show
 
 After an interruption, a start with the old or the new key continues the rotation or its reversal. The last line of the
-output says what to do with the key. Needs a running service; --abort also works on a directory without one
+output says what to do with the key. Needs a running service; show and --abort also work on a directory without one
 (--data-dir).
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
@@ -61,8 +61,11 @@ impl VaultArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         match &self.verb {
             VaultVerb::Show(ShowVaultArgs { request }) => {
-                let value =
-                    request.source.open()?.request_json(&ApiRequest { method: "GET", path: "vault", accept: JSON })?;
+                let client = request.source.open()?;
+                let value = match client.master_key_status() {
+                    Some(status) => json!(status?),
+                    None => client.request_json(&ApiRequest { method: "GET", path: "vault", accept: JSON })?,
+                };
                 listing_output::print_value(request.output, &value)
             }
             VaultVerb::Rotate(verb) => verb.run(),

@@ -21,9 +21,8 @@ use crate::vault::{self, RotationReport, Vault};
 pub struct OfflineDirectory {
     audit: Audit,
     api: ApiState,
-    vault: Option<Vault>,
-    /// Why nothing can be signed. `None` if signing works.
-    missing_key: Option<vault::Error>,
+    /// The vault, or why there is none. Without it, nothing can be signed.
+    vault: Result<Vault, vault::Error>,
 }
 
 impl OfflineDirectory {
@@ -35,14 +34,15 @@ impl OfflineDirectory {
         let store = Store::open(&settings.data_dir, &settings.store)?;
         let (roster, journal) = Roster::open_with_journal(&store)?;
         let vault = Vault::open_existing(store.clone(), &settings.vault);
-        let (log, vault, unsigned) = match vault.and_then(|vault| Ok((vault.load_or_create_log_key()?, vault))) {
-            Ok((key, vault)) => (Some(TransparencyLog::open(&store, &journal, key)?), Some(vault), None),
-            Err(why) => (None, None, Some(why)),
+        let (log, vault) = match vault.and_then(|vault| Ok((vault.load_or_create_log_key()?, vault))) {
+            Ok((key, vault)) => (Some(TransparencyLog::open(&store, &journal, key)?), Ok(vault)),
+            Err(why) => (None, Err(why)),
         };
-        let authenticator = Authenticator::new(ApiKeys::open(&journal, vault.clone())?, REQUESTS_PER_SECOND);
+        let keys = ApiKeys::open(&journal, vault.as_ref().ok().cloned())?;
+        let authenticator = Authenticator::new(keys, REQUESTS_PER_SECOND);
         let audit = Audit::new(store, journal, roster, log);
         let api = ApiState::new(audit.clone(), None, None, authenticator, Duration::MAX, CancellationToken::new());
-        Ok(OfflineDirectory { audit, api, vault, missing_key: unsigned })
+        Ok(OfflineDirectory { audit, api, vault })
     }
 
     /// The audit of its journal.
@@ -52,7 +52,7 @@ impl OfflineDirectory {
 
     /// Why nothing can be signed. `None` if signing works.
     pub fn missing_key(&self) -> Option<&vault::Error> {
-        self.missing_key.as_ref()
+        self.vault.as_ref().err()
     }
 
     /// The API on this directory.
@@ -66,10 +66,14 @@ impl OfflineDirectory {
         Call::new(&self.api, operation, AccountSelection::All, AuthContext::OWNER, id, from)
     }
 
+    /// The vault, or why there is none.
+    pub fn vault(&self) -> Result<&Vault, &vault::Error> {
+        self.vault.as_ref()
+    }
+
     /// Undoes an interrupted rotation of the master key. The report says what the operator must do next. Blocks.
-    /// `runtime` runs the append to the audit log. Fails without the master key.
-    pub fn abort_rotation(&self, runtime: &Handle) -> Result<RotationReport, Error> {
-        let vault = self.vault.as_ref().ok_or(vault::Error::NoRotationToUndo)?;
+    /// `runtime` runs the append to the audit log.
+    pub fn abort_rotation(&self, vault: &Vault, runtime: &Handle) -> Result<RotationReport, Error> {
         let rotation = runtime.block_on(vault.stop_rotation())?;
         rotation.begin_undo()?;
         let requester = RequesterIdentity { origin: Origin::OPERATOR, from: "command line".to_owned() };

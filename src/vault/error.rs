@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::master_key_file::MalformedKey;
+use super::master_key_id::NeededKey;
 use crate::domain::AccountNumber;
 use crate::{journal, store};
 
@@ -28,26 +30,44 @@ pub enum Error {
         mode: u32,
     },
     /// The file does not hold a master key.
-    #[error("the file {path} has no master key; restore it from its backup, or set vault.master_key_file")]
+    #[error("the file {path} has no master key: {form}; restore it from its copy, or set vault.master_key_file")]
     MalformedMasterKey {
         /// The file.
         path: PathBuf,
+        /// What is wrong with its content.
+        form: MalformedKey,
     },
-    /// The store is sealed, but the master key's file is missing.
-    #[error(
-        "the master key file {path} is missing, but the store is sealed with its key; restore the file, or set \
-         vault.master_key_file"
-    )]
+    /// The master key's file is missing.
+    #[error("the master key file {path} is missing; restore it from its copy, or set vault.master_key_file")]
     MasterKeyMissing {
         /// The expected path.
         path: PathBuf,
     },
+    /// The store is new, and the settings name a master key file that is missing.
+    #[error(
+        "the master key file {path} is missing, and only the default one is created by itself; mount it, or create it: \
+         (umask 077; openssl rand -hex 32 > {path})"
+    )]
+    NamedMasterKeyMissing {
+        /// The path that the settings name.
+        path: PathBuf,
+    },
+    /// The store is sealed, and its master key cannot be had.
+    #[error("the store needs {needed}, but {cause}")]
+    NeededKeyUnavailable {
+        /// The key that sealed the store.
+        needed: NeededKey,
+        /// Why there is no key.
+        cause: Box<Error>,
+    },
     /// The store is sealed with another master key.
-    #[error("the master key in {from} is not the one that sealed the store; set {setting} to that one")]
+    #[error("the store needs {needed}, {held}; make {setting} give that key")]
     WrongMasterKey {
-        /// The source of the key.
-        from: String,
-        /// The setting that names this source.
+        /// The key that sealed the store.
+        needed: NeededKey,
+        /// The key that the setting gives, as in "the file holds 77c19d04 (PATH)".
+        held: String,
+        /// The setting.
         setting: &'static str,
     },
     /// The command that prints the master key failed.
@@ -59,8 +79,8 @@ pub enum Error {
         words: String,
     },
     /// The environment holds no master key.
-    #[error("vault.master_key is not a master key; set MUSTER_VAULT__MASTER_KEY to its 64 hexadecimal digits")]
-    NoKeyInEnvironment,
+    #[error("MUSTER_VAULT__MASTER_KEY has no master key: {0}; set it to the key's 64 hexadecimal digits")]
+    NoKeyInEnvironment(MalformedKey),
     /// The file with the new master key cannot be used.
     #[error("the new key's file {path} {words}")]
     InvalidNewKey {
@@ -103,8 +123,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// The setting of the last rotation still gives the old master key.
-    #[error("the last rotation is not complete: {setting} still gives the old master key; change it, and start again")]
+    #[error(
+        "the last rotation is not complete: {setting} still gives the old master key; make it give {needed}, and start \
+         again"
+    )]
     RotationAwaitsSetting {
+        /// The key that the setting has to give.
+        needed: NeededKey,
         /// The setting.
         setting: &'static str,
     },

@@ -35,7 +35,7 @@ pub(crate) fn master_key_seeds() -> Vec<Vec<u8>> {
 /// A master key has one written form, except for case. A rotation file yields the keys that were sealed in it.
 pub(crate) fn check_master_key(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
-    if let Some(key) = parse(text) {
+    if let Ok(key) = parse(text.as_bytes()) {
         let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(text.to_ascii_lowercase().ends_with(&digits));
     }

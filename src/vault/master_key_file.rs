@@ -33,8 +33,8 @@ pub(super) fn read(path: &Path) -> Result<Option<SymmetricKey>, Error> {
         return Err(Error::ReadableByOthers { path: path.to_owned(), mode });
     }
     let bytes = read_open_file(&file, MASTER_KEY_TEXT_BYTES).map_err(failed("read"))?;
-    let key = str::from_utf8(&bytes).ok().and_then(|text| parse(text.trim_end()));
-    key.map(Some).ok_or_else(|| Error::MalformedMasterKey { path: path.to_owned() })
+    let key = parse(bytes.trim_ascii_end()).map(Some);
+    key.map_err(|form| Error::MalformedMasterKey { path: path.to_owned(), form })
 }
 
 /// Creates a random key and writes its file, durably, before the key seals anything.
@@ -88,15 +88,43 @@ fn parent_directory(path: &Path) -> &Path {
 }
 
 /// Parses the key in a line.
-pub(super) fn parse(line: &str) -> Option<SymmetricKey> {
-    let digits = line.strip_prefix(PREFIX).unwrap_or(line).as_bytes();
+pub(super) fn parse(line: &[u8]) -> Result<SymmetricKey, MalformedKey> {
+    let digits = line.strip_prefix(PREFIX.as_bytes()).unwrap_or(line);
+    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let mut key = Zeroizing::new([0; cipher::KEY_BYTES]);
     if digits.len() != DIGITS {
-        return None;
+        return Err(MalformedKey::describe(line));
     }
-    let mut key = Zeroizing::new([0; 32]);
-    for (byte, pair) in key.iter_mut().zip(digits.as_chunks::<2>().0) {
-        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-        *byte = u8::try_from(high? << 4 | low?).ok()?;
+    for (byte, [high, low]) in key.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let pair = value(*high).zip(value(*low));
+        *byte = pair.map(|(high, low)| high << 4 | low).ok_or_else(|| MalformedKey::describe(line))?;
     }
-    Some(key)
+    Ok(key)
+}
+
+/// How a text differs from a master key, without a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MalformedKey(String);
+
+impl MalformedKey {
+    fn describe(line: &[u8]) -> MalformedKey {
+        let digits = line.strip_prefix(PREFIX.as_bytes()).unwrap_or(line);
+        let bytes = digits.len();
+        let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
+        let form = if line.is_empty() {
+            "it is empty".to_owned()
+        } else if digits.contains(&b'\n') {
+            "it has several lines instead of one".to_owned()
+        } else if digits.iter().all(u8::is_ascii_hexdigit) {
+            format!("it has {bytes} hexadecimal digits instead of {DIGITS}")
+        } else if bytes == cipher::KEY_BYTES && !digits.is_ascii() {
+            format!("it has {bytes} raw bytes instead of {DIGITS} hexadecimal digits")
+        } else if matches!(bytes, 43 | 44) && digits.iter().all(is_base64) {
+            format!("it looks like base64; a master key has {DIGITS} hexadecimal digits")
+        } else {
+            format!("it has {bytes} bytes that are not all hexadecimal digits; a master key has {DIGITS} of these")
+        };
+        MalformedKey(form)
+    }
 }

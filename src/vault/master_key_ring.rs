@@ -6,10 +6,11 @@
 
 use zeroize::Zeroizing;
 
+use super::Error;
 use super::aad::AadContext;
 use super::cipher::{self, SymmetricKey};
+use super::master_key_id::{MasterKeyId, NeededKey};
 use super::master_key_source::MasterKeySource;
-use super::{Error, master_key_file};
 use crate::store::{Store, StoredValue, Table};
 
 /// The master keys. It has no `Debug`, because it holds secrets.
@@ -27,7 +28,8 @@ pub(super) const MASTER_KEY_CHECK: &[u8] = b"master key check";
 /// The table key of the id of the last rotation that resealed everything and was recorded.
 const ROTATION_RECORDED: &[u8] = b"master key rotation";
 /// The sidecar file of an unfinished rotation. It holds two lines in hexadecimal digits: the next key sealed with the
-/// last one, and the last key sealed with the next one. A third line marks an undo.
+/// last one, and the last key sealed with the next one. The third line marks an undo; it is empty otherwise. The fourth
+/// has the ids of both keys. Files of earlier versions have only the first two lines, and the third in an undo.
 pub(super) const ROTATION_FILE: &str = "rotation";
 /// The third line of the file, if the rotation undoes another one.
 const UNDO_LINE: &str = "undoes";
@@ -35,28 +37,34 @@ const UNDO_LINE: &str = "undoes";
 const ROTATION_ID_DIGITS: usize = 64;
 
 impl MasterKeyRing {
-    /// Loads the keys of `store`. The first opening creates the master key's file, if the key is configured as a
-    /// file.
-    pub(super) fn open(store: &Store, source: &MasterKeySource) -> Result<MasterKeyRing, Error> {
+    /// Loads the keys of `store`. With `may_create`, the first opening creates the default master key file.
+    pub(super) fn open(store: &Store, source: &MasterKeySource, may_create: bool) -> Result<MasterKeyRing, Error> {
         let check = store.get(Table::Keys, MASTER_KEY_CHECK)?;
-        let configured = match (source.read()?, source, &check) {
-            (Some(configured), _, _) => configured,
-            (None, MasterKeySource::File(path), None) => master_key_file::create(path)?,
-            (None, MasterKeySource::File(path), Some(_)) => return Err(Error::MasterKeyMissing { path: path.clone() }),
-            (None, MasterKeySource::Command(_) | MasterKeySource::Environment(_), _) => {
-                return Err(source.wrong_key_error());
-            }
+        let rotation_file = store.load_sidecar(ROTATION_FILE)?;
+        let needed = match &rotation_file {
+            Some(file) => NeededKey::either(parse_rotation_ids(file)),
+            None => NeededKey::new(MasterKeyId::load(store)?),
         };
-        if let Some(file) = store.load_sidecar(ROTATION_FILE)? {
-            return MasterKeyRing::from_rotation_file(configured, &file).ok_or_else(|| source.wrong_key_error());
+        let configured = match source.load(may_create && check.is_none()) {
+            Ok(configured) => configured,
+            Err(cause) if check.is_some() => {
+                return Err(Error::NeededKeyUnavailable { needed, cause: Box::new(cause) });
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(file) = rotation_file {
+            let wrong = source.wrong_key_error(&configured, needed);
+            return MasterKeyRing::from_rotation_file(configured, &file).ok_or(wrong);
         }
         store.remove_sidecar(ROTATION_FILE)?;
         let key_ring = MasterKeyRing { current: configured, previous: None, matches_setting: true };
-        let aad = AadContext::MasterKeyCheck.aad_for(None);
         match check {
-            Some(sealed) if key_ring.open_sealed(&aad, &sealed).is_none() => return Err(source.wrong_key_error()),
-            Some(_) => {}
+            Some(sealed) if !key_ring.opens_key_check(&sealed) => {
+                return Err(source.wrong_key_error(&key_ring.current, needed));
+            }
+            Some(_) => key_ring.id().save(store)?,
             None => {
+                key_ring.id().save(store)?;
                 store.put(Table::Keys, MASTER_KEY_CHECK, &key_ring.seal_key_check()?)?;
                 store.flush()?;
             }
@@ -90,8 +98,14 @@ impl MasterKeyRing {
         };
         let (next_key, last_key) =
             (sealed(next, last, AadContext::NextMasterKey)?, sealed(last, next, AadContext::PreviousMasterKey)?);
-        let kind = if undoes { format!("{UNDO_LINE}\n") } else { String::new() };
-        Ok(format!("{next_key}\n{last_key}\n{kind}"))
+        let kind = if undoes { UNDO_LINE } else { "" };
+        let ids = [last, next].map(MasterKeyId::of);
+        Ok(format!("{next_key}\n{last_key}\n{kind}\n{} {}\n", ids[0], ids[1]))
+    }
+
+    /// The id of the current key.
+    pub(super) fn id(&self) -> MasterKeyId {
+        MasterKeyId::of(&self.current)
     }
 
     /// Seals with the current key.
@@ -105,10 +119,20 @@ impl MasterKeyRing {
         with(&self.current).or_else(|| self.previous.as_ref().and_then(with))
     }
 
+    /// Whether `sealed` is the text that detects a wrong master key, sealed with one of these keys.
+    fn opens_key_check(&self, sealed: &[u8]) -> bool {
+        self.open_sealed(&AadContext::MasterKeyCheck.aad_for(None), sealed).is_some()
+    }
+
     /// The text that detects a wrong master key, sealed with the current one.
     pub(super) fn seal_key_check(&self) -> Result<Vec<u8>, Error> {
         Ok(self.seal(&AadContext::MasterKeyCheck.aad_for(None), MASTER_KEY_CHECK, &cipher::random_bytes()?))
     }
+}
+
+/// The ids in a rotation file: of the last key, then of the next. Empty if an older version wrote the file.
+fn parse_rotation_ids(file: &str) -> Vec<MasterKeyId> {
+    file.lines().nth(3).into_iter().flat_map(str::split_whitespace).filter_map(|id| id.parse().ok()).collect()
 }
 
 /// Whether this rotation file marks an undo.

@@ -24,6 +24,7 @@ use utoipa::ToSchema;
 use super::aad::{AadContext, receiver_settings_aad, tenant_secret_aad};
 use super::cipher::{self, SymmetricKey};
 use super::log_key::LOG_KEY;
+use super::master_key_id::{MasterKeyId, NeededKey};
 use super::master_key_ring::{
     MASTER_KEY_CHECK, MasterKeyRing, ROTATION_FILE, is_rotation_recorded, is_undo, mark_rotation_recorded,
 };
@@ -61,6 +62,13 @@ pub struct RotationReport {
 #[serde(rename_all = "camelCase")]
 #[schema(as = MasterKey)]
 pub struct MasterKeyStatus {
+    /// The id of the master key: 8 hexadecimal digits, which tell nothing of the key.
+    #[schema(value_type = String, example = "3f9a01c2")]
+    pub id: MasterKeyId,
+    /// During a rotation, the id of the other key that also opens the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    pub previous_id: Option<MasterKeyId>,
     /// The setting that gives the master key.
     pub source: &'static str,
     /// `none`, `under way`, `broken off` by a failure, or `waits for its setting`.
@@ -80,36 +88,40 @@ impl Vault {
         let (source, setting) = (&self.inner.master_key_source, self.inner.master_key_source.setting());
         if self.master_keys().previous.is_some() {
             return match (source, new_key_file) {
-                (MasterKeySource::File(_), None) => Ok(rotation),
-                (MasterKeySource::File(_), Some(file)) if *read_new_key(file)? == *self.master_keys().current => {
+                (MasterKeySource::File { .. }, None) => Ok(rotation),
+                (MasterKeySource::File { .. }, Some(file)) if *read_new_key(file)? == *self.master_keys().current => {
                     Ok(rotation)
                 }
-                (MasterKeySource::File(_), Some(file)) => {
-                    let words =
-                        "has another key than the interrupted rotation; complete that one first: rotate without a new \
-                         key"
-                        .to_owned();
+                (MasterKeySource::File { .. }, Some(file)) => {
+                    let words = format!(
+                        "has another key than the interrupted rotation, which leads to key {}; complete that one first: \
+                         rotate without a new key",
+                        self.master_keys().id()
+                    );
                     Err(Error::InvalidNewKey { path: file.to_owned(), words })
                 }
                 (MasterKeySource::Command(_) | MasterKeySource::Environment(_), _) => {
-                    Err(Error::RotationAwaitsSetting { setting })
+                    let needed = NeededKey::new(Some(self.master_keys().id()));
+                    Err(Error::RotationAwaitsSetting { needed, setting })
                 }
             };
         }
         let next = match (new_key_file, source) {
             (Some(file), _) => read_new_key(file)?,
-            (None, MasterKeySource::File(_)) => SymmetricKey::new(cipher::random_bytes()?),
+            (None, MasterKeySource::File { .. }) => SymmetricKey::new(cipher::random_bytes()?),
             (None, MasterKeySource::Command(_) | MasterKeySource::Environment(_)) => {
                 return Err(Error::NewKeyFileRequired { setting });
             }
         };
         if *next == *self.master_keys().current {
             let path = new_key_file.unwrap_or(Path::new("")).to_owned();
-            let words =
-                "has the key that is in use; generate another, for example with openssl rand -hex 32".to_owned();
+            let words = format!(
+                "has the key that is in use ({}); generate another, for example with openssl rand -hex 32",
+                MasterKeyId::of(&next)
+            );
             return Err(Error::InvalidNewKey { path, words });
         }
-        if let MasterKeySource::File(path) = source {
+        if let MasterKeySource::File { path, .. } = source {
             // Checks now, not at the end, that the file can be written.
             drop(master_key_file::write_temporary(path, &next)?);
         }
@@ -138,16 +150,19 @@ impl Vault {
 
     /// The source of the master key and the state of its rotation.
     pub fn master_key_status(&self) -> MasterKeyStatus {
-        let is_known = self.master_keys().previous.is_some();
-        let rotation = match (self.is_rotating(), is_known, &self.inner.master_key_source) {
+        let (id, previous_id) = {
+            let key_ring = self.master_keys();
+            (key_ring.id(), key_ring.previous.as_ref().map(MasterKeyId::of))
+        };
+        let rotation = match (self.is_rotating(), previous_id.is_some(), &self.inner.master_key_source) {
             (_, false, _) => "none",
             (true, true, _) => "under way",
-            (false, true, MasterKeySource::File(_)) => "broken off",
+            (false, true, MasterKeySource::File { .. }) => "broken off",
             (false, true, MasterKeySource::Command(_) | MasterKeySource::Environment(_)) => "waits for its setting",
         };
         let [done, total] =
             [&self.inner.rotation_done, &self.inner.rotation_total].map(|count| count.load(Ordering::Relaxed));
-        MasterKeyStatus { source: self.inner.master_key_source.setting(), rotation, done, total }
+        MasterKeyStatus { id, previous_id, source: self.inner.master_key_source.setting(), rotation, done, total }
     }
 
     /// Updates the gauges for the progress of a rotation.
@@ -186,7 +201,7 @@ impl Rotation {
         if is_undo(&rotation_file) {
             return Ok(());
         }
-        if let (MasterKeySource::File(path), true) = (source, is_rotation_recorded(store, &rotation_file)?) {
+        if let (MasterKeySource::File { path, .. }, true) = (source, is_rotation_recorded(store, &rotation_file)?) {
             return Err(Error::RotationTooLateToUndo { path: path.clone() });
         }
         store.save_sidecar(ROTATION_FILE, &MasterKeyRing::encode_rotation_file(current, last, true)?)?;
@@ -257,7 +272,7 @@ impl Rotation {
             mark_rotation_recorded(store, &rotation_file)?;
         }
         let ends = self.vault.master_keys().matches_setting
-            || matches!(self.vault.inner.master_key_source, MasterKeySource::File(_));
+            || matches!(self.vault.inner.master_key_source, MasterKeySource::File { .. });
         if is_start && ends {
             record(AdministrativeEvent::MasterKeyRotationFinished { rewrapped })?;
         }
@@ -299,6 +314,9 @@ impl Rotation {
                 progress(done, total);
             }
         }
+        // Last: a backup is possible once the rotation is recorded, and must name the one key that opens all of it.
+        self.rewrap(Table::Keys, MASTER_KEY_CHECK, &AadContext::MasterKeyCheck.aad_for(None))?;
+        self.vault.master_keys().id().save(&inner.store)?;
         Ok(rewrapped)
     }
 
@@ -331,35 +349,37 @@ impl Rotation {
     pub(super) fn finish(self) -> Result<String, Error> {
         let inner = &self.vault.inner;
         let mut key_ring = self.vault.master_keys_mut();
-        if let (MasterKeySource::File(path), false) = (&inner.master_key_source, key_ring.matches_setting) {
+        if let (MasterKeySource::File { path, .. }, false) = (&inner.master_key_source, key_ring.matches_setting) {
             master_key_file::write(path, &key_ring.current)?;
             key_ring.matches_setting = true;
         }
-        inner.store.put(Table::Keys, MASTER_KEY_CHECK, &key_ring.seal_key_check()?)?;
         inner.store.sync()?;
         let has_undone = inner.store.load_sidecar(ROTATION_FILE)?.is_some_and(|rotation_file| is_undo(&rotation_file));
         let setting = inner.master_key_source.setting();
         if !key_ring.matches_setting {
             let key = if has_undone { "old" } else { "new" };
             return Ok(format!(
-                "make {setting} give the {key} key, then start the service again; until then both keys open the store"
+                "make {setting} give the {key} key {}, then start the service again; until then both keys open the store",
+                key_ring.id()
             ));
         }
         inner.store.remove_sidecar(ROTATION_FILE)?;
+        let id = key_ring.id();
         // Dropping the key clears it from memory.
-        key_ring.previous = None;
+        let retired = key_ring.previous.take().map(|key| format!(" ({})", MasterKeyId::of(&key))).unwrap_or_default();
         let place = match &inner.master_key_source {
-            MasterKeySource::File(path) => path.display().to_string(),
+            MasterKeySource::File { path, .. } => path.display().to_string(),
             MasterKeySource::Command(_) | MasterKeySource::Environment(_) => setting.to_owned(),
         };
         if has_undone {
             return Ok(format!(
-                "nothing: everything is sealed with the previous master key ({place}); the new one opens only backups \
-                 taken meanwhile"
+                "nothing: everything is sealed with the previous master key {id} ({place}); the new one{retired} opens \
+                 only backups taken meanwhile"
             ));
         }
         Ok(format!(
-            "keep a copy of the new master key ({place}) elsewhere; the previous one opens only backups taken until now"
+            "keep a copy of the new master key {id} ({place}) elsewhere; the previous one{retired} opens only backups \
+             taken until now"
         ))
     }
 }
@@ -373,7 +393,7 @@ fn read_new_key(file: &Path) -> Result<SymmetricKey, Error> {
     match master_key_file::read(file) {
         Ok(Some(key)) => Ok(key),
         Ok(None) => Err(wrong("does not exist on the service's machine")),
-        Err(Error::MalformedMasterKey { .. }) => Err(wrong("has no master key; it must be 64 hexadecimal digits")),
+        Err(Error::MalformedMasterKey { form, .. }) => Err(wrong(&format!("has no master key: {form}"))),
         Err(error) => Err(error),
     }
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 use super::cipher::SymmetricKey;
+use super::master_key_id::{MasterKeyId, NeededKey};
 use super::{Error, master_key_file};
 use crate::config;
 use crate::limits::{MASTER_KEY_COMMAND_POLL, MASTER_KEY_COMMAND_TIMEOUT, MASTER_KEY_TEXT_BYTES};
@@ -18,7 +19,12 @@ use crate::store::Store;
 /// The source of the master key. It has no `Debug`, because it may hold the key.
 pub(super) enum MasterKeySource {
     /// A file that holds only the key.
-    File(PathBuf),
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Whether the settings name it. Only the default file is created by itself.
+        is_named: bool,
+    },
     /// The output of a program, given as its path and its arguments.
     Command(Vec<String>),
     /// An environment variable.
@@ -33,19 +39,27 @@ impl MasterKeySource {
             (Some(text), _) => MasterKeySource::Environment(text.clone()),
             (None, Some(command)) => MasterKeySource::Command(command.clone()),
             (None, None) => {
-                let file = || store.path().join("keys").join("master.key");
-                MasterKeySource::File(master_key_file.clone().unwrap_or_else(file))
+                let default = || store.path().join("keys").join("master.key");
+                MasterKeySource::File {
+                    path: master_key_file.clone().unwrap_or_else(default),
+                    is_named: master_key_file.is_some(),
+                }
             }
         }
     }
 
-    /// Reads the key. `None` if the file does not exist.
-    pub(super) fn read(&self) -> Result<Option<SymmetricKey>, Error> {
+    /// Reads the key. With `may_create`, a missing default file gets a random key.
+    pub(super) fn load(&self, may_create: bool) -> Result<SymmetricKey, Error> {
         match self {
-            MasterKeySource::File(path) => master_key_file::read(path),
-            MasterKeySource::Command(command) => read_from_command(command).map(Some),
+            MasterKeySource::File { path, is_named } => match master_key_file::read(path)? {
+                Some(key) => Ok(key),
+                None if !may_create => Err(Error::MasterKeyMissing { path: path.clone() }),
+                None if *is_named => Err(Error::NamedMasterKeyMissing { path: path.clone() }),
+                None => master_key_file::create(path),
+            },
+            MasterKeySource::Command(command) => read_from_command(command),
             MasterKeySource::Environment(text) => {
-                master_key_file::parse(text.text()).map(Some).ok_or(Error::NoKeyInEnvironment)
+                master_key_file::parse(text.text().as_bytes()).map_err(Error::NoKeyInEnvironment)
             }
         }
     }
@@ -53,20 +67,21 @@ impl MasterKeySource {
     /// The setting that selects this source.
     pub(super) fn setting(&self) -> &'static str {
         match self {
-            MasterKeySource::File(_) => "vault.master_key_file",
+            MasterKeySource::File { .. } => "vault.master_key_file",
             MasterKeySource::Command(_) => "vault.master_key_command",
             MasterKeySource::Environment(_) => "vault.master_key",
         }
     }
 
-    /// The error for a key that does not match the store.
-    pub(super) fn wrong_key_error(&self) -> Error {
-        let from = match self {
-            MasterKeySource::File(path) => path.display().to_string(),
-            MasterKeySource::Command(_) => "the command's output".to_owned(),
-            MasterKeySource::Environment(_) => "the environment".to_owned(),
+    /// The error for a key of this source that does not open the store.
+    pub(super) fn wrong_key_error(&self, key: &SymmetricKey, needed: NeededKey) -> Error {
+        let id = MasterKeyId::of(key);
+        let held = match self {
+            MasterKeySource::File { path, .. } => format!("the file holds {id} ({})", path.display()),
+            MasterKeySource::Command(_) => format!("the command prints {id}"),
+            MasterKeySource::Environment(_) => format!("the environment holds {id}"),
         };
-        Error::WrongMasterKey { from, setting: self.setting() }
+        Error::WrongMasterKey { needed, held, setting: self.setting() }
     }
 }
 
@@ -104,8 +119,12 @@ fn read_from_command(command: &[String]) -> Result<SymmetricKey, Error> {
     if !status.success() {
         return Err(wrong(format!("failed ({status})")));
     }
-    let key = if is_text { master_key_file::parse(text.trim()) } else { None };
-    key.ok_or_else(|| wrong("must print only the master key, as 64 hexadecimal digits".to_owned()))
+    let wrong_form =
+        |form: &str| wrong(format!("must print only the master key, as 64 hexadecimal digits, but {form}"));
+    if !is_text {
+        return Err(wrong_form("its output is not text"));
+    }
+    master_key_file::parse(text.trim().as_bytes()).map_err(|form| wrong_form(&form.to_string()))
 }
 
 /// The exit status of a program, if it ends before the deadline. Its output is complete, so it is about to end.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `master_key_source` | the source of the master key: file, command or environment |
 //! | `master_key_file` | reads and writes the master key's file |
+//! | `master_key_id` | the id of a master key |
 //! | `master_key_ring` | the known master keys: one, or two during a rotation |
 //! | `master_key_rotation` | reseals everything under a new master key |
 //! | `aad` | additional authenticated data: the purpose and owner of sealed bytes |
@@ -26,6 +27,7 @@ mod erasure;
 mod error;
 mod log_key;
 mod master_key_file;
+mod master_key_id;
 mod master_key_ring;
 mod master_key_rotation;
 mod master_key_source;
@@ -49,6 +51,7 @@ use zeroize::Zeroizing;
 pub use erasure::{ErasureGuard, SealingGuard};
 pub use error::Error;
 pub use log_key::{LogKey, PublicKey};
+pub use master_key_id::{InvalidMasterKeyId, MasterKeyId, NeededKey};
 pub use master_key_ring::master_key_token;
 pub use master_key_rotation::{MasterKeyStatus, Rotation, RotationReport};
 pub use plaintext_content::{ContentSecrets, PlaintextContent};
@@ -92,10 +95,20 @@ pub fn generate_secret() -> Result<Zeroizing<[u8; 32]>, Error> {
 }
 
 impl Vault {
-    /// Opens the vault of `store`. The first opening creates the master key, if the key is configured as a file.
+    /// Opens the vault of `store`. The first opening creates the master key's file in its default place, unless the
+    /// settings name another source.
     pub fn open(store: Store, settings: &config::VaultSettings) -> Result<Vault, Error> {
+        Vault::open_with(store, settings, true)
+    }
+
+    /// Like [`open`](Vault::open), but creates no master key: for a store that is only read.
+    pub fn open_existing(store: Store, settings: &config::VaultSettings) -> Result<Vault, Error> {
+        Vault::open_with(store, settings, false)
+    }
+
+    fn open_with(store: Store, settings: &config::VaultSettings, may_create: bool) -> Result<Vault, Error> {
         let source = MasterKeySource::from_settings(&store, settings);
-        let key_ring = RwLock::new(MasterKeyRing::open(&store, &source)?);
+        let key_ring = RwLock::new(MasterKeyRing::open(&store, &source, may_create)?);
         let inner = VaultInner {
             store,
             master_key_source: source,
@@ -108,16 +121,6 @@ impl Vault {
             rotation_total: AtomicU64::default(),
         };
         Ok(Vault { inner: Arc::new(inner) })
-    }
-
-    /// Like [`open`](Vault::open), but creates nothing: for a store that is only read.
-    pub fn open_existing(store: Store, settings: &config::VaultSettings) -> Result<Vault, Error> {
-        match MasterKeySource::from_settings(&store, settings) {
-            MasterKeySource::File(path) if !path.exists() => Err(Error::MasterKeyMissing { path }),
-            MasterKeySource::File(_) | MasterKeySource::Command(_) | MasterKeySource::Environment(_) => {
-                Vault::open(store, settings)
-            }
-        }
     }
 
     /// Seals an account's imported content with the account's data key. Creates the key if it is missing.

@@ -24,8 +24,14 @@ fn start_error_with(exit: i32, data: &Path, environment: &[(&str, &str)]) -> Str
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()];
     let (code, stdout, stderr) = run_muster(&arguments, environment);
     assert_eq!((code, stdout.as_str()), (Some(exit), ""), "{stderr}");
-    // The log may have lines before; the error is the last one.
-    stderr.lines().last().unwrap().replace(data.to_str().unwrap(), "DATA")
+    // The log may have lines before; the error is the last one. Keys are random, and so are their ids.
+    let sentence = stderr.lines().last().unwrap().replace(data.to_str().unwrap(), "DATA");
+    let hide_id = |word: &str| {
+        let id = word.trim_end_matches(',');
+        let is_id = id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_id { word.replace(id, "ID") } else { word.to_owned() }
+    };
+    sentence.split(' ').map(hide_id).collect::<Vec<_>>().join(" ")
 }
 
 /// A batch with secrets.
@@ -66,6 +72,12 @@ async fn what_keeps_it_from_starting() {
     let wrong = another.path().join("keys/master.key");
     let wrong = wrong.to_str().unwrap();
     note("another key", start_error(data.path(), &[("MUSTER_VAULT__MASTER_KEY_FILE", wrong)]).replace(wrong, "KEY"));
+    let new = temp_directory();
+    let missing = new.path().join("nowhere/master.key");
+    let missing = missing.to_str().unwrap();
+    let sentence = start_error(new.path(), &[("MUSTER_VAULT__MASTER_KEY_FILE", missing)]);
+    note("no named key file for a new directory", sentence);
+    assert!(!Path::new(missing).exists() && !new.path().join("keys").exists());
     fs::write(&key, right).unwrap();
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
 

@@ -109,6 +109,11 @@ async fn events(muster: &ServiceProcess, kind: &str) -> usize {
     answer["events"].as_array().unwrap().len()
 }
 
+/// The id of the master key, as the service shows it.
+async fn vault_id(muster: &ServiceProcess) -> String {
+    muster.get("/api/v1/vault").await.json()["id"].as_str().unwrap().to_owned()
+}
+
 /// Starts on a directory that must not open; returns the error.
 fn start_error(data: &Path) -> String {
     let (code, _, stderr) =
@@ -182,9 +187,13 @@ async fn rotations_that_are_killed() {
     }
     println!("{kills} kills, {} keys retired, {broken_off} rotations broken off, {accounts} accounts", retired.len());
     let last = key();
+    let shown = run_muster(&["vault", "show", "-o", "json", "--data-dir", data.path().to_str().unwrap()], &[]);
+    let shown: Value = serde_json::from_str(&shown.1).unwrap();
+    let last_id = shown["id"].as_str().unwrap();
     for old in retired {
         fs::write(&file, old).unwrap();
-        assert!(start_error(data.path()).contains("is not the one that sealed the store"));
+        let told = start_error(data.path());
+        assert!(told.contains(&format!("the store needs key {last_id}, the file holds ")), "{told}");
     }
     fs::write(&file, last).unwrap();
     let (code, _, stderr) = run_muster(&["verify", "--data-dir", data.path().to_str().unwrap()], &[]);
@@ -276,7 +285,7 @@ async fn a_master_key_from_environment_or_command() {
     let muster = start(&old);
     assert!(!data.path().join("keys/master.key").exists(), "no file is made");
     assert_eq!(import(&muster, &numbers(0..3)).await, Some(200));
-    let server = muster.url("");
+    let (server, old_id) = (muster.url(""), vault_id(&muster).await);
     let (code, _, stderr) = run_muster(&["vault", "rotate", "--server", &server], &[]);
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("the service cannot change vault.master_key"), "{stderr}");
@@ -301,6 +310,7 @@ async fn a_master_key_from_environment_or_command() {
     wait_for_rotation(&muster).await;
     assert_eq!(import(&muster, &numbers(0..3)).await, Some(200));
     assert_eq!(events(&muster, "master_key_rotated").await, 1);
+    let id = vault_id(&muster).await;
     muster.stop("TERM");
     let shown = run_muster(&["config", "-o", "json"], &[("MUSTER_VAULT__MASTER_KEY", &new)]);
     assert!(shown.0 == Some(0) && shown.1.contains(r#"{"name":"vault.master_key","value":"***""#), "{shown:?}");
@@ -310,5 +320,6 @@ async fn a_master_key_from_environment_or_command() {
     let (code, _, stderr) =
         run_muster(&["serve", "--listen", "127.0.0.1:0", "--data-dir", path], &[("MUSTER_VAULT__MASTER_KEY", &old)]);
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("the master key in the environment is not the one"), "{stderr}");
+    let told = format!("the store needs key {id}, the environment holds {old_id}; make vault.master_key give that key");
+    assert!(stderr.contains(&told), "{stderr}");
 }
