@@ -94,7 +94,7 @@ pub fn export(events: u64) -> RoundResult {
     let records = audit.journal().read_after(0, usize::MAX).unwrap();
     let floor = cost::measure(|| {
         for record in &records {
-            black_box(audit.to_json_line(record));
+            black_box(audit.event_view(record.clone()).map(|event| event.to_json()).unwrap_or_default());
         }
     });
     RoundResult { part: "", units: records.len() as u64, subject, floor }

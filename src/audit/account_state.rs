@@ -1,7 +1,6 @@
 //! An account's state after some of its events, with the events that caused it. Pure.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -172,12 +171,12 @@ impl AccountWithCauses {
     }
 
     /// Applies the account's next event. `key_name` is the name of the API key in its origin.
-    pub(super) fn apply(&mut self, record: &JournalRecord, key_name: Option<Arc<str>>) -> Result<(), journal::Error> {
+    pub(super) fn apply(&mut self, record: &JournalRecord, key_name: Option<&str>) -> Result<(), journal::Error> {
         let event = journal::require_account_event(record)?;
         self.account.evolve(event);
         self.position = record.position;
         self.updated = format_rfc3339(record.at);
-        let cause = || CausingEvent::from_record(record, key_name.clone());
+        let cause = || CausingEvent::from_record(record, key_name);
         if event.definition().resulting_status.is_some() {
             self.status_cause = Some(cause());
         }
@@ -250,7 +249,7 @@ impl<'a> RegistrationView<'a> {
 }
 
 impl CausingEvent {
-    fn from_record(record: &JournalRecord, keyname: Option<Arc<str>>) -> CausingEvent {
+    fn from_record(record: &JournalRecord, keyname: Option<&str>) -> CausingEvent {
         CausingEvent {
             time: format_rfc3339(record.at),
             version: record.version,
@@ -258,7 +257,7 @@ impl CausingEvent {
             kind: cloud_event::cloud_event_type(record),
             origin: cloud_event::origin(record.origin),
             requestid: cloud_event::request_id(record.origin),
-            keyname: keyname.as_deref().map(str::to_owned),
+            keyname: keyname.map(str::to_owned),
         }
     }
 }

@@ -217,7 +217,7 @@ impl Audit {
         }
         let mut state = AccountWithCauses::new(account);
         for record in records.iter().take(included) {
-            state.apply(record, self.key_names.of(record.origin)?)?;
+            state.apply(record, self.key_names.of(record.origin)?.as_deref())?;
         }
         Ok(state)
     }
