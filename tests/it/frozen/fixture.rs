@@ -48,9 +48,10 @@ impl FrozenFixture {
         self.start_with(&[("MUSTER_WEBHOOKS__RETRY_WAITS", retry_waits)])
     }
 
-    /// Sends a request with the admin's key; returns the response, which must be a success.
+    /// Sends a request with the admin's key and a reason; returns the response, which must be a success.
     pub async fn send(&self, muster: &ServiceProcess, method: Method, path: &str, body: String) -> String {
         let request = muster.client().request(method, muster.url(path)).header("content-type", "application/json");
+        let request = request.header("x-muster-reason", "to be frozen");
         let request = if self.admin.is_empty() { request } else { request.header("x-api-key", &self.admin) };
         let answer = muster.send(request.body(body)).await.unwrap();
         assert!((200..300).contains(&answer.status), "{path}: {} {}", answer.status, answer.text);

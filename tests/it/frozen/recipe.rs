@@ -8,18 +8,20 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use muster::domain::EventType;
 use muster::limits::SNAPSHOT_EVERY;
 use muster::store::Table;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use super::fixture::{FrozenFixture, directory_of, tar};
 use super::{ACCOUNTS, SETTINGS, SIGNING_SECRET, TENANT, TENANT_SECRET, shown, sums};
 use crate::bridge::scripted_gateway::ScriptedFault;
 use crate::fake_graph::CODE;
-use crate::service_process::{ServiceProcess, WebhookReceiver, run_muster};
+use crate::service_process::{ServiceProcess, TEST_TIMEOUT, WebhookReceiver, run_muster};
 use crate::testkit::fixture::open_store;
 use crate::testkit::requests::{self, INSERT, ONLINE, PHONE, RECYCLE, account_with};
 
@@ -96,6 +98,7 @@ pub async fn write_frozen_data(into: &Path) {
 async fn restore_directory(fixture: &FrozenFixture) {
     let muster = ServiceProcess::start(&fixture.place.path().join("first"), &[]);
     fixture.post(&muster, INSERT, list(&["8618210010"])).await;
+    close_webhook(fixture, &muster).await;
     let (backup, server) = (fixture.path("first.backup"), muster.url(""));
     assert_eq!(run_muster(&["backup", &backup, "--server", &server], &[]).0, Some(0));
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
@@ -104,7 +107,17 @@ async fn restore_directory(fixture: &FrozenFixture) {
     assert!(copied.success());
 }
 
-/// A key of each role and form, and a revoked one.
+/// A webhook whose receiver is removed, and then closed with its pending deliveries.
+async fn close_webhook(fixture: &FrozenFixture, muster: &ServiceProcess) {
+    let url = json!({"url": "http://127.0.0.1:9/removed"});
+    fixture.set(muster, Method::PUT, "webhooks/sync/url", url).await;
+    fixture.post(muster, ONLINE, list(&["8618210010"])).await;
+    fixture.wait_for_event(muster, "8618210010", "came_online").await;
+    fixture.set(muster, Method::DELETE, "webhooks/sync/url", json!({})).await;
+    fixture.set(muster, Method::POST, "webhooks/sync/close", json!({"reason": "its receiver is gone"})).await;
+}
+
+/// A key of each role and form, a revoked one, and one that is used after its end.
 async fn keys(fixture: &mut FrozenFixture, muster: &ServiceProcess) -> Value {
     let mut made = json!({});
     for (name, wanted) in [
@@ -114,6 +127,7 @@ async fn keys(fixture: &mut FrozenFixture, muster: &ServiceProcess) -> Value {
         ("caller", json!({"name": "caller", "role": "caller", "accounts": ["86182", "1"]})),
         ("tenant", json!({"name": "tenant", "role": "caller", "tenant": TENANT, "secret": TENANT_SECRET})),
         ("revoked", json!({"name": "revoked", "role": "admin"})),
+        ("expired", json!({"name": "expired", "role": "auditor", "expires": soon()})),
     ] {
         let answer = fixture.set(muster, Method::POST, "keys", wanted).await;
         made[name] = answer["key"].clone();
@@ -124,7 +138,26 @@ async fn keys(fixture: &mut FrozenFixture, muster: &ServiceProcess) -> Value {
             fixture.set(muster, Method::DELETE, &format!("keys/{}", answer["id"]), json!({})).await;
         }
     }
+    let ended = made["expired"].as_str().unwrap();
+    timeout(TEST_TIMEOUT, async {
+        while muster
+            .send(muster.client().get(muster.url("/api/v1/log/checkpoint")).header("x-api-key", ended))
+            .await
+            .unwrap()
+            .status
+            != 401
+        {
+            sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("the key never ends");
     made
+}
+
+/// One second from now.
+fn soon() -> String {
+    muster::audit::write_time(muster::clock::now().plus(Duration::from_secs(1)))
 }
 
 /// Causes every event of accounts, and leaves accounts in every state.
@@ -263,10 +296,10 @@ fn write_payloads(receiver: &WebhookReceiver, into: &Path) {
 }
 
 /// Administrative events added after version 0.1. The next version's recipe causes them, and this list is then empty.
-const YOUNGER: [&str; 3] = ["webhook_closed", "master_key_rotation_aborted", "master_key_rotation_finished"];
+const YOUNGER: [&str; 2] = ["master_key_rotation_aborted", "master_key_rotation_finished"];
 
 /// Tables added after version 0.1, likewise.
-const YOUNGER_TABLES: [Table; 1] = [Table::ExpiredKeys];
+const YOUNGER_TABLES: [Table; 0] = [];
 
 /// Each table has rows, and each type of event occurs.
 fn assert_complete(frozen: &Path) {
