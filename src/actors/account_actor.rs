@@ -7,6 +7,7 @@ use actix::{Actor, ActorContext, ActorFutureExt, AtomicResponse, Context, Handle
 use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
+use super::content_comparison::recognise_content;
 use super::deadline_queue::{AccountDeadlines, Deadline, DeadlineKind, DeadlineQueue};
 use super::{CommandResult, CommandSuccess, Error, GatewayPort, spans};
 use crate::clock::Clock;
@@ -16,6 +17,7 @@ use crate::domain::{
 use crate::journal::{self, AppendRequest, AppendSlot, Journal, JournalRecord, Origin};
 use crate::limits::{SNAPSHOT_EVERY, SNAPSHOT_ON_RETIRE_EVENTS};
 use crate::metrics::{CommandKind, CommandOutcome};
+use crate::vault::Vault;
 
 /// The actor.
 pub(super) struct AccountActor {
@@ -34,6 +36,8 @@ pub(super) struct AccountActor {
 /// The dependencies that all actors share.
 pub(super) struct ActorDependencies {
     pub(super) journal: Journal,
+    /// Opens stored contents, to compare them with sent ones.
+    pub(super) vault: Vault,
     pub(super) gateway: Arc<dyn GatewayPort>,
     pub(super) deadlines: Arc<DeadlineQueue>,
     pub(super) coming_timeout: Duration,
@@ -128,24 +132,27 @@ impl AccountActor {
     }
 
     /// Decides a request. If it results in events, the caller must append them.
-    fn decide_request(&mut self, request: AccountRequest) -> Result<Decision, journal::Error> {
+    fn decide_request(&mut self, request: AccountRequest) -> Result<Decision, Error> {
         let choice = self.dependencies.routing.choice_for(self.account);
         let offers = self.dependencies.gateway.offers();
         if let AccountRequest::Redispatch = request {
             self.dispatched.clear();
         }
-        self.recover()?;
+        self.recover().map_err(Arc::new)?;
         // `recover` has just set it.
-        let state = self.state.as_ref().ok_or(journal::Error::Closed)?;
+        let state = self.state.as_ref().ok_or_else(|| Arc::new(journal::Error::Closed))?;
         let at = (self.dependencies.now)();
         let (decided, origin) = match request {
             AccountRequest::Dispatch | AccountRequest::Redispatch => (Ok(vec![]), Origin::SERVICE),
-            AccountRequest::Execute { command, origin, .. } => match decide(state, &command, at, choice, &offers) {
-                Ok(events) if !events.is_empty() && self.is_late(&command) => {
-                    (Err(CommandRejection::NoRegistrationWaiting), origin)
+            AccountRequest::Execute { mut command, origin, .. } => {
+                recognise_content(&self.dependencies.vault, self.account, state, &mut command).map_err(Arc::new)?;
+                match decide(state, &command, at, choice, &offers) {
+                    Ok(events) if !events.is_empty() && self.is_late(&command) => {
+                        (Err(CommandRejection::NoRegistrationWaiting), origin)
+                    }
+                    decided => (decided, origin),
                 }
-                decided => (decided, origin),
-            },
+            }
         };
         let events = match decided {
             Ok(events) if !events.is_empty() => events,
@@ -272,7 +279,7 @@ impl<T: RequestTracker> Handler<AccountMessage<T>> for AccountActor {
                 return AtomicResponse::new(Box::pin(fut::ready(())));
             }
             Err(error) => {
-                send_reply(Err(Error::Journal(Arc::new(error))), tracker, reply, context);
+                send_reply(Err(error), tracker, reply, context);
                 return AtomicResponse::new(Box::pin(fut::ready(())));
             }
         };

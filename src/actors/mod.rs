@@ -6,6 +6,7 @@
 //! | `actor_registry` | which actors are active, on which arbiter, and which may be retired |
 //! | `deadline_queue` | the deadlines of `-coming` states, reconnects and registrations |
 //! | `inbox` | work without a caller: gateway reports, deadlines, dispatch after a restart |
+//! | `content_comparison` | recognises a sent content that the account already has |
 //! | `erasure` | erasing an account's secrets |
 //! | `spans` | the spans of commands, commits and gateway calls |
 //! | `gateway_port` | the interface that actors need from a gateway |
@@ -16,6 +17,7 @@
 
 mod account_actor;
 mod actor_registry;
+mod content_comparison;
 mod deadline_queue;
 mod erasure;
 mod gateway_port;
@@ -37,10 +39,11 @@ pub use erasure::{ErasureError, finish_erasures};
 pub use gateway_port::GatewayPort;
 pub use inbox::{Inbox, ReportReceiver, ReportSender, report_channel};
 
-use crate::domain::{AccountNumber, Command, CommandRejection, GatewayRouting, TaskId};
+use crate::domain::{AccountNumber, Command, CommandRejection, TaskId};
 use crate::journal::{self, AppendSlot, Journal, Origin};
 use crate::limits::{COMMAND_SPANS_PER_REQUEST, TASK_ID_MAX};
 use crate::metrics::CommandOutcome;
+use crate::vault::{self, Vault};
 use crate::{clock, config};
 use account_actor::{AccountRequest, ActorDependencies};
 use actor_registry::{ActorRegistry, CommandPermit};
@@ -97,6 +100,9 @@ pub enum Error {
     /// The journal failed, or rejected the events.
     #[error(transparent)]
     Journal(#[from] Arc<journal::Error>),
+    /// The vault cannot open the account's stored content, so a sent one cannot be compared with it.
+    #[error(transparent)]
+    Vault(#[from] Arc<vault::Error>),
     /// The account's actor ended during the command, twice.
     #[error("the actor of account {account:?} failed; the journal shows whether the command took effect")]
     ActorFailed {
@@ -116,23 +122,23 @@ impl Accounts {
     /// runs.
     pub fn start(
         journal: Journal,
-        settings: &config::ActorSettings,
-        rules: &config::AccountSettings,
-        routing: GatewayRouting,
+        vault: Vault,
+        settings: &config::Settings,
         gateway: Arc<dyn GatewayPort>,
         reported: ReportReceiver,
         last_task: u32,
     ) -> Result<(Accounts, Inbox), Error> {
         let dependencies = ActorDependencies {
             journal,
+            vault,
             gateway,
             deadlines: Arc::default(),
-            coming_timeout: settings.coming_timeout,
-            reconnect_wait: rules.auto_reconnect.then_some(rules.reconnect_wait),
-            routing,
+            coming_timeout: settings.actors.coming_timeout,
+            reconnect_wait: settings.accounts.auto_reconnect.then_some(settings.accounts.reconnect_wait),
+            routing: settings.gateway.routing.clone(),
             now: clock::now,
         };
-        Accounts::start_in(dependencies, settings, reported, last_task)
+        Accounts::start_in(dependencies, &settings.actors, reported, last_task)
     }
 
     fn start_in(

@@ -21,6 +21,7 @@ use crate::metrics::{CommandKind, CommandOutcome};
 use crate::testkit::fixture::StorageFixture;
 use crate::testkit::sample::{account, content};
 
+mod contents;
 mod registrations;
 
 /// Records its calls; panics once on request.
@@ -64,6 +65,7 @@ impl ActorsFixture {
         let settings = &data.settings;
         let dependencies = ActorDependencies {
             journal: data.journal.clone(),
+            vault: data.vault.clone(),
             gateway: gateway.clone(),
             deadlines: Arc::default(),
             coming_timeout: settings.actors.coming_timeout,
@@ -134,10 +136,9 @@ async fn a_session_from_the_caller_to_the_gateway_and_back() {
 #[tokio::test]
 async fn commands_of_one_account_are_decided_one_after_the_other() {
     let fixture = ActorsFixture::new(|_| {});
-    let import = |fingerprint| {
-        (account(1), Command::Import { content: content(fingerprint), reason: Reason::none(), labels: None })
-    };
-    let outcomes = fixture.accounts.execute_all((0..64).map(import).collect(), Origin::SERVICE).await.unwrap();
+    let import = |name: String| (account(1), contents::import(fixture.sealed(account(1), Some(&name))));
+    let commands = (0..64).map(|name| import(name.to_string())).collect();
+    let outcomes = fixture.accounts.execute_all(commands, Origin::SERVICE).await.unwrap();
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
     let refused = outcomes.iter().filter(|outcome| **outcome == Err(CommandRejection::OtherContent)).count();
     assert_eq!((outcomes[0], refused, fixture.data.journal.head()), (Ok(CommandSuccess::Recorded), 63, 1));

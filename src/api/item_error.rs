@@ -99,7 +99,10 @@ pub fn actors_error_code(error: &actors::Error) -> u16 {
             | journal::Error::Closed => 500,
         },
         // Task ids are not reused, so a retry cannot succeed: no 503.
-        actors::Error::TaskIdsExhausted | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => 500,
+        actors::Error::TaskIdsExhausted
+        | actors::Error::Vault(_)
+        | actors::Error::ActorFailed { .. }
+        | actors::Error::Threads(_) => 500,
     }
 }
 
@@ -110,8 +113,9 @@ pub fn actors_error_message(error: &actors::Error) -> Option<&'static str> {
         actors::Error::Stopping => Some(STOPPING_MESSAGE),
         actors::Error::TaskIdsExhausted => Some(NO_TASK_IDS_MESSAGE),
         actors::Error::Journal(_) if actors_error_code(error) == 503 => Some(CONFLICT_MESSAGE),
-        actors::Error::Journal(_) | actors::Error::ActorFailed { .. } | actors::Error::Threads(_) => {
-            Some(INTERNAL_ERROR_MESSAGE)
-        }
+        actors::Error::Journal(_)
+        | actors::Error::Vault(_)
+        | actors::Error::ActorFailed { .. }
+        | actors::Error::Threads(_) => Some(INTERNAL_ERROR_MESSAGE),
     }
 }

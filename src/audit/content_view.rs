@@ -48,7 +48,8 @@ impl ContentView<'_> {
             .minimum(Some(0))
             .description(Some("1 personal, 2 business."));
         let fingerprint = ObjectBuilder::new().schema_type(Type::String).description(Some(
-            "Equal for equal content, secrets included. It is keyed, so that guesses of the secrets cannot be tested.",
+            "Equal for equal content, secrets included. It is keyed, so that guesses of the secrets cannot be tested. \
+             Contents that version 0.1 stored with an empty optional text have another one than today's.",
         ));
         let mut object = ObjectBuilder::new()
             .description(Some(

@@ -31,7 +31,8 @@ macro_rules! content_fields {
     };
 }
 
-// The order and the names are permanent: fingerprints and sealed bytes depend on them. New fields come last.
+// The order and the names are permanent: fingerprints and sealed bytes depend on them. New fields come last, and are
+// optional.
 content_fields! {
     /// Name.
     Name: "name", Optional, Plain;
@@ -80,6 +81,14 @@ enum Storage {
 }
 
 impl ContentField {
+    /// How many fields there were when the first contents were stored.
+    pub const ORIGINAL_COUNT: u8 = 10;
+
+    /// Its place in the table, from 0. Permanent.
+    pub const fn index(self) -> u8 {
+        self as u8
+    }
+
     /// The field that requests and views call `name`.
     pub fn from_name(name: &str) -> Option<ContentField> {
         ContentField::ALL.into_iter().find(|field| field.name() == name)
@@ -103,7 +112,7 @@ impl ContentField {
     /// Whether contents were stored before the field existed. Canonical bytes and views leave such a field out while its
     /// text is missing, so that the fingerprints and the exports of those contents stay the same.
     pub fn is_newer(self) -> bool {
-        self > ContentField::DeviceParams
+        self.index() >= ContentField::ORIGINAL_COUNT
     }
 
     /// Whether the text is a secret, which is stored only sealed.
@@ -124,12 +133,12 @@ impl<T> ContentTexts<T> {
 
     /// The text of `field`, if there is one.
     pub fn get(&self, field: ContentField) -> Option<&T> {
-        self.0[field as usize].as_ref()
+        self.0[usize::from(field.index())].as_ref()
     }
 
     /// The slot of the text of `field`, for changes.
     pub fn slot(&mut self, field: ContentField) -> &mut Option<T> {
-        &mut self.0[field as usize]
+        &mut self.0[usize::from(field.index())]
     }
 
     /// The texts that are present, in the order of their fields.

@@ -47,9 +47,8 @@ impl Leader {
         gateways.warn_of_missing(roster);
         let (accounts, inbox) = Accounts::start(
             journal.clone(),
-            &settings.actors,
-            &settings.accounts,
-            settings.gateway.routing.clone(),
+            vault.clone(),
+            settings,
             Arc::new(gateways.clone()),
             reported,
             roster.last_task(),

@@ -9,6 +9,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::Error;
+use crate::domain::Fingerprint;
 
 /// A key of 256 bits, cleared from memory when it is dropped. `Debug` of `Zeroizing` prints the content, so the type
 /// stays private to this module.
@@ -48,9 +49,9 @@ pub(super) fn open(key: &SymmetricKey, aad: &[u8], sealed: &[u8]) -> Option<Zero
 
 /// A hash of `content` that cannot be computed without the account's data key. It uses a key derived from the data
 /// key, so that no key serves two purposes.
-pub(super) fn content_fingerprint(data_key: &SymmetricKey, content: &[u8]) -> [u8; 32] {
+pub(super) fn content_fingerprint(data_key: &SymmetricKey, content: &[u8]) -> Fingerprint {
     let derived = Zeroizing::new(hmac(data_key, b"muster content fingerprint 1"));
-    hmac(&derived, content)
+    Fingerprint(hmac(&derived, content))
 }
 
 fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {

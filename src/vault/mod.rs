@@ -58,7 +58,7 @@ pub use plaintext_content::{ContentSecrets, PlaintextContent};
 pub use request_key::RequestFingerprint;
 
 use crate::config;
-use crate::domain::{AccountNumber, Content, ContentTexts, Fingerprint, SealedBytes};
+use crate::domain::{AccountNumber, Content, ContentTexts, SealedBytes};
 use crate::store::{Store, Table};
 use aad::{AadContext, receiver_settings_aad};
 use cipher::SymmetricKey;
@@ -126,7 +126,7 @@ impl Vault {
     /// Seals an account's imported content with the account's data key. Creates the key if it is missing.
     pub fn seal_content(&self, account: AccountNumber, content: &PlaintextContent<'_>) -> Result<Arc<Content>, Error> {
         let data_key = self.load_or_create_data_key(account)?;
-        let fingerprint = Fingerprint(cipher::content_fingerprint(&data_key, &content.canonical_bytes()));
+        let fingerprint = cipher::content_fingerprint(&data_key, &content.canonical_bytes());
         let aad = AadContext::Content.aad_for(Some(account));
         let secrets =
             SealedBytes(cipher::seal(&data_key, &aad, &content.secret_bytes(), &cipher::random_bytes()?).into());
@@ -149,6 +149,19 @@ impl Vault {
     pub fn open_content(&self, account: AccountNumber, content: &Content) -> Result<ContentSecrets, Error> {
         let clear = self.open_sealed(account, AadContext::Content, &content.secrets)?;
         ContentSecrets::decode(&clear).ok_or(Error::AccountSecretDoesNotOpen { account })
+    }
+
+    /// Whether an account's stored content equals a sent one whose fingerprint differs. It may: older programs
+    /// distinguished an empty text from a missing one. Opens the stored content, and computes today's fingerprint of it.
+    pub fn is_same_content(&self, account: AccountNumber, stored: &Content, sent: &Content) -> Result<bool, Error> {
+        let secrets = self.open_content(account, stored)?;
+        let stored_text = |field| stored.texts.get(field).map(|text| &**text);
+        let content = PlaintextContent {
+            account_type: stored.account_type,
+            texts: ContentTexts::from_fn(|field| secrets.get(field).or_else(|| stored_text(field))),
+        };
+        let data_key = self.load_data_key(account)?.ok_or(Error::AccountSecretDoesNotOpen { account })?;
+        Ok(cipher::content_fingerprint(&data_key, &content.canonical_bytes()) == sent.fingerprint)
     }
 
     /// Seals a verification code. `None` if the account has no data key, because then it has no events.

@@ -15,22 +15,21 @@ pub struct PlaintextContent<'a> {
 }
 
 impl PlaintextContent<'_> {
-    /// The canonical bytes: equal bytes mean equal content. Frozen, because stored fingerprints cover these bytes.
+    /// The canonical bytes: equal bytes mean equal content. An empty text and a missing one are equal.
     pub(super) fn canonical_bytes(&self) -> Zeroizing<Vec<u8>> {
-        length_prefixed(&[self.account_type.code()], &self.encoded_texts(|_| true))
+        let canonical_text = |field: ContentField| {
+            let text = self.texts.get(field).copied().filter(|text| !text.is_empty());
+            // Older programs wrote required texts as present and missing ones as absent. Most fingerprints stay the same.
+            (field.index(), if field.is_required() { Some(text.unwrap_or_default()) } else { text })
+        };
+        encode_texts(&[self.account_type.code()], &ContentField::ALL.map(canonical_text))
     }
 
-    /// The bytes of the secret fields. Frozen, because sealed contents hold these bytes.
+    /// The bytes of the secret fields, for sealing. They keep the difference between an empty text and a missing one.
     pub(super) fn secret_bytes(&self) -> Zeroizing<Vec<u8>> {
-        length_prefixed(&[], &self.encoded_texts(ContentField::is_sealed))
-    }
-
-    /// The texts of the chosen fields in their order. Newer fields at the end are left out if they are missing, so
-    /// that content without them keeps its bytes.
-    fn encoded_texts(&self, is_chosen: fn(ContentField) -> bool) -> Vec<Option<&str>> {
-        let mut fields: Vec<ContentField> = ContentField::ALL.into_iter().filter(|field| is_chosen(*field)).collect();
-        while fields.pop_if(|field| field.is_newer() && self.texts.get(*field).is_none()).is_some() {}
-        fields.into_iter().map(|field| self.texts.get(field).copied()).collect()
+        let sealed = ContentField::ALL.into_iter().filter(|field| field.is_sealed());
+        let texts: Vec<_> = sealed.map(|field| (field.index(), self.texts.get(field).copied())).collect();
+        encode_texts(&[], &texts)
     }
 }
 
@@ -48,10 +47,7 @@ impl ContentSecrets {
     pub(super) fn decode(mut bytes: &[u8]) -> Option<ContentSecrets> {
         let mut texts = ContentTexts::default();
         for field in ContentField::ALL.into_iter().filter(|field| field.is_sealed()) {
-            if bytes.is_empty() && field.is_newer() {
-                break;
-            }
-            let text = decode_text(&mut bytes)?;
+            let text = decode_text(&mut bytes, field.index())?;
             if text.is_none() && field.is_required() {
                 return None;
             }
@@ -61,32 +57,47 @@ impl ContentSecrets {
     }
 }
 
-/// Encodes each text as 1, length and bytes, or as 0 if it is missing. Different lists never give the same bytes.
-/// Reserves the full size first, because a growing vector leaves copies of secrets behind.
-fn length_prefixed(head: &[u8], texts: &[Option<&str>]) -> Zeroizing<Vec<u8>> {
-    let length = head.len() + texts.iter().map(|text| 5 + text.map_or(0, str::len)).sum::<usize>();
+/// The byte before an original field's text. A missing text has the byte 0 in its place.
+const PRESENT: u8 = 1;
+
+/// Encodes texts, each with the index of its field, in the order of the fields. A text is a tag, its length and its
+/// bytes. The tag is [`PRESENT`] for an original field, and the index for a newer one. A missing text is the byte 0 for
+/// an original field, and nothing for a newer one. Different lists never give the same bytes.
+///
+/// Frozen, because stored fingerprints cover these bytes, and sealed contents hold them.
+pub(super) fn encode_texts(head: &[u8], texts: &[(u8, Option<&str>)]) -> Zeroizing<Vec<u8>> {
+    // A growing vector would leave copies of secrets behind, so the full size is reserved first.
+    let length = head.len() + texts.iter().map(|(_, text)| 5 + text.map_or(0, str::len)).sum::<usize>();
     let mut bytes = Zeroizing::new(Vec::with_capacity(length));
     bytes.extend_from_slice(head);
-    for text in texts {
+    for (index, text) in texts {
+        let is_newer = *index >= ContentField::ORIGINAL_COUNT;
         match text {
             Some(text) => {
-                bytes.push(1);
+                bytes.push(if is_newer { *index } else { PRESENT });
                 bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
                 bytes.extend_from_slice(text.as_bytes());
             }
+            None if is_newer => {}
             None => bytes.push(0),
         }
     }
     bytes
 }
 
-/// Takes one text of [`length_prefixed`] off the front. The outer `None` means malformed bytes.
-fn decode_text(bytes: &mut &[u8]) -> Option<Option<Zeroizing<String>>> {
-    let (is_there, rest) = bytes.split_first()?;
-    if *is_there == 0 {
-        *bytes = rest;
-        return Some(None);
-    }
+/// Takes the text of the field with this index off the front of what [`encode_texts`] wrote. The outer `None` means
+/// malformed bytes.
+pub(super) fn decode_text(bytes: &mut &[u8], index: u8) -> Option<Option<Zeroizing<String>>> {
+    let is_newer = index >= ContentField::ORIGINAL_COUNT;
+    let rest = match bytes.split_first() {
+        Some((tag, rest)) if *tag == if is_newer { index } else { PRESENT } => rest,
+        Some((0, rest)) if !is_newer => {
+            *bytes = rest;
+            return Some(None);
+        }
+        // The next field's text follows. If there is no such field, bytes are left over, which is malformed.
+        Some(_) | None => return is_newer.then_some(None),
+    };
     let (length, rest) = rest.split_first_chunk()?;
     let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
     *bytes = rest;

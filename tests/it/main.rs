@@ -11,6 +11,7 @@ mod clock;
 mod cloud_api;
 mod command_line;
 mod console;
+mod contents;
 mod contract;
 mod crash;
 mod delivery;

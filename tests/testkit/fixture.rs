@@ -45,9 +45,8 @@ impl StorageFixture {
 
     /// Starts the accounts, served by `gateway`, and the task that brings in its reports.
     pub fn start_accounts(&self, gateway: Arc<dyn GatewayPort>, reported: ReportReceiver) -> (Accounts, Inbox) {
-        let Settings { actors, accounts, gateway: config, .. } = &self.settings;
-        let (journal, routing) = (self.journal.clone(), config.routing.clone());
-        Accounts::start(journal, actors, accounts, routing, gateway, reported, 0).unwrap()
+        let (journal, vault) = (self.journal.clone(), self.vault.clone());
+        Accounts::start(journal, vault, &self.settings, gateway, reported, 0).unwrap()
     }
 
     /// What gateways are built from. Their reports go to `reports`.

@@ -25,7 +25,7 @@ use crate::service_process::{ServiceProcess, TEST_TIMEOUT, WebhookReceiver, run_
 use crate::testkit::fixture::open_store;
 use crate::testkit::requests::{self, INSERT, ONLINE, PHONE, RECYCLE, account_with};
 
-fn account(number: &str) -> Value {
+pub(super) fn account(number: &str) -> Value {
     let fields = json!({"name": "lee, the \"first\"", "publicKey": "public", "privateKey": "private",
         "msgPublicKey": "message", "msgPrivateKey": "secret message", "accountId": "17", "nextKeyId": "3",
         "registrationId": "5", "deviceParams": "parameters"});

@@ -9,11 +9,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::fixture::{FrozenFixture, directory_of, unpack};
-use super::{ACCOUNTS, TENANT, TENANT_SECRET, VERSIONS, frozen, json_file};
+use super::{ACCOUNTS, TENANT, TENANT_SECRET, VERSIONS, frozen, json_file, recipe};
 use crate::bridge::scripted_gateway::ScriptedGatewayState;
 use crate::fake_graph::FakeNumber;
 use crate::service_process::{ReceivedDelivery, ServiceProcess, WebhookReceiver, accepted_payloads, run_muster};
-use crate::testkit::requests::{LIST, ONLINE, account};
+use crate::testkit::requests::{INSERT, LIST, ONLINE, account};
 
 async fn status(muster: &ServiceProcess, key: &str, method: Method, path: &str) -> u16 {
     let request = muster.client().request(method, muster.url(path)).header("content-type", "application/json");
@@ -86,6 +86,15 @@ pub(super) async fn check_directory(frozen: &Path) {
     };
     fixture.gateway.wait_until("the connect with its private key", connect).await;
     fixture.wait_for_event(&muster, "8618310002", "came_online").await;
+
+    // Imported content is recognised, with an empty text in place of a missing one, too.
+    let number = "8618210013";
+    let events = fixture.get(&muster, &format!("accounts/{number}/events")).await;
+    let mut same = recipe::account(number);
+    same["avatar"] = "".into();
+    fixture.post(&muster, INSERT, json!({"whatsAppList": [recipe::account(number)]})).await;
+    fixture.post(&muster, INSERT, json!({"whatsAppList": [same]})).await;
+    assert_eq!(fixture.get(&muster, &format!("accounts/{number}/events")).await, events);
 
     // An erased secret stays erased, and everything else can be sealed with a new key.
     let erased: Value = serde_json::from_str(&fixture.get(&muster, "accounts/8618210014").await).unwrap();
