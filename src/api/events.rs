@@ -113,11 +113,16 @@ pub fn follow_events(call: &Call, after: Option<u64>, filter: EventFilter) -> Re
 }
 
 /// Lists the audit log.
-pub async fn list_acts(call: &Call, cursor: Option<u64>, limit: usize) -> Result<AuditLogPage, Problem> {
+pub async fn list_acts(
+    call: &Call,
+    cursor: Option<u64>,
+    filter: EventFilter,
+    limit: usize,
+) -> Result<AuditLogPage, Problem> {
     let audit = call.api().audit().clone();
     call.read_blocking(move || {
         let invalid_cursor = || Problem::invalid_parameter("cursor", "must be the next of the previous page");
-        let page = audit.administrative_events(cursor, limit)?.ok_or_else(invalid_cursor)?;
+        let page = audit.administrative_events(cursor, &filter, limit)?.ok_or_else(invalid_cursor)?;
         Ok(AuditLogPage { acts: page.items, next: page.next.map(|next| next.to_string()) })
     })
     .await

@@ -2,9 +2,9 @@
 
 use super::problem::Problem;
 use crate::audit::{
-    AccountFilter, AsOf, EventFilter, ExportFormat, HistoryOrder, ReplayEnd, parse_event_type, parse_time,
+    AccountFilter, AsOf, EventFilter, ExportFormat, HistoryOrder, InvalidFilter, ReplayEnd, TIME_FORM, parse_time,
 };
-use crate::domain::{AccountNumber, EventType, OnlineStatus, Status, Timestamp, is_single_line};
+use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp, is_single_line};
 use crate::limits::{ACCOUNT_DIGITS_MAX, OPERATOR_REASON_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
 
 /// The parameters of a call, by name.
@@ -33,6 +33,11 @@ impl<'q> Parameters<'q> {
     /// The parameters of a form or a command line. Leaves out a field without a value.
     pub fn from_fields(fields: impl IntoIterator<Item = (&'q str, Option<&'q str>)>) -> Parameters<'q> {
         Parameters { pairs: fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect() }
+    }
+
+    /// Like [`from_fields`](Parameters::from_fields), from owned values.
+    pub fn from_values(values: &'q [(&'q str, Option<String>)]) -> Parameters<'q> {
+        Parameters::from_fields(values.iter().map(|(name, value)| (*name, value.as_deref())))
     }
 
     /// The text of a parameter.
@@ -82,24 +87,10 @@ impl<'q> Parameters<'q> {
         }
     }
 
-    /// `type` (comma-separated), `since`, `until`, and `account` if the endpoint has it.
+    /// The filter of a list of events: [`EventFilter::PARAMETERS`], and `account` if the endpoint has it.
     pub fn event_filter(&self) -> Result<EventFilter, Problem> {
-        let event_type = |text| {
-            parse_event_type(text).ok_or_else(|| {
-                let known = EventType::all().map(EventType::name).collect::<Vec<_>>().join(", ");
-                Problem::invalid_parameter(
-                    "type",
-                    format_args!("must be one or more of {known}; {text:?} is not an event type"),
-                )
-            })
-        };
-        let types = self.text("type").into_iter().flat_map(|types| types.split(',')).map(event_type);
-        let types = types.collect::<Result<_, _>>()?;
-        let (since, until) = (self.time("since")?, self.time("until")?);
-        if since.zip(until).is_some_and(|(since, until)| since > until) {
-            return Err(Problem::invalid_parameter("until", "must not be before since"));
-        }
-        Ok(EventFilter { account: self.account()?, types, since, until })
+        EventFilter::parse(|name| self.text(name))
+            .map_err(|InvalidFilter { parameter, words }| Problem::invalid_parameter(parameter, words))
     }
 
     /// `order`: `asc` or `desc`.
@@ -184,10 +175,7 @@ pub fn parse_account(name: &'static str, text: &str) -> Result<AccountNumber, Pr
 
 /// Parses a time in a URL or a body.
 pub fn parse_time_parameter(name: &'static str, text: &str) -> Result<Timestamp, Problem> {
-    parse_time(text).ok_or_else(|| {
-        let words = "must be a time such as 2026-11-25T09:30:00Z, or a day such as 2026-11-25";
-        Problem::invalid_parameter(name, format_args!("{words}, not {text:?}"))
-    })
+    parse_time(text).ok_or_else(|| Problem::invalid_parameter(name, format_args!("must be {TIME_FORM}, not {text:?}")))
 }
 
 /// Trims and validates the reason in a body.

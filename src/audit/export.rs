@@ -115,6 +115,9 @@ impl Audit {
                 |header| filter.matches_header(header),
                 |record| {
                     progress(record.position, size);
+                    if !filter.matches_event(&record.event) {
+                        return flow;
+                    }
                     let event = match self.event_view(record) {
                         Ok(event) => event,
                         Err(error) => {

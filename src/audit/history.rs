@@ -64,7 +64,12 @@ impl Audit {
             if records.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let scanned_to = match filter.account {
-            None => self.journal.scan_back(position, EVENTS_SCANNED, |header| filter.matches_header(header), take)?,
+            None => self.journal.scan_back(
+                position,
+                EVENTS_SCANNED,
+                |header| filter.matches_header(header),
+                |record| if filter.matches_event(&record.event) { take(record) } else { ControlFlow::Continue(()) },
+            )?,
             Some(account) => {
                 let mut scanned_to = 1;
                 for record in self.journal.history_back(StreamId::Account(account)) {
@@ -99,7 +104,7 @@ impl Audit {
                 EVENTS_SCANNED,
                 |header| filter.matches_header(header),
                 |record| {
-                    records.push(record);
+                    records.extend(Some(record).filter(|record| filter.matches_event(&record.event)));
                     if records.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 },
             )?;
@@ -150,23 +155,32 @@ impl Audit {
         Ok(QueryPage { items: self.event_views(records)?, next })
     }
 
-    /// Administrative events, latest first, at most `limit`. Starts at the one at `from`, if given. `None` if there
-    /// is no such event.
+    /// Administrative events that match `filter`, latest first, at most `limit`. Starts at the one at `from`, if given.
+    /// `None` if there is no such event. One call examines at most [`EVENTS_SCANNED`] events.
     pub fn administrative_events(
         &self,
         from: Option<u64>,
+        filter: &EventFilter,
         limit: usize,
     ) -> Result<Option<QueryPage<EventView>>, Error> {
         let stream = StreamId::Administration;
-        let records: Vec<JournalRecord> = match from {
-            None => self.journal.history_back(stream).take(limit).collect::<Result<_, _>>()?,
+        let back: Box<dyn Iterator<Item = _>> = match from {
+            None => Box::new(self.journal.history_back(stream)),
             Some(position) => match self.journal.history_back_from(stream, position)? {
-                Some(back) => back.take(limit).collect::<Result<_, _>>()?,
+                Some(back) => Box::new(back),
                 None => return Ok(None),
             },
         };
-        // Each event links to the previous one of its stream, so the cost depends only on the page size.
-        let next = records.last().map(|last| last.previous).filter(|previous| *previous > 0);
+        let (mut records, mut next) = (Vec::new(), None);
+        // Each event links to the previous one of its stream, so other events are not read.
+        for record in back.take(EVENTS_SCANNED as usize) {
+            let record = record?;
+            next = Some(record.previous).filter(|previous| *previous > 0);
+            records.extend(Some(record).filter(|record| filter.matches_record(record)));
+            if records.len() == limit {
+                break;
+            }
+        }
         Ok(Some(QueryPage { items: self.event_views(records)?, next }))
     }
 

@@ -9,6 +9,7 @@
 //! | `labels_view` | an account's labels, as views show them |
 //! | `account_state` | an account's state after some of its events, with the events that caused it |
 //! | `event_filter` | filters for events |
+//! | `origin_filter` | a condition on the origin of events |
 //! | `history` | queries over events and account states |
 //! | `account_list` | the account list as JSON and CSV |
 //! | `rfc3339` | formatting and parsing of times |
@@ -39,6 +40,7 @@ mod history;
 mod key_names;
 mod labels_view;
 mod log_proofs;
+mod origin_filter;
 mod replay;
 mod rfc3339;
 mod signed_note;
@@ -61,13 +63,14 @@ pub use account_state::{AccountStateView, AccountWithCauses, FieldChange};
 pub use backup::{RestoreReport, restore};
 pub use cloud_event::{CloudEvent, EventView, label_origin, parse_event_type};
 pub use csv::{EVENT_COLUMNS, format_csv_row};
-pub use event_filter::EventFilter;
+pub use event_filter::{EventFilter, InvalidFilter};
 pub use export::{ExportFormat, ExportManifest, ExportVerification, verify_export};
 pub use history::{AsOf, HistoryOrder, QueryPage};
 pub use labels_view::LabelsView;
 pub use log_proofs::{ConsistencyProof, InclusionProof};
+pub use origin_filter::OriginFilter;
 pub use replay::{ReplayEnd, ReplayReport};
-pub use rfc3339::{format_rfc3339 as write_time, parse_rfc3339 as parse_time};
+pub use rfc3339::{TIME_FORM, format_rfc3339 as write_time, parse_rfc3339 as parse_time};
 pub use signed_note::{LogCheckpoint, Signer};
 pub use transparency_log::TransparencyLog;
 pub use verify::VerificationReport;

@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
+use super::event_filter_args::EventFilterArgs;
 use super::listing_output::EventPrinter;
 use super::offline_source::take_events;
 use crate::api::events::{self as journal_events, EventQuery, ReadStart};
@@ -14,18 +15,11 @@ pub(super) struct EventsArgs {
     /// Only events after this position; with --follow the default is new events
     #[arg(long, value_name = "POSITION")]
     after: Option<u64>,
-    /// Only events of these types, separated by commas: came_online,banned
-    #[arg(long = "type", value_name = "TYPES")]
-    types: Option<String>,
     /// Only events of this account
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
-    /// Only events from this time on: 2026-11-25 or 2026-11-25T09:30:00Z
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Only events before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    #[command(flatten)]
+    filter: EventFilterArgs,
     /// Print at most this number of events
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
@@ -39,6 +33,7 @@ pub(super) struct EventsArgs {
 const EXAMPLES: &str = "\
 Examples:
   muster events --since 2026-11-25 --type banned
+  muster events --key 7 --reason maintenance
   muster events --after 1000 --limit 10 -o jsonl
   muster events --follow
 
@@ -48,29 +43,19 @@ impl EventsArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let client = self.request.source.open()?;
         let mut events = EventPrinter::new(self.request.output);
+        let filter = self.filter.parameters([("account", self.account.clone())]);
         if let Some(offline) = client.offline() {
             let pages = offline.call(operation::LIST_EVENTS, async |call| {
-                let parameters = Parameters::from_fields([
-                    ("type", self.types.as_deref()),
-                    ("account", self.account.as_deref()),
-                    ("since", self.since.as_deref()),
-                    ("until", self.until.as_deref()),
-                ]);
                 let start = ReadStart::After(self.after.unwrap_or(0));
-                let query = EventQuery { start, filter: parameters.event_filter()? };
+                let query = EventQuery { start, filter: Parameters::from_values(&filter).event_filter()? };
                 journal_events::read_events(call, query, self.limit.unwrap_or(u64::MAX))
             })?;
             take_events(pages, |line| events.print_ndjson(line))?;
             return events.finish();
         }
-        let query = query_string(&[
-            ("after", self.after.map(|after| after.to_string())),
-            ("type", self.types.clone()),
-            ("account", self.account.clone()),
-            ("since", self.since.clone()),
-            ("until", self.until.clone()),
-            ("limit", self.limit.map(|limit| limit.to_string())),
-        ]);
+        let number = |number: Option<u64>| number.map(|number| number.to_string());
+        let more = [("after", number(self.after)), ("limit", number(self.limit))];
+        let query = query_string(&[&filter[..], &more].concat());
         let path = format!("events{query}");
         if self.follow {
             client.request(&ApiRequest { method: "GET", path: &path, accept: EVENT_STREAM }, |piece| {

@@ -1,6 +1,7 @@
 //! `muster export`.
 
 use super::api_client::{ApiRequest, NDJSON, SourceArgs, query_string};
+use super::event_filter_args::EventFilterArgs;
 use super::offline_source::take_bytes;
 use super::progress::ProgressDisplay;
 use super::{Error, output};
@@ -16,15 +17,8 @@ pub(super) struct ExportArgs {
     /// Only events of this account
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
-    /// Only events of these types, separated by commas: came_online,banned
-    #[arg(long = "type", value_name = "TYPES")]
-    types: Option<String>,
-    /// Only events from this time on: 2026-11-25 or 2026-11-25T09:30:00Z
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Only events before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    #[command(flatten)]
+    filter: EventFilterArgs,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -44,27 +38,16 @@ impl ExportArgs {
             bar.advance(piece.len() as u64);
             output::print_bytes(piece)
         };
+        let query = self.filter.parameters([("format", Some(self.format.clone())), ("account", self.account.clone())]);
         if let Some(offline) = client.offline() {
             let source = offline.call(operation::EXPORT_EVENTS, async |call| {
-                let parameters = Parameters::from_fields([
-                    ("format", Some(self.format.as_str())),
-                    ("account", self.account.as_deref()),
-                    ("type", self.types.as_deref()),
-                    ("since", self.since.as_deref()),
-                    ("until", self.until.as_deref()),
-                ]);
+                let parameters = Parameters::from_values(&query);
                 let (format, filter) = (parameters.export_format()?, parameters.event_filter()?);
                 maintenance::export_events(call, format, filter).await
             })?;
             return take_bytes(source, print);
         }
-        let query = query_string(&[
-            ("format", Some(self.format.clone())),
-            ("account", self.account.clone()),
-            ("type", self.types.clone()),
-            ("since", self.since.clone()),
-            ("until", self.until.clone()),
-        ]);
+        let query = query_string(&query);
         client.request(&ApiRequest { method: "GET", path: &format!("export{query}"), accept: NDJSON }, print)
     }
 }

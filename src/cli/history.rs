@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
+use super::event_filter_args::EventFilterArgs;
 use super::listing_output::EventPrinter;
 use super::offline_source::take_events;
 use crate::api::accounts::{self, HistoryQuery};
@@ -14,15 +15,8 @@ use crate::audit::HistoryOrder;
 pub(super) struct HistoryArgs {
     /// The account's number
     number: String,
-    /// Only events from this time on: 2026-11-25 or 2026-11-25T09:30:00Z
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Only events before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    /// Only events of these types, separated by commas: came_online,banned
-    #[arg(long = "type", value_name = "TYPES")]
-    types: Option<String>,
+    #[command(flatten)]
+    filter: EventFilterArgs,
     /// Print at most this number of events
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
@@ -49,30 +43,18 @@ impl HistoryArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let client = self.request.source.open()?;
         let mut events = EventPrinter::new(self.request.output);
-        let (types, since, until) = (self.types.clone(), self.since.clone(), self.until.clone());
         if self.follow {
-            let (account, after) = (Some(self.number.clone()), Some("0".to_owned()));
-            let query = query_string(&[
-                ("account", account),
-                ("after", after),
-                ("type", types),
-                ("since", since),
-                ("until", until),
-            ]);
+            let more = [("account", Some(self.number.clone())), ("after", Some("0".to_owned()))];
+            let query = query_string(&self.filter.parameters(more));
             let request = ApiRequest { method: "GET", path: &format!("events{query}"), accept: EVENT_STREAM };
             client.request(&request, |piece| events.print_sse(piece))?;
             return Err(Error::LiveTailEnded);
         } else if let Some(offline) = client.offline() {
             let pages = offline.call(operation::SHOW_HISTORY, async |call| {
-                let parameters = Parameters::from_fields([
-                    ("type", self.types.as_deref()),
-                    ("since", self.since.as_deref()),
-                    ("until", self.until.as_deref()),
-                ]);
                 let query = HistoryQuery {
                     account: parse_account("account", &self.number)?,
                     order: if self.reverse { HistoryOrder::Descending } else { HistoryOrder::Ascending },
-                    filter: parameters.event_filter()?,
+                    filter: Parameters::from_values(&self.filter.parameters([])).event_filter()?,
                     cursor: None,
                 };
                 accounts::read_history(call, query, self.limit.unwrap_or(u64::MAX)).await
@@ -81,13 +63,7 @@ impl HistoryArgs {
         } else {
             let order = self.reverse.then(|| "desc".to_owned());
             let limit = self.limit.map(|limit| limit.to_string());
-            let query = query_string(&[
-                ("type", types),
-                ("since", since),
-                ("until", until),
-                ("order", order),
-                ("limit", limit),
-            ]);
+            let query = query_string(&self.filter.parameters([("order", order), ("limit", limit)]));
             let path = format!("accounts/{}/events{query}", self.number);
             client.request(&ApiRequest { method: "GET", path: &path, accept: NDJSON }, |piece| {
                 events.print_ndjson(piece)

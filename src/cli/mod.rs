@@ -33,6 +33,7 @@
 //! | `man` | the verb: print a manual page |
 //! | `api_client` | the source that a verb reads: a running service, or a data directory without one |
 //! | `offline_source` | a data directory without a running service, on which a verb calls the API |
+//! | `event_filter_args` | the flags that filter events, for every verb that lists some |
 //! | `listing_output` | prints events and values in the requested format |
 //! | `progress` | shows the progress of long tasks |
 //! | `setting_flags` | the flags that set settings, for every verb that needs them |
@@ -57,6 +58,7 @@ mod dashboard;
 mod demo;
 mod diff;
 mod erase;
+mod event_filter_args;
 mod events;
 mod exit_code;
 mod export;

@@ -3,6 +3,7 @@
 use maud::{Markup, Render, html};
 
 use super::components::{empty_note, error_note, page_links, time_element, value_text};
+use super::event_filter::{filter_fields, filter_query, parse_filter};
 use super::events::event_line;
 use super::forms::{action_button, permission_note};
 use super::layout::{PageResponse, PageResult};
@@ -11,7 +12,7 @@ use super::table::TableBuilder;
 use crate::access::KeyView;
 use crate::api::api_keys::{self, ApiKeyList, CreateApiKeyRequest};
 use crate::api::{Problem, events, operation, overview};
-use crate::domain::{Permission, Role};
+use crate::domain::{AdministrativeEventType, EventType, Permission, Role};
 use crate::limits::API_KEY_NAME_BYTES;
 
 /// Administrative events on one page.
@@ -149,16 +150,30 @@ pub(super) async fn settings_page(request: &ConsoleRequest) -> PageResult {
 pub(super) async fn audit_log_page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::LIST_ACTS)?;
     let cursor = request.parameters(&["cursor"]).number("cursor")?;
-    let found = events::list_acts(&call, cursor, ACTS_PER_PAGE).await?;
+    let found = match parse_filter(request) {
+        Ok(filter) => events::list_acts(&call, cursor, filter, ACTS_PER_PAGE).await,
+        Err(error) => Err(error),
+    };
+    let url = |cursor| with_query("/acts", filter_query(request).into_iter().chain([("cursor", cursor)]));
+    let types = AdministrativeEventType::ALL.iter().copied().map(EventType::Administration);
     let content = html! {
         h1 { "Audit log" }
         p { "All administrative events: what was done to the service, by whom and from where. They are part of the log and are never deleted." }
-        @if found.acts.is_empty() { (empty_note("There are none yet.")) }
-        ol.feed { @for act in &found.acts { (event_line(act)) } }
-        (page_links("Pages of the audit log", &[
-            ("Newest", cursor.map(|_| "/acts".to_owned())),
-            ("Older", found.next.as_deref().map(|next| with_query("/acts", [("cursor", Some(next))]))),
-        ]))
+        form.filter method="get" action="/acts" {
+            (filter_fields(request, types))
+            div { button.primary { "Show" } }
+        }
+        @match &found {
+            Err(error) => (error_note(error)),
+            Ok(found) => {
+                @if found.acts.is_empty() { (empty_note("No event matches.")) }
+                ol.feed { @for act in &found.acts { (event_line(act)) } }
+                (page_links("Pages of the audit log", &[
+                    ("Newest", cursor.map(|_| url(None))),
+                    ("Older", found.next.as_deref().map(|next| url(Some(next)))),
+                ]))
+            }
+        }
     };
     Ok(PageResponse::page("Audit log", "/acts", content))
 }

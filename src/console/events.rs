@@ -3,30 +3,24 @@
 use maud::{Markup, html};
 
 use super::components::{empty_note, error_note, event_label, page_links, time_element};
-use super::forms::select;
+use super::event_filter::{filter_fields, filter_query, parse_filter};
 use super::history::event_details;
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, with_query};
 use crate::api::events::{self, EventPage, EventQuery, ReadStart};
 use crate::api::{AccountSelection, Problem, maintenance, operation};
-use crate::audit::{EventView, label_origin};
+use crate::audit::{EventFilter, EventView, label_origin};
 use crate::domain::EventType;
 use crate::http::{event_stream_response, last_event_id};
 
 /// Events on one page.
 const EVENTS_PER_PAGE: usize = 50;
 
-/// Query parameters of the filter, as in the API.
-const FILTERS: [&str; 4] = ["type", "account", "since", "until"];
-
-/// Query parameters of the page and its live tail: the position where it starts, and the filter.
-const PARAMETERS: [&str; 6] = ["after", "before", "type", "account", "since", "until"];
-
 pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
     let (before, after) = (request.query_value("before"), request.query_value("after"));
     let url = |path: &str, name: &'static str, position: Option<&str>| {
-        let filters = FILTERS.map(|name| (name, request.query_value(name)));
-        with_query(path, filters.into_iter().chain([(name, position)]))
+        let more = [("account", request.query_value("account")), (name, position)];
+        with_query(path, filter_query(request).into_iter().chain(more))
     };
     let is_newest = before.is_none() && after.is_none();
     // The live tail continues after the newest event shown. On an empty page it continues after this head, which is read
@@ -72,25 +66,27 @@ async fn journal_head(request: &ConsoleRequest) -> Result<String, Problem> {
 /// The events that the query selects: the next ones after a position, oldest first, or the last ones before a position,
 /// newest first.
 async fn list_events(request: &ConsoleRequest) -> Result<EventPage, Problem> {
-    let parameters = request.parameters(&PARAMETERS);
+    let parameters = request.parameters(&["after", "before"]);
     let start = match (parameters.number("after")?, parameters.number("before")?) {
         (Some(after), _) => ReadStart::After(after),
         (None, before) => ReadStart::Before(before.unwrap_or(u64::MAX)),
     };
-    let filter = parameters.event_filter()?;
+    let filter = event_filter(request)?;
     let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
     events::list_events(&call, EventQuery { start, filter }, EVENTS_PER_PAGE).await
 }
 
+/// The filter of the page, which may also select an account.
+fn event_filter(request: &ConsoleRequest) -> Result<EventFilter, Problem> {
+    Ok(EventFilter { account: request.parameters(&["account"]).account()?, ..parse_filter(request)? })
+}
+
 fn filter_form(request: &ConsoleRequest) -> Markup {
-    let value = |name: &str| request.query_value(name);
-    let types = EventType::all().map(|event_type| (event_type.name(), event_type.label()));
+    let account = request.query_value("account");
     html! {
         form.filter method="get" action="/events" {
-            div { label for="type" { "Type" } (select("type", "type", types, value("type"))) }
-            div { label for="account" { "Account" } input #account name="account" inputmode="numeric" value=[value("account")]; }
-            div { label for="since" { "Since" } input #since name="since" value=[value("since")] placeholder="2026-11-25"; }
-            div { label for="until" { "Until" } input #until name="until" value=[value("until")] placeholder="2026-11-26"; }
+            div { label for="account" { "Account" } input #account name="account" inputmode="numeric" value=[account]; }
+            (filter_fields(request, EventType::all()))
             div { button.primary { "Show" } }
         }
     }
@@ -114,8 +110,7 @@ pub(super) fn event_line(event: &EventView) -> Markup {
 
 /// `/events/live`: the event stream for the page's script.
 pub(super) fn live_stream(request: &ConsoleRequest) -> PageResult {
-    let parameters = request.parameters(&PARAMETERS);
-    let (after, filter) = (parameters.number("after")?, parameters.event_filter()?);
+    let (after, filter) = (request.parameters(&["after"]).number("after")?, event_filter(request)?);
     let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
     let after = last_event_id(&request.head.headers)?.or(after);
     let tail = events::follow_events(&call, after, filter)?;

@@ -5,8 +5,10 @@ use serde::Serialize;
 
 use super::account_state::show_account;
 use super::components::{
-    account_link, empty_note, event_label, format_count, online_status_badge, page_link, status_badge, time_element,
+    account_link, empty_note, error_note, event_label, format_count, online_status_badge, page_link, status_badge,
+    time_element,
 };
+use super::event_filter::{filter_fields, filter_query, parse_filter};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, no_such_page, parse_segment, with_query};
 use super::timeline::{TimelineEvent, draw_timeline};
@@ -14,7 +16,7 @@ use crate::api::accounts::{self, HistoryQuery};
 use crate::api::events::EventPage;
 use crate::api::{AccountSelection, Problem, operation};
 use crate::audit::{AccountWithCauses, AsOf, CloudEvent, EventFilter, EventView, HistoryOrder, label_origin};
-use crate::domain::{AccountNumber, EventGroup, EventType, GroupStep, OnlineStatus, Status};
+use crate::domain::{AccountEventType, AccountNumber, EventGroup, EventType, GroupStep, OnlineStatus, Status};
 
 /// The views of a history.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,13 +62,18 @@ pub(super) async fn history_section(
     let order = if is_descending { HistoryOrder::Descending } else { HistoryOrder::Ascending };
     let limit = if view == HistoryView::Json { JSON_EVENTS_PER_PAGE } else { EVENTS_PER_PAGE };
     let from = request.parameters(&["cursor"]).number("cursor")?;
-    let found = read_history(request, account, order, from, limit).await?;
+    let filter = match parse_filter(request) {
+        Ok(filter) => filter,
+        Err(error) => return Ok(unread_history(request, account, &error)),
+    };
+    let is_filtered = !filter.matches_all();
+    let found = read_history(request, account, order, filter, from, limit).await?;
     let events: Vec<CloudEvent<'_>> = found.events.iter().map(EventView::cloud_event).collect();
     let page_url = |view: HistoryView, is_descending: bool, cursor: Option<&str>| {
         let view = (view != HistoryView::Feed).then(|| view.name());
         let order = (!is_descending).then_some("asc");
         let query = [("view", view), ("order", order), ("cursor", cursor)];
-        with_query(&format!("/accounts/{number}"), query) + "#history"
+        with_query(&format!("/accounts/{number}"), filter_query(request).into_iter().chain(query)) + "#history"
     };
     let is_first = |descending: bool| is_descending == descending && cursor.is_none();
     let links = [
@@ -81,11 +88,16 @@ pub(super) async fn history_section(
     if is_descending {
         in_order.reverse();
     }
-    let timeline = timeline_section(request, account, &in_order, versions).await;
+    // A filter leaves gaps, which the line of statuses does not show.
+    let timeline = match is_filtered {
+        true => html! {},
+        false => timeline_section(request, account, &in_order, versions).await,
+    };
     Ok(html! {
         section aria-labelledby="history" {
             h2 #history { "History" }
             (timeline)
+            (filter_form(request, account))
             nav.tabs aria-label="History views" {
                 @for other in HistoryView::ALL {
                     a href=(page_url(other, is_descending, cursor)) aria-current=[(other == view).then_some("true")] { (other.name()) }
@@ -106,15 +118,40 @@ pub(super) async fn history_section(
     })
 }
 
+/// The history section with a filter that is not allowed.
+fn unread_history(request: &ConsoleRequest, account: AccountNumber, error: &Problem) -> Markup {
+    html! {
+        section aria-labelledby="history" {
+            h2 #history { "History" }
+            (filter_form(request, account))
+            (error_note(error))
+        }
+    }
+}
+
+fn filter_form(request: &ConsoleRequest, account: AccountNumber) -> Markup {
+    let types = AccountEventType::ALL.iter().copied().map(EventType::Account);
+    html! {
+        form.filter method="get" action=(format!("/accounts/{account}#history")) {
+            @for name in ["view", "order"] {
+                @if let Some(value) = request.query_value(name) { input type="hidden" name=(name) value=(value); }
+            }
+            (filter_fields(request, types))
+            div { button { "Filter" } }
+        }
+    }
+}
+
 async fn read_history(
     request: &ConsoleRequest,
     account: AccountNumber,
     order: HistoryOrder,
+    filter: EventFilter,
     cursor: Option<u64>,
     limit: usize,
 ) -> Result<EventPage, Problem> {
     let call = request.call_on(operation::SHOW_HISTORY, AccountSelection::One(account))?;
-    let query = HistoryQuery { account, order, filter: EventFilter::default(), cursor };
+    let query = HistoryQuery { account, order, filter, cursor };
     accounts::show_history(&call, query, limit).await
 }
 
@@ -236,7 +273,8 @@ pub(super) async fn event_page(request: &ConsoleRequest, number: &str, version: 
     let account: AccountNumber = parse_segment(number)?;
     let version: u64 = parse_segment(version)?;
     let before = version.checked_sub(1).ok_or_else(no_such_page)?;
-    let found = read_history(request, account, HistoryOrder::Ascending, Some(before), 1).await?;
+    let found =
+        read_history(request, account, HistoryOrder::Ascending, EventFilter::default(), Some(before), 1).await?;
     let event = found.events.first().ok_or_else(no_such_page)?.cloud_event();
     let then = show_account(request, account, AsOf::Version(version)).await?;
     let then = then.view();

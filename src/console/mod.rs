@@ -12,6 +12,7 @@
 //! | `components` | HTML components: badges, times, links |
 //! | `table` | tables: the head of each column, and what it shows |
 //! | `forms` | parts of forms: buttons and fields |
+//! | `event_filter` | the fields by which a page filters its events |
 //! | `account_orders` | operator orders to accounts, with a reason, and their results |
 //! | `assets` | style sheet and scripts, embedded in the binary |
 //! | `throughput` | events and webhooks per second, for the charts |
@@ -43,6 +44,7 @@ mod chart;
 mod components;
 mod console_dialect;
 mod deliveries;
+mod event_filter;
 mod events;
 mod forms;
 mod gateways;

@@ -225,4 +225,27 @@ impl AdministrativeEvent {
             AdministrativeEvent::ReconciliationOrdered { .. } => AdministrativeEventType::ReconciliationOrdered,
         }
     }
+
+    /// Why it was done, in the operator's words. `None` if this type of event has no reason.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            AdministrativeEvent::WebhookPaused { reason, .. }
+            | AdministrativeEvent::WebhookLettersDropped { reason, .. }
+            | AdministrativeEvent::WebhookClosed { reason, .. }
+            | AdministrativeEvent::AccountsOrdered { reason, .. }
+            | AdministrativeEvent::ReconciliationOrdered { reason, .. } => Some(reason),
+            AdministrativeEvent::ProjectionRebuilt { .. }
+            | AdministrativeEvent::BackupTaken { .. }
+            | AdministrativeEvent::Restored { .. }
+            | AdministrativeEvent::WebhookUrlSet { .. }
+            | AdministrativeEvent::WebhookSecretSet { .. }
+            | AdministrativeEvent::WebhookResumed { .. }
+            | AdministrativeEvent::WebhookRedelivered { .. }
+            | AdministrativeEvent::ApiKeyCreated(_)
+            | AdministrativeEvent::ApiKeyRevoked { .. }
+            | AdministrativeEvent::MasterKeyRotated { .. }
+            | AdministrativeEvent::MasterKeyRotationAborted { .. }
+            | AdministrativeEvent::MasterKeyRotationFinished { .. } => None,
+        }
+    }
 }

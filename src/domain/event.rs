@@ -231,6 +231,31 @@ impl Event {
         self.event_type().definition()
     }
 
+    /// Why it happened, in the words of its requester or of the gateway. `None` if no reason was given.
+    pub fn reason(&self) -> Option<&str> {
+        let reason = match self {
+            Event::AccountImported { reason, .. }
+            | Event::ContentReplaced { reason, .. }
+            | Event::OnlineRequested { reason }
+            | Event::RecycleRequested { reason }
+            | Event::WentOffline { reason, .. }
+            | Event::Banned { reason, .. }
+            | Event::RegistrationRequested { reason, .. }
+            | Event::CodeSubmitted { reason, .. }
+            | Event::RegistrationFailed { reason, .. }
+            | Event::SecretsErased { reason }
+            | Event::LabelsChanged { reason, .. } => reason,
+            Event::CameOnline { .. }
+            | Event::BanLifted
+            | Event::CodeSent
+            | Event::Registered
+            | Event::GatewayAssigned { .. }
+            | Event::PinKept { .. }
+            | Event::ProviderCalled { .. } => return None,
+        };
+        Some(reason.as_str()).filter(|reason| !reason.is_empty())
+    }
+
     /// The reason of the status change. `None` if this event changes no status or has no reason.
     pub fn status_reason(&self) -> Option<&Reason> {
         if let Event::WentOffline { reason, .. } | Event::Banned { reason, .. } = self { Some(reason) } else { None }

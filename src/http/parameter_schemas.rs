@@ -3,7 +3,7 @@
 use serde_json::Value;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use crate::domain::{AccountNumber, Channel};
+use crate::domain::{AccountNumber, Channel, GatewayKind};
 use crate::http::json_values;
 use crate::limits::{ACCOUNT_DIGITS_MAX, IDEMPOTENCY_KEY_BYTES, ORDER_REASON_CHARS, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
 
@@ -40,6 +40,14 @@ pub(super) fn page_limit() -> ObjectBuilder {
 /// A time, or a day.
 pub(super) fn time() -> ObjectBuilder {
     text().examples(["2026-11-25T09:30:00Z", "2026-11-25"])
+}
+
+/// The `origin` of events.
+pub(super) fn origin() -> ObjectBuilder {
+    let gateways = GatewayKind::ALL.map(GatewayKind::name).join("|");
+    text()
+        .pattern(Some(format!("^(service|(caller|operator)(:[1-9][0-9]{{0,17}})?|gateway(:({gateways}))?)$")))
+        .examples(["operator", "caller:7", "gateway:bridge"])
 }
 
 /// The first digits of account numbers.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::request_body::RequestBody;
 use super::request_head::RequestHead;
 use crate::api::{Call, Parameters, Problem, parse_account};
+use crate::audit::EventFilter;
 use crate::domain::AccountNumber;
 
 /// A request whose requester has the permission for the call.
@@ -19,6 +20,11 @@ impl V1Request {
     /// The query parameters. Only `known` ones are allowed, each at most once.
     pub(super) fn parameters(&self, known: &[&str]) -> Result<Parameters<'_>, Problem> {
         Parameters::from_query(&self.head.query, known)
+    }
+
+    /// The query parameters of a list of events: those of its filter, and `more`.
+    pub(super) fn filter_parameters(&self, more: &[&str]) -> Result<Parameters<'_>, Problem> {
+        self.parameters(&[more, &EventFilter::PARAMETERS].concat())
     }
 
     /// The account in the path.

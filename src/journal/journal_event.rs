@@ -33,4 +33,13 @@ impl JournalEvent {
             JournalEvent::Unknown(_) => None,
         }
     }
+
+    /// Why it happened. `None` if no reason was given, or if the event is unknown.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            JournalEvent::Account(event) => event.reason(),
+            JournalEvent::Administration(entry) => entry.event.reason(),
+            JournalEvent::Unknown(_) => None,
+        }
+    }
 }

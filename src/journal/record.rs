@@ -297,6 +297,14 @@ impl Origin {
     }
 }
 
+impl RequestId {
+    /// Parses 32 hex digits, as an id is displayed.
+    pub fn parse(text: &str) -> Option<RequestId> {
+        let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u128::from_str_radix(text, 16).ok().filter(|_| is_hex).map(RequestId)
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::block::Block;
 use super::read::{damaged, decode_at};
-use super::record::{self, JournalRecord, StreamId};
+use super::record::{self, JournalRecord, Origin, StreamId};
 use super::{Error, Journal};
 use crate::domain::{EventType, Timestamp};
 
@@ -19,6 +19,8 @@ pub struct RecordHeader {
     pub at: Timestamp,
     /// The type of its event; `None` if this program does not know the type.
     pub event_type: Option<EventType>,
+    /// Who caused it.
+    pub origin: Origin,
 }
 
 impl Journal {
@@ -81,6 +83,6 @@ impl Journal {
 
 fn read_header(record: &[u8], position: u64) -> Result<RecordHeader, Error> {
     let (header, _) = record::split_header(record).map_err(|what| damaged(position, what))?;
-    let record::SequenceInfo { stream, at, .. } = header.sequence;
-    Ok(RecordHeader { position, stream, at, event_type: EventType::from_number(header.event_type) })
+    let record::SequenceInfo { stream, at, origin, .. } = header.sequence;
+    Ok(RecordHeader { position, stream, at, event_type: EventType::from_number(header.event_type), origin })
 }

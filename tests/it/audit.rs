@@ -81,6 +81,7 @@ async fn the_same_on_a_server_and_on_a_directory() {
                 vec!["history", BANNED, "-o", form],
                 vec!["history", BANNED, "--reverse", "--limit", "2", "-o", form],
                 vec!["history", OTHER, "--type", "came_online,went_offline", "-o", form],
+                vec!["history", BANNED, "--origin", "gateway", "--reason", "a", "-o", form],
                 vec!["state", BANNED, "-o", form],
                 vec!["state", BANNED, "--version", "2", "-o", form],
                 vec!["diff", BANNED, "2", "4", "-o", form],
@@ -147,6 +148,11 @@ async fn exit_codes() {
     run_verb(&["prove", "8618219999"], &directory, 3);
     run_verb(&["history", "12"], &directory, 2);
     run_verb(&["events", "--type", "nothing"], &directory, 2);
+    for (flag, wrong) in [("--key", "x"), ("--origin", "me"), ("--request-id", "1"), ("--reason", "")] {
+        assert!(run_verb(&["events", flag, wrong], &directory, 2).contains("must be "), "{flag}");
+        run_verb(&["history", BANNED, flag, wrong], &directory, 2);
+        run_verb(&["export", flag, wrong], &directory, 2);
+    }
     run_verb(&["events", "--follow"], &directory, 2);
     run_verb(&["verify", "--public-key", "nonsense"], &directory, 2);
     run_verb(&["verify", "--export", "/dev/null", "--public-key", "nonsense"], &[], 2);

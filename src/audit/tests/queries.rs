@@ -41,9 +41,120 @@ async fn filters_and_pages_of_all() {
     check(EventFilter { since: Some(at(2)), until: Some(at(4)), ..EventFilter::default() }, &[3, 4]);
     check(EventFilter { types: event_types(&["backup_taken"]), ..EventFilter::default() }, &[16]);
     check(EventFilter { account: Some("861821729999".parse().unwrap()), ..EventFilter::default() }, &[]);
+    for (parameters, expected) in [
+        (&[("key", "7")][..], &[1, 2, 3, 4, 8, 9, 11, 13][..]),
+        (&[("key", "2")], &[]),
+        (&[("origin", "caller")], &[1, 2, 3, 4, 8, 9, 11, 13]),
+        (&[("origin", "caller:7")], &[1, 2, 3, 4, 8, 9, 11, 13]),
+        (&[("origin", "operator")], &[16]),
+        (&[("origin", "operator:7")], &[]),
+        (&[("origin", "gateway")], &[5, 6, 7, 10, 12, 14, 15]),
+        (&[("origin", "gateway:simulator")], &[5, 6, 7, 10, 12, 14, 15]),
+        (&[("origin", "gateway:bridge")], &[]),
+        (&[("origin", "service")], &[]),
+        (&[("requestid", "00000000000000000000000000000ABC")], &[]),
+        (&[("requestid", "0000000000000000000000000000ABC2")], &[3]),
+        (&[("reason~", "SPAM")], &[7]),
+        (&[("reason~", "n")], &[14]),
+        (&[("reason~", "n"), ("account", FIRST)], &[]),
+        (&[("origin", "gateway"), ("reason~", "a"), ("type", "banned,came_online")], &[7]),
+    ] {
+        check(filter(parameters).unwrap(), expected);
+    }
     assert_eq!(parse_event_type("muster.administration.restored.v1"), EventType::from_name("restored"));
     for unknown in ["bannned", "muster.account.banned.v2", ""] {
         assert_eq!(parse_event_type(unknown), None, "{unknown}");
+    }
+}
+
+fn filter(parameters: &[(&str, &'static str)]) -> Result<EventFilter, InvalidFilter> {
+    EventFilter::parse(|name| parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
+}
+
+#[test]
+fn unknown_values_say_what_is_allowed() {
+    for (parameter, value, allowed) in [
+        ("type", "bannned", "must be one or more of account_imported, "),
+        ("since", "today", "must be a time such as "),
+        ("until", "2026", "must be a time such as "),
+        ("account", "86x", "must be "),
+        ("key", "0", "must be the number of an API key, such as 7"),
+        ("key", "+7", "must be the number of an API key"),
+        (
+            "origin",
+            "",
+            "must be caller, operator, either with a key's number as in caller:7, gateway, gateway:simulator, ",
+        ),
+        ("origin", "caller:bridge", "must be caller, operator"),
+        ("origin", "gateway:foo", "must be caller, operator"),
+        ("origin", "service:1", "must be caller, operator"),
+        ("requestid", "abc", "must be the id of a request, 32 hex digits"),
+        ("requestid", "+0000000000000000000000000000000", "must be the id of a request"),
+        ("reason~", "", "must be 1 to 1024 bytes of text on one line"),
+        ("reason~", "two\nlines", "must be 1 to 1024 bytes"),
+    ] {
+        let invalid = filter(&[(parameter, value)]).unwrap_err();
+        assert_eq!(invalid.parameter, parameter, "{value:?}");
+        assert!(invalid.words.starts_with(allowed), "{parameter}={value:?}: {}", invalid.words);
+    }
+}
+
+/// A key has one identity, whatever role it acted in; no number of something else is a key's.
+#[test]
+fn a_key_is_found_in_every_role() {
+    let header = |principal| journal::RecordHeader {
+        position: 1,
+        stream: journal::StreamId::Administration,
+        at: at(0),
+        event_type: None,
+        origin: Origin { principal, request: RequestId(0) },
+    };
+    let of_key = filter(&[("key", "1")]).unwrap();
+    for (principal, is_of_key) in [
+        (Principal::Caller(1), true),
+        (Principal::Operator(1), true),
+        (Principal::Operator(0), false),
+        (Principal::Caller(2), false),
+        (Principal::Gateway(1), false),
+        (Principal::Service, false),
+    ] {
+        assert_eq!(of_key.matches_header(&header(principal)), is_of_key, "{principal:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_is_filtered() {
+    let fixture = AuditFixture::with_history().await;
+    for position in 1..=20 {
+        let event = match position % 2 {
+            0 => AdministrativeEvent::BackupTaken { position },
+            _ => AdministrativeEvent::WebhookPaused {
+                channel: crate::domain::Channel::SyncStatus,
+                reason: format!("Maintenance {position}"),
+            },
+        };
+        let entry = AuditLogEntry { event, source: "command line".to_owned() };
+        fixture.audit.journal.append_administrative_event(entry, Origin::OPERATOR, at(100)).await.unwrap();
+    }
+    for (parameters, expected) in [
+        (&[("reason~", "maintenance")][..], (0..10).map(|index| 35 - 2 * index).collect::<Vec<u64>>()),
+        (&[("reason~", "maintenance 19")], vec![35]),
+        (&[("type", "backup_taken"), ("until", "2026-11-25T09:01:30Z")], vec![16]),
+        (&[("origin", "caller")], vec![]),
+    ] {
+        let filter = filter(parameters).unwrap();
+        for limit in [1, 3, 100] {
+            let (mut found, mut from) = (Vec::new(), None);
+            loop {
+                let page = fixture.audit.administrative_events(from, &filter, limit).unwrap().unwrap();
+                found.extend(ids(&page));
+                from = page.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "{parameters:?}, {limit} to a page");
+        }
     }
 }
 

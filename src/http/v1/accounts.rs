@@ -209,7 +209,7 @@ async fn show_account(request: V1Request) -> Result<Response, Problem> {
 
 /// Returns a page, or all events as JSON lines.
 async fn show_history(request: V1Request) -> Result<Response, Problem> {
-    let parameters = request.parameters(&["order", "type", "since", "until", "cursor", "limit"])?;
+    let parameters = request.filter_parameters(&["order", "cursor", "limit"])?;
     let query = HistoryQuery {
         account: request.account()?,
         order: parameters.order()?,

@@ -75,6 +75,10 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
         document: |operation| {
             operation
                 .describe("Newest first.")
+                .describe(
+                    "A page may be empty and still have a `next`, because it covers a limited part of the audit log.",
+                )
+                .event_filters()
                 .query_parameter("cursor", number(1), "The `next` of the previous page.")
                 .query_parameter("limit", page_limit(), "The maximum number of events.")
                 .register_schema::<CloudEvent<'_>>()
@@ -106,11 +110,9 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
     },
 ];
 
-const QUERY_PARAMETERS: [&str; 8] = ["after", "before", "order", "type", "account", "since", "until", "limit"];
-
 /// Returns a page, all events as JSON lines, or the live tail.
 async fn list_events(request: V1Request) -> Result<Response, Problem> {
-    let parameters = request.parameters(&QUERY_PARAMETERS)?;
+    let parameters = request.filter_parameters(&["after", "before", "order", "account", "limit"])?;
     let (after, filter, start) = (parameters.number("after")?, parameters.event_filter()?, read_start(&parameters)?);
     let call = &request.call;
     let formats = [ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::EventStream];
@@ -148,13 +150,13 @@ fn read_start(parameters: &Parameters<'_>) -> Result<ReadStart, Problem> {
 }
 
 async fn list_acts(request: V1Request) -> Result<Response, Problem> {
-    let parameters = request.parameters(&["cursor", "limit"])?;
-    let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
-    Ok(json_response(&events::list_acts(&request.call, cursor, limit).await?))
+    let parameters = request.filter_parameters(&["cursor", "limit"])?;
+    let (cursor, filter) = (parameters.number("cursor")?, parameters.event_filter()?);
+    Ok(json_response(&events::list_acts(&request.call, cursor, filter, parameters.limit()?).await?))
 }
 
 async fn export_events(request: V1Request) -> Result<Response, Problem> {
-    let parameters = request.parameters(&["format", "type", "account", "since", "until"])?;
+    let parameters = request.filter_parameters(&["format", "account"])?;
     let (format, filter) = (parameters.export_format()?, parameters.event_filter()?);
     let content_type = match format {
         ExportFormat::CloudEvents => NDJSON,

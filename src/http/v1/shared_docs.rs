@@ -7,7 +7,7 @@ use crate::api::Access;
 use crate::domain::GatewayKind;
 use crate::http::endpoint::{BodyLimit, Endpoint};
 use crate::http::operation_doc::{OperationDoc, content, response_with_id, retry_after_header, text_header};
-use crate::http::parameter_schemas::{account_digits, channel, number, one_of, text, time};
+use crate::http::parameter_schemas::{account_digits, channel, number, one_of, origin, text, time};
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const PROBLEM: &str = "application/problem+json";
@@ -106,6 +106,23 @@ impl OperationDoc {
         )
         .query_parameter("since", time(), "Only events from this time on.")
         .query_parameter("until", time(), "Only events before this time.")
+        .query_parameter(
+            "key",
+            number(1),
+            "Only events that the API key of this number caused, as a caller or as an operator.",
+        )
+        .query_parameter(
+            "origin",
+            origin(),
+            "Only events with this `origin`. Without a key's number or a gateway's name: all of that kind. Events of the \
+             simulator show the origin `gateway`; `gateway:simulator` selects them alone.",
+        )
+        .query_parameter("requestid", text().pattern(Some("^[0-9A-Fa-f]{32}$")), "Only events of this request.")
+        .query_parameter(
+            "reason~",
+            text().min_length(Some(1)),
+            "Only events whose reason contains this text, ignoring case.",
+        )
     }
 }
 
