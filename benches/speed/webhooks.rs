@@ -8,6 +8,7 @@ use bytes::Bytes;
 use muster::client::AddressGuard;
 use muster::config::{Settings, WebhookSettings as Config};
 use muster::limits::{WEBHOOK_CONNECT_TIMEOUT, WEBHOOKS_IN_FLIGHT};
+use muster::projections::Roster;
 use muster::vault::Vault;
 use muster::webhooks::Webhooks;
 use tokio::sync::mpsc;
@@ -38,7 +39,8 @@ pub fn round(deliveries: u64) -> RoundResult {
         let settings = Config { base_url: Some(receiver.base_url()), ..Settings::default().webhooks };
         let vault = Vault::open(store.clone(), &Settings::default().vault).unwrap();
         let (guard, stop) = (AddressGuard::allow_private(), CancellationToken::new());
-        let webhooks = Webhooks::start(&store, &journal, &vault, guard, &settings, &stop).unwrap();
+        let webhooks =
+            Webhooks::start(&store, &journal, &Roster::open(&store), &vault, guard, &settings, &stop).unwrap();
         let meter = CostMeter::start();
         let accounts = 1_000.min(deliveries);
         spawn_blocking(move || fixture::append(&journal, accounts, deliveries)).await.unwrap();

@@ -15,6 +15,7 @@
 //! | `registrations` | submitPhone, submitVerifyCode |
 //! | `contract_call_error` | why one of the documented calls was not carried out |
 //! | `accounts` | accounts, their state, their history |
+//! | `account_labels` | replaces the labels of an account |
 //! | `account_orders` | an operator's orders to bring accounts online or recycle them |
 //! | `account_secrets` | erasure of an account's secrets |
 //! | `api_keys` | API keys |
@@ -29,6 +30,7 @@
 //! | `webhooks` | webhooks: receivers, secrets, deliveries, dead letters |
 
 mod account_batches;
+pub mod account_labels;
 pub mod account_orders;
 pub mod account_secrets;
 pub mod accounts;
@@ -64,7 +66,7 @@ pub use item_error::{
     INTERNAL_ERROR_MESSAGE, ItemError, actors_error_code, actors_error_message, item_outcomes, rejection_code,
 };
 pub use operation::{Access, AccountScope, AccountSelection, Effect, Operation, TimeLimit};
-pub use parameters::{Parameters, parse_account, parse_reason, parse_time_parameter};
+pub use parameters::{LABEL_PARAMETER, Parameters, parse_account, parse_reason, parse_time_parameter};
 pub use problem::{Problem, printable_path};
 pub use registrations::{
     PhoneRegistration, find_submitted_phone, has_submitted_code, submit_phone, submit_verify_code,

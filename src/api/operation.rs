@@ -168,6 +168,8 @@ pub const SHOW_ACCOUNT: Operation = Operation::reading("showAccount", Permission
 pub const SHOW_HISTORY: Operation = Operation::reading("showHistory", Permission::Read, AccountScope::One);
 /// Compares two versions of an account.
 pub const DIFF_ACCOUNT: Operation = Operation::reading("diffAccount", Permission::Read, AccountScope::One);
+/// Replaces the labels of an account.
+pub const CHANGE_LABELS: Operation = Operation::writing("changeLabels", Permission::Label, AccountScope::One);
 /// Destroys an account's secrets.
 pub const ERASE_SECRETS: Operation = Operation::writing("eraseSecrets", Permission::Administer, AccountScope::One);
 

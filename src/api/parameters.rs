@@ -4,8 +4,11 @@ use super::problem::Problem;
 use crate::audit::{
     AccountFilter, AsOf, EventFilter, ExportFormat, HistoryOrder, InvalidFilter, ReplayEnd, TIME_FORM, parse_time,
 };
-use crate::domain::{AccountNumber, OnlineStatus, Status, Timestamp, is_single_line};
+use crate::domain::{AccountNumber, MalformedLabelFilter, OnlineStatus, Status, Timestamp, is_single_line};
 use crate::limits::{ACCOUNT_DIGITS_MAX, OPERATOR_REASON_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
+
+/// The filter by a label. A call may have several; an account must match all of them.
+pub const LABEL_PARAMETER: &str = "label";
 
 /// The parameters of a call, by name.
 pub struct Parameters<'q> {
@@ -13,7 +16,7 @@ pub struct Parameters<'q> {
 }
 
 impl<'q> Parameters<'q> {
-    /// The parameters of a query. Only the names in `known` are allowed, each at most once.
+    /// The parameters of a query. Only the names in `known` are allowed, each at most once, except [`LABEL_PARAMETER`].
     pub fn from_query(query: &'q [(String, String)], known: &[&str]) -> Result<Parameters<'q>, Problem> {
         for (at, (name, _)) in query.iter().enumerate() {
             if !known.contains(&name.as_str()) {
@@ -23,7 +26,7 @@ impl<'q> Parameters<'q> {
                     format_args!("is not a parameter of this endpoint; it has: {known}"),
                 ));
             }
-            if query[..at].iter().any(|(other, _)| other == name) {
+            if name != LABEL_PARAMETER && query[..at].iter().any(|(other, _)| other == name) {
                 return Err(Problem::invalid_parameter(name, "is given twice; give it once"));
             }
         }
@@ -135,7 +138,7 @@ impl<'q> Parameters<'q> {
         }
     }
 
-    /// `status`, `onlineStatus` and `prefix`.
+    /// `status`, `onlineStatus`, `prefix` and each `label`.
     pub fn account_filter(&self) -> Result<AccountFilter, Problem> {
         let code = |name, allowed: &str| -> Result<Option<u8>, Problem> {
             let code = self.number(name)?;
@@ -164,7 +167,11 @@ impl<'q> Parameters<'q> {
                 format_args!("must be up to {ACCOUNT_DIGITS_MAX} digits"),
             ));
         }
-        Ok(AccountFilter { status, online_status, prefix: prefix.to_owned() })
+        let labels = self.pairs.iter().filter(|(name, _)| *name == LABEL_PARAMETER).map(|(_, text)| text.parse());
+        let labels = labels.collect::<Result<_, _>>();
+        let labels =
+            labels.map_err(|malformed: MalformedLabelFilter| Problem::invalid_parameter(LABEL_PARAMETER, malformed))?;
+        Ok(AccountFilter { status, online_status, prefix: prefix.to_owned(), labels })
     }
 }
 

@@ -3,9 +3,14 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::csv::format_csv_row;
+use super::labels_view::LabelsView;
 use super::{Audit, QueryPage};
-use crate::domain::{AccountNumber, OnlineStatus, Status};
+use crate::domain::{AccountNumber, LabelFilter, OnlineStatus, Status};
 use crate::journal::StreamId;
+
+/// The columns of accounts as CSV.
+pub const ACCOUNT_COLUMNS: [&str; 5] = ["whatsApp", "status", "onlineStatus", "version", "labels"];
 
 /// A filter for accounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +21,8 @@ pub struct AccountFilter {
     pub online_status: Option<OnlineStatus>,
     /// Only accounts whose number starts with these digits.
     pub prefix: String,
+    /// Only accounts whose labels match all of these.
+    pub labels: Vec<LabelFilter>,
 }
 
 /// An entry of the account list; the fields keep this order.
@@ -32,11 +39,12 @@ pub struct AccountRow {
     pub(crate) online_status: u8,
     /// The version: the number of events in the account's history.
     pub(crate) version: u64,
+    pub(crate) labels: LabelsView,
 }
 
 impl AccountRow {
-    /// The CSV header of the list, with its line end.
-    pub const CSV_HEADER: &[u8] = b"whatsApp,status,onlineStatus,version\r\n";
+    /// The CSV header of the list, with its line end. [`ACCOUNT_COLUMNS`] has its names.
+    pub const CSV_HEADER: &[u8] = b"whatsApp,status,onlineStatus,version,labels\r\n";
 
     /// The row as JSON, without a line end.
     pub fn to_json(&self) -> Vec<u8> {
@@ -44,10 +52,13 @@ impl AccountRow {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The row as CSV, without a line end. It holds only digits, so no cell needs quotes.
+    /// The row as CSV, without a line end. The labels are a JSON object.
     pub fn to_csv(&self) -> Vec<u8> {
-        let AccountRow { whats_app, status, online_status, version } = self;
-        format!("{whats_app},{status},{online_status},{version}").into_bytes()
+        let AccountRow { whats_app, status, online_status, version, labels } = self;
+        let numbers = format!("{whats_app},{status},{online_status},{version}");
+        // Texts always serialize.
+        let labels = serde_json::to_string(labels).unwrap_or_default();
+        format!("{numbers},{}", format_csv_row([labels])).into_bytes()
     }
 }
 
@@ -58,13 +69,18 @@ impl Audit {
             filter.status.is_none_or(|it| it == status)
                 && filter.online_status.is_none_or(|it| it == online_status)
                 && number.to_string().starts_with(&filter.prefix)
+                && (filter.labels.is_empty() || {
+                    let labels = self.roster.labels_of(number);
+                    filter.labels.iter().all(|wanted| wanted.matches(&labels))
+                })
         };
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         let (found, next) = self.roster.select(from, limit, is_wanted);
         let row = |(account, status, online_status): (AccountNumber, Status, OnlineStatus)| {
             let version = self.journal.stream_head(StreamId::Account(account)).version;
             let (status, online_status) = (status.code(), online_status.code());
-            AccountRow { whats_app: account.to_string(), status, online_status, version }
+            let labels = LabelsView(self.roster.labels_of(account));
+            AccountRow { whats_app: account.to_string(), status, online_status, version, labels }
         };
         QueryPage { items: found.into_iter().map(row).collect(), next: next.map(|next| next as u64) }
     }

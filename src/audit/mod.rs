@@ -58,7 +58,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 pub use account_bundle::{Bundle, BundleVerification, VerificationStep, verify_bundle, verify_bundle_with};
-pub use account_list::{AccountFilter, AccountRow};
+pub use account_list::{ACCOUNT_COLUMNS, AccountFilter, AccountRow};
 pub use account_state::{AccountStateView, AccountWithCauses, FieldChange};
 pub use backup::{RestoreReport, restore};
 pub use cloud_event::{CloudEvent, EventView, label_origin, parse_event_type};

@@ -3,7 +3,7 @@
 use super::Error;
 use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
 use super::event_filter_args::EventFilterArgs;
-use super::listing_output::EventPrinter;
+use super::listing_output::RecordPrinter;
 use super::offline_source::take_events;
 use crate::api::events::{self as journal_events, EventQuery, ReadStart};
 use crate::api::{Parameters, operation};
@@ -42,7 +42,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 impl EventsArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let client = self.request.source.open()?;
-        let mut events = EventPrinter::new(self.request.output);
+        let mut events = RecordPrinter::for_events(self.request.output);
         let filter = self.filter.parameters([("account", self.account.clone())]);
         if let Some(offline) = client.offline() {
             let pages = offline.call(operation::LIST_EVENTS, async |call| {

@@ -3,7 +3,7 @@
 use super::Error;
 use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_string};
 use super::event_filter_args::EventFilterArgs;
-use super::listing_output::EventPrinter;
+use super::listing_output::RecordPrinter;
 use super::offline_source::take_events;
 use crate::api::accounts::{self, HistoryQuery};
 use crate::api::{Parameters, operation, parse_account};
@@ -42,7 +42,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 impl HistoryArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let client = self.request.source.open()?;
-        let mut events = EventPrinter::new(self.request.output);
+        let mut events = RecordPrinter::for_events(self.request.output);
         if self.follow {
             let more = [("account", Some(self.number.clone())), ("after", Some("0".to_owned()))];
             let query = query_string(&self.filter.parameters(more));

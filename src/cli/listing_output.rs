@@ -5,8 +5,8 @@ use std::io::Write as _;
 use serde_json::Value;
 
 use super::{Error, output};
-use crate::audit::{EVENT_COLUMNS, format_csv_row, label_origin};
-use crate::domain::escape_controls;
+use crate::audit::{ACCOUNT_COLUMNS, EVENT_COLUMNS, format_csv_row, label_origin};
+use crate::domain::{OnlineStatus, Status, escape_controls};
 
 /// The format in which a verb prints its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -21,27 +21,46 @@ pub(super) enum ListingFormat {
     Csv,
 }
 
-/// Prints events as they arrive.
-pub(super) struct EventPrinter {
+/// Prints records as they arrive.
+pub(super) struct RecordPrinter {
     format: ListingFormat,
+    layout: RecordLayout,
     printed: u64,
     /// The start of a line whose end has not arrived yet.
     incomplete_line: Vec<u8>,
 }
 
-impl EventPrinter {
-    pub(super) fn new(format: ListingFormat) -> EventPrinter {
-        EventPrinter { format, printed: 0, incomplete_line: Vec::new() }
+/// How records of one kind are printed.
+struct RecordLayout {
+    /// The columns of CSV.
+    columns: &'static [&'static str],
+    /// A record for people, with its line end.
+    to_text: fn(&Value) -> String,
+}
+
+impl RecordPrinter {
+    /// Prints events.
+    pub(super) fn for_events(format: ListingFormat) -> RecordPrinter {
+        RecordPrinter::new(format, RecordLayout { columns: &EVENT_COLUMNS, to_text: format_event })
     }
 
-    /// Prints the events in a piece of NDJSON. A piece may end within a line.
+    /// Prints accounts.
+    pub(super) fn for_accounts(format: ListingFormat) -> RecordPrinter {
+        RecordPrinter::new(format, RecordLayout { columns: &ACCOUNT_COLUMNS, to_text: format_account })
+    }
+
+    fn new(format: ListingFormat, layout: RecordLayout) -> RecordPrinter {
+        RecordPrinter { format, layout, printed: 0, incomplete_line: Vec::new() }
+    }
+
+    /// Prints the records in a piece of NDJSON. A piece may end within a line.
     pub(super) fn print_ndjson(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.incomplete_line.extend_from_slice(piece);
         let Some(end) = self.incomplete_line.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
         let mut printed = Vec::with_capacity(end);
         let lines: Vec<u8> = self.incomplete_line.drain(..=end).collect();
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            self.print_event(line, &mut printed);
+            self.print_record(line, &mut printed);
         }
         output::print_bytes(&printed)
     }
@@ -53,23 +72,23 @@ impl EventPrinter {
         let mut printed = Vec::new();
         let lines: Vec<u8> = self.incomplete_line.drain(..=end).collect();
         for line in lines.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data:")) {
-            self.print_event(line.trim_ascii_start(), &mut printed);
+            self.print_record(line.trim_ascii_start(), &mut printed);
         }
         output::print_bytes(&printed)
     }
 
-    /// Prints the end of the output, after the last event.
+    /// Prints the end of the output, after the last record.
     pub(super) fn finish(self) -> Result<(), Error> {
         match (self.format, self.printed) {
             (ListingFormat::Json, 0) => output::print("[]\n"),
             (ListingFormat::Json, _) => output::print("\n]\n"),
-            (ListingFormat::Csv, 0) => output::print(&csv_line(EVENT_COLUMNS)),
+            (ListingFormat::Csv, 0) => output::print(&csv_line(self.layout.columns)),
             (ListingFormat::Text | ListingFormat::Jsonl | ListingFormat::Csv, _) => Ok(()),
         }
     }
 
-    fn print_event(&mut self, line: &[u8], out: &mut Vec<u8>) {
-        let event = || serde_json::from_slice::<Value>(line).unwrap_or_default();
+    fn print_record(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        let record = || serde_json::from_slice::<Value>(line).unwrap_or_default();
         let is_first = self.printed == 0;
         self.printed += 1;
         match self.format {
@@ -83,11 +102,11 @@ impl EventPrinter {
             }
             ListingFormat::Csv => {
                 if is_first {
-                    out.extend_from_slice(csv_line(EVENT_COLUMNS).as_bytes());
+                    out.extend_from_slice(csv_line(self.layout.columns).as_bytes());
                 }
-                out.extend_from_slice(format_csv_event(&event()).as_bytes());
+                out.extend_from_slice(format_csv_record(self.layout.columns, &record()).as_bytes());
             }
-            ListingFormat::Text => out.extend_from_slice(format_event(&event()).as_bytes()),
+            ListingFormat::Text => out.extend_from_slice((self.layout.to_text)(&record()).as_bytes()),
         }
     }
 }
@@ -119,8 +138,22 @@ fn format_data(data: &Value) -> String {
     fields.map(|(name, value)| format!("{name}={}", format_cell(value))).collect::<Vec<_>>().join(" ")
 }
 
-fn format_csv_event(event: &Value) -> String {
-    csv_line(EVENT_COLUMNS.map(|name| if name == "data" { event[name].to_string() } else { format_cell(&event[name]) }))
+/// Formats an account for people: number, status, online status, version, and labels.
+fn format_account(account: &Value) -> String {
+    let code = |name: &str| account[name].as_u64().and_then(|code| u8::try_from(code).ok());
+    let status = code("status").and_then(Status::from_code).map_or("", Status::name);
+    let online_status = code("onlineStatus").and_then(OnlineStatus::from_code).map_or("", OnlineStatus::name);
+    let number = account["whatsApp"].as_str().unwrap_or_default();
+    let labels = account["labels"].as_object().into_iter().flatten();
+    let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={}", format_cell(value))).collect();
+    let (version, labels) = (account["version"].as_u64().unwrap_or_default(), labels.join(" "));
+    let line = format!("{number:15} {status:7} {online_status:15} v{version:<5} {labels}");
+    format!("{}\n", escape_controls(line.trim_end()))
+}
+
+/// Nested values are JSON.
+fn format_csv_record(columns: &[&str], record: &Value) -> String {
+    csv_line(columns.iter().map(|name| format_cell(&record[name])))
 }
 
 fn csv_line<Cell: AsRef<str>>(cells: impl IntoIterator<Item = Cell>) -> String {

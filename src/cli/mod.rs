@@ -6,6 +6,7 @@
 //! | `config` | the verb: list the settings |
 //! | `openapi` | the verb: print the description of the API |
 //! | `demo` | the verb: demonstrate the product |
+//! | `accounts` | the verb: list the accounts |
 //! | `history` | the verb: list an account's events |
 //! | `state` | the verb: show an account's state, now or earlier |
 //! | `diff` | the verb: compare two versions of an account |
@@ -15,6 +16,7 @@
 //! | `prove` | the verb: print an account's history with its proof |
 //! | `checkpoint` | the verb: print a signed checkpoint of the log |
 //! | `export` | the verb: print events as CloudEvents or CSV |
+//! | `labels` | the verb: replace an account's labels |
 //! | `erase` | the verb: erase an account's secrets |
 //! | `backup` | the verb: back up everything except the master key to a file |
 //! | `restore` | the verb: restore a backup |
@@ -47,6 +49,7 @@
 //!
 //! A new verb needs a file, an entry in `CliVerb`, and a branch in `CliVerb::run`.
 
+mod accounts;
 mod alerts;
 mod api_client;
 mod backup;
@@ -67,6 +70,7 @@ mod gateways;
 mod healthcheck;
 mod history;
 mod keys;
+mod labels;
 mod listen;
 mod listing_output;
 mod log_writer;
@@ -112,6 +116,7 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum CliVerb {
     Serve(serve::ServeArgs),
+    Accounts(accounts::AccountsArgs),
     History(history::HistoryArgs),
     State(state::StateArgs),
     Diff(diff::DiffArgs),
@@ -121,6 +126,7 @@ enum CliVerb {
     Prove(prove::ProveArgs),
     Checkpoint(checkpoint::CheckpointArgs),
     Export(export::ExportArgs),
+    Labels(labels::LabelsArgs),
     Erase(erase::EraseArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
@@ -147,6 +153,7 @@ const EXAMPLES: &str = "Examples:
   muster serve                            serve on 127.0.0.1:8080, with the data in ./muster-data
   muster serve --config /etc/muster.toml  serve with the settings in this file
   muster demo                             watch accounts come and go, on a temporary directory
+  muster accounts --label team:sales      list the accounts with this label
   muster history 861821726232             list an account's events, with their times and requesters
   muster verify --data-dir ./muster-data  verify that nothing was altered or removed
   muster webhooks show                    show the webhooks' receivers, lag and pending deliveries
@@ -162,6 +169,7 @@ impl CliVerb {
     fn run(&self) -> Result<(), Error> {
         match self {
             CliVerb::Serve(verb) => verb.run(),
+            CliVerb::Accounts(verb) => verb.run(),
             CliVerb::History(verb) => verb.run(),
             CliVerb::State(verb) => verb.run(),
             CliVerb::Diff(verb) => verb.run(),
@@ -171,6 +179,7 @@ impl CliVerb {
             CliVerb::Prove(verb) => verb.run(),
             CliVerb::Checkpoint(verb) => verb.run(),
             CliVerb::Export(verb) => verb.run(),
+            CliVerb::Labels(verb) => verb.run(),
             CliVerb::Erase(verb) => verb.run(),
             CliVerb::Backup(verb) => verb.run(),
             CliVerb::Restore(verb) => verb.run(),

@@ -73,12 +73,21 @@ pub(super) fn take_bytes(source: ByteSource, mut take: impl FnMut(&[u8]) -> Resu
 /// Passes events from a data directory to `take`, as lines of JSON.
 pub(super) fn take_events(
     pages: PageReader<EventView>,
+    take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    take_lines(pages, EventView::to_json, take)
+}
+
+/// Passes records from a data directory to `take`, each as a line of JSON.
+pub(super) fn take_lines<T>(
+    pages: PageReader<T>,
+    to_json: fn(&T) -> Vec<u8>,
     mut take: impl FnMut(&[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     for page in pages {
         let mut lines = Vec::new();
-        for event in page.map_err(|problem| unreadable_directory_error(&problem))? {
-            lines.extend(event.to_json());
+        for record in page.map_err(|problem| unreadable_directory_error(&problem))? {
+            lines.extend(to_json(&record));
             lines.push(b'\n');
         }
         take(&lines)?;

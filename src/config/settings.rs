@@ -216,6 +216,8 @@ group! {
         register_status_as_string: bool = false => "webhooks.register_status_as_string": Bool();
         /// Whether the body of a failed registration says if another code may be tried.
         register_still_waiting: bool = false => "webhooks.register_still_waiting": Bool();
+        /// Whether each body has the account's labels.
+        include_labels: bool = false => "webhooks.include_labels": Bool();
     }
 }
 

@@ -5,7 +5,7 @@ use maud::html;
 use super::account_state::{current_state, diff_section, past_state_section, show_account};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, parse_segment};
-use super::{account_orders, deliveries, history};
+use super::{account_labels, account_orders, deliveries, history};
 use crate::audit::AsOf;
 use crate::domain::AccountNumber;
 
@@ -25,6 +25,7 @@ pub(super) async fn page(request: &ConsoleRequest, number: &str) -> PageResult {
             input type="hidden" name="account" value=(now.whats_app);
             (account_orders::order_fields(request, "this account"))
         }
+        (account_labels::labels_form(request, &now))
         (past_state_section(request, account, &now).await)
         (diff_section(request, account, &now).await)
         (history::history_section(request, account, now.version).await?)

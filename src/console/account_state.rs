@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::components::{
-    empty_note, error_note, live_part, online_status_badge, status_badge, time_element, value_text,
+    empty_note, error_note, label_badges, live_part, online_status_badge, status_badge, time_element, value_text,
 };
 use super::page_request::ConsoleRequest;
 use super::table::TableBuilder;
@@ -31,6 +31,7 @@ pub(super) fn current_state(now: &AccountStateView<'_>) -> Markup {
             (status_badge(now.status)) " " (online_status_badge(now.online_status))
             " version " (now.version) ", since " (time_element(now.updated))
             @if !now.reason.is_empty() { ", reason " code { (now.reason) } }
+            @if !now.labels.0.is_empty() { " " (label_badges(&now.labels)) }
         }
     };
     live_part("now", &format!("/accounts/{}?part=now", now.whats_app), state)
@@ -93,6 +94,7 @@ fn state_fields(state: &AccountStateView<'_>) -> Markup {
             div { dt { "Reason" } dd { (code_or_none(state.reason)) } }
             div { dt { "Instance" } dd { (code_or_none(state.instance_code)) } }
             div { dt { "Gateway" } dd { (state.gateway.replace('_', " ")) } }
+            div { dt { "Labels" } dd { @if state.labels.0.is_empty() { "none" } @else { (label_badges(&state.labels)) } } }
             @for (part, fields) in parts {
                 @match fields {
                     Some(fields) => @for (name, text) in fields { div { dt { (part) " · " (name) } dd { code { (text) } } } },

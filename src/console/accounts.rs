@@ -3,13 +3,13 @@
 use maud::{Markup, Render, html};
 
 use super::account_orders;
-use super::components::{account_link, empty_note, online_status_badge, page_links, status_badge};
+use super::components::{account_link, empty_note, label_badges, online_status_badge, page_links, status_badge};
 use super::forms::select;
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, with_query};
 use super::table::TableBuilder;
 use crate::api::accounts::{self, AccountQuery};
-use crate::api::{AccountSelection, Parameters, Problem, operation};
+use crate::api::{AccountSelection, LABEL_PARAMETER, Parameters, Problem, operation};
 use crate::audit::AccountRow;
 use crate::domain::{OnlineStatus, Status};
 use crate::http::{CSV_LINES, JSON_LINES, LineFormat, lines_response};
@@ -19,6 +19,8 @@ struct AccountListQuery<'v> {
     status: Option<&'v str>,
     online_status: Option<&'v str>,
     prefix: Option<&'v str>,
+    /// Each is `name:value` or `name`.
+    labels: Vec<&'v str>,
     limit: &'v str,
 }
 
@@ -32,18 +34,21 @@ impl<'v> AccountListQuery<'v> {
             status: request.query_value("status"),
             online_status: request.query_value("onlineStatus"),
             prefix,
+            labels: request.query_values(LABEL_PARAMETER).map(str::trim).filter(|label| !label.is_empty()).collect(),
             limit,
         }
     }
 
     /// The fields of the filter, named as in the API.
-    fn fields(&self) -> [(&'v str, Option<&'v str>); 3] {
-        [("status", self.status), ("onlineStatus", self.online_status), ("prefix", self.prefix)]
+    fn fields(&self) -> impl Iterator<Item = (&'v str, Option<&'v str>)> {
+        let labels = self.labels.iter().map(|label| (LABEL_PARAMETER, Some(*label)));
+        let others = [("status", self.status), ("onlineStatus", self.online_status), ("prefix", self.prefix)];
+        others.into_iter().chain(labels)
     }
 
     /// The fields of the page that begins at a cursor.
     fn page_fields<'c>(&'c self, cursor: Option<&'c str>) -> impl Iterator<Item = (&'c str, Option<&'c str>)> {
-        self.fields().into_iter().chain([("limit", Some(self.limit)), ("cursor", cursor)])
+        self.fields().chain([("limit", Some(self.limit)), ("cursor", cursor)])
     }
 
     /// The query of the API, with the page size.
@@ -64,7 +69,7 @@ impl<'v> AccountListQuery<'v> {
 
     /// The URL of the whole list as a file in this format.
     fn export_url(&self, format: &str) -> String {
-        with_query("/accounts/export", self.fields().into_iter().chain([("form", Some(format))]))
+        with_query("/accounts/export", self.fields().chain([("form", Some(format))]))
     }
 }
 
@@ -110,6 +115,11 @@ fn filter_form(filter: &AccountListQuery<'_>) -> Markup {
                 label for="prefix" { "Number begins with" }
                 input #prefix name="prefix" inputmode="numeric" maxlength="16" value=[filter.prefix] placeholder="8618…";
             }
+            div {
+                label for="label" { "Label" }
+                @for label in &filter.labels { input name=(LABEL_PARAMETER) value=(label) aria-label="Label"; }
+                input #label name=(LABEL_PARAMETER) maxlength="129" placeholder="team:sales";
+            }
             div { label for="status" { "Status" } (select("status", "status", states, filter.status)) }
             div { label for="onlineStatus" { "Online status" } (select("onlineStatus", "onlineStatus", online, filter.online_status)) }
             div {
@@ -130,6 +140,7 @@ fn account_table(rows: &[AccountRow]) -> impl Render {
         .text("status", |it| status_badge(it.status))
         .text("online status", |it| online_status_badge(it.online_status))
         .number("version", |it| it.version)
+        .text("labels", |it| label_badges(&it.labels))
 }
 
 /// Exports the list as a file.

@@ -4,7 +4,7 @@ use maud::{Markup, Render, html};
 use serde_json::Value;
 
 use crate::api::Problem;
-use crate::audit::parse_event_type;
+use crate::audit::{LabelsView, parse_event_type};
 use crate::domain::{EventType, OnlineStatus, Status};
 
 /// A UTC time as the API writes it: `2026-11-28T01:39:26.061937Z`. The page shows it to the millisecond, and in full on
@@ -37,6 +37,15 @@ pub(super) fn online_status_class(online: OnlineStatus) -> &'static str {
         OnlineStatus::Online => "good",
         OnlineStatus::OnlineComing | OnlineStatus::OfflineComing => "coming",
         OnlineStatus::Offline => "calm",
+    }
+}
+
+/// The labels of an account, each as a badge.
+pub(super) fn label_badges(labels: &LabelsView) -> Markup {
+    html! {
+        @for (name, value) in labels.0.iter() {
+            span.badge { (name) @if !value.is_empty() { "=" (value) } } " "
+        }
     }
 }
 

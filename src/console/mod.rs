@@ -13,6 +13,7 @@
 //! | `table` | tables: the head of each column, and what it shows |
 //! | `forms` | parts of forms: buttons and fields |
 //! | `event_filter` | the fields by which a page filters its events |
+//! | `account_labels` | the form that replaces the labels of an account |
 //! | `account_orders` | operator orders to accounts, with a reason, and their results |
 //! | `assets` | style sheet and scripts, embedded in the binary |
 //! | `throughput` | events and webhooks per second, for the charts |
@@ -35,6 +36,7 @@
 //! forbid browsers all scripts and styles except those of this program.
 
 mod account;
+mod account_labels;
 mod account_orders;
 mod account_state;
 mod accounts;

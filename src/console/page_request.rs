@@ -32,6 +32,11 @@ impl ConsoleRequest {
         first_value(&self.head.query, name)
     }
 
+    /// All values of a query parameter that may be repeated.
+    pub(super) fn query_values(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        self.head.query.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// These parameters of the query.
     pub(super) fn parameters<'r>(&'r self, names: &[&'r str]) -> Parameters<'r> {
         Parameters::from_fields(names.iter().map(|name| (*name, self.query_value(name))))

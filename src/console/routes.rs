@@ -3,8 +3,8 @@
 use super::layout::PageResult;
 use super::page_request::{ConsoleRequest, no_such_page};
 use super::{
-    account, account_orders, accounts, administration, deliveries, events, gateways, history, maintenance, overview,
-    proof, webhooks,
+    account, account_labels, account_orders, accounts, administration, deliveries, events, gateways, history,
+    maintenance, overview, proof, webhooks,
 };
 
 /// First segments of the paths of pages.
@@ -42,6 +42,7 @@ pub(super) async fn dispatch(request: &ConsoleRequest, changes: bool) -> PageRes
         (false, ["accounts", "export"]) => accounts::export(request),
         (true, ["accounts"]) => account_orders::submit_order(request).await,
         (false, ["accounts", number]) => account::page(request, number).await,
+        (true, ["accounts", number, "labels"]) => account_labels::submit_labels(request, number).await,
         (false, ["accounts", number, "verify"]) => proof::page(request, number).await,
         (false, ["accounts", number, "bundle"]) => proof::download_bundle(request, number).await,
         (false, ["accounts", number, "events", version]) => history::event_page(request, number, version).await,

@@ -42,7 +42,7 @@ impl OperationDoc {
     }
 
     /// Adds an optional query parameter.
-    pub(super) fn query_parameter(self, name: &str, schema: ObjectBuilder, words: &str) -> OperationDoc {
+    pub(super) fn query_parameter(self, name: &str, schema: impl Into<RefOr<Schema>>, words: &str) -> OperationDoc {
         self.parameter(ParameterIn::Query, Required::False, name, schema, words)
     }
 
@@ -71,7 +71,7 @@ impl OperationDoc {
         location: ParameterIn,
         required: Required,
         name: &str,
-        schema: ObjectBuilder,
+        schema: impl Into<RefOr<Schema>>,
         words: &str,
     ) -> OperationDoc {
         let parameter = ParameterBuilder::new().name(name).parameter_in(location).required(required);

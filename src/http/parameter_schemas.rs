@@ -1,7 +1,7 @@
 //! Schemas of parameters, with their bounds.
 
 use serde_json::Value;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
 use crate::domain::{AccountNumber, Channel, GatewayKind};
 use crate::http::json_values;
@@ -53,6 +53,11 @@ pub(super) fn origin() -> ObjectBuilder {
 /// The first digits of account numbers.
 pub(super) fn prefix() -> ObjectBuilder {
     text().pattern(Some(format!("^[0-9]{{0,{ACCOUNT_DIGITS_MAX}}}$")))
+}
+
+/// Filters by a label, in repeated parameters.
+pub(super) fn label_filters() -> Schema {
+    ArrayBuilder::new().items(text().min_length(Some(1)).examples(["team:sales"])).build().into()
 }
 
 /// A webhook channel.

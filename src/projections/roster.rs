@@ -9,7 +9,7 @@ use super::account_list::AccountList;
 use super::roster_checkpoint::RosterCheckpoint;
 use super::roster_rows::{RosterRow, RowChunk};
 use super::roster_state::{GatewayAssignment, RosterState};
-use crate::domain::{AccountNumber, GatewayKind, OnlineStatus, Status};
+use crate::domain::{AccountNumber, GatewayKind, Labels, OnlineStatus, Status};
 use crate::journal::{self, Journal, JournalRecord};
 use crate::limits::{READ_RECORDS, ROSTER_CHUNK_ROWS};
 use crate::metrics::{AccountState, Metrics, Projection};
@@ -214,6 +214,25 @@ impl Roster {
         (found.into_iter().map(|(row, _)| (row.account, row.status, row.online_status)).collect(), next)
     }
 
+    /// The labels of an account. No labels for an unknown account.
+    pub fn labels_of(&self, account: AccountNumber) -> Labels {
+        self.read().labels.get(&account).map_or(Labels::NONE, |known| known.labels.clone())
+    }
+
+    /// The labels of an account after its event in `record`. `None` if only the account's history can tell: the labels
+    /// changed again since, or this roster has not applied the event yet.
+    pub fn labels_after(&self, account: AccountNumber, record: &JournalRecord) -> Option<Labels> {
+        let state = self.read();
+        if state.progress.position < record.position {
+            return None;
+        }
+        match state.labels.get(&account) {
+            Some(known) if known.version <= record.version => Some(known.labels.clone()),
+            Some(known) if known.first_version <= record.version => None,
+            Some(_) | None => Some(Labels::NONE),
+        }
+    }
+
     /// The counts of accounts by status.
     pub fn counts(&self) -> AccountCounts {
         self.read().rows.counts()
@@ -242,7 +261,7 @@ impl Roster {
 
     /// Rebuilds a roster from all events while this one keeps serving, and compares the two. With `swap`, the new state
     /// replaces this one. `progress` gets the position of the last event applied. Returns the number of applied events, and
-    /// the accounts whose rows differ.
+    /// the accounts that differ.
     pub fn rebuild(
         &self,
         journal: &Journal,
@@ -264,7 +283,7 @@ impl Roster {
         }
     }
 
-    /// Compares with `fresh`, and takes over its state if `swap` is set. Returns the accounts whose rows differ. Does
+    /// Compares with `fresh`, and takes over its state if `swap` is set. Returns the accounts that differ. Does
     /// nothing and returns `None` if the two are at different positions.
     fn swap_at_equal_position(&self, fresh: &Roster, swap: bool) -> Option<Vec<AccountNumber>> {
         let mut state = self.write();
@@ -272,7 +291,7 @@ impl Roster {
         if state.progress.position != rebuilt.progress.position {
             return None;
         }
-        let differing = state.rows.differences(&rebuilt.rows);
+        let differing = state.differences(&rebuilt);
         let position = rebuilt.progress.position;
         if swap {
             // The list changed without an event, so it needs another entity tag.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::account_counts::AccountCounts;
 use super::roster_rows::{RosterRow, RosterRows};
-use crate::domain::{AccountNumber, Event, GatewayKind, OnlineStatus, Status};
+use crate::domain::{AccountNumber, Event, GatewayKind, Labels, OnlineStatus, Status};
 use crate::journal::JournalRecord;
 
 /// The fold of all events up to `progress`.
@@ -20,12 +20,24 @@ pub(super) struct RosterState {
     pub(super) gateways: HashMap<AccountNumber, GatewayAssignment>,
     /// The counts of the accounts in `gateways` by status, indexed by the gateway's code.
     pub(super) gateway_counts: [AccountCounts; GatewayKind::ALL.len()],
+    /// The labels of accounts that have some, or once had.
+    pub(super) labels: HashMap<AccountNumber, LabelHistory>,
 }
 
 /// The gateway of an account, and the version of its last event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct GatewayAssignment {
     pub(super) gateway: GatewayKind,
+    pub(super) version: u64,
+}
+
+/// The labels of an account, and when they changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct LabelHistory {
+    pub(super) labels: Labels,
+    /// The version of the account after its first change of labels.
+    pub(super) first_version: u64,
+    /// The version of the account after the change that made `labels`.
     pub(super) version: u64,
 }
 
@@ -69,6 +81,23 @@ impl RosterState {
         if let Event::RegistrationRequested { task, .. } = event {
             self.progress.last_task = self.progress.last_task.max(task.get());
         }
+        if let Event::LabelsChanged { labels, .. } = event {
+            let first_version = self.labels.get(&account).map_or(record.version, |known| known.first_version);
+            let changed = LabelHistory { labels: labels.clone(), first_version, version: record.version };
+            self.labels.insert(account, changed);
+        }
+    }
+
+    /// The accounts whose rows or labels differ.
+    pub(super) fn differences(&self, other: &RosterState) -> Vec<AccountNumber> {
+        let mut differing = self.rows.differences(&other.rows);
+        let found: BTreeSet<AccountNumber> = differing.iter().copied().collect();
+        let labelled: BTreeSet<&AccountNumber> = self.labels.keys().chain(other.labels.keys()).collect();
+        let is_missing = |account: &&AccountNumber| {
+            !found.contains(account) && self.labels.get(account) != other.labels.get(account)
+        };
+        differing.extend(labelled.into_iter().filter(is_missing));
+        differing
     }
 
     /// Counts the accounts in `gateways` from scratch.

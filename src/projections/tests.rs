@@ -8,9 +8,11 @@ use flate2::read::GzDecoder;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::roster_checkpoint::label_bytes;
 use super::*;
 use crate::domain::{
-    Account, AccountNumber, Event, GatewayKind, OnlineStatus, ProviderCall, Reason, SealedBytes, Status, Timestamp,
+    Account, AccountNumber, Event, GatewayKind, Labels, OnlineStatus, ProviderCall, Reason, SealedBytes, Status,
+    Timestamp,
 };
 use crate::journal::{AppendRequest, Journal, JournalEvent, JournalRecord, Origin, Principal, RequestId, StreamId};
 use crate::limits::ROSTER_CHUNK_ROWS;
@@ -86,6 +88,12 @@ fn registration(task: u32) -> Event {
     sample::registration_requested(task, Timestamp(0))
 }
 
+/// To the label `team`, or to no label.
+fn labels_changed(team: &str) -> Event {
+    let labels = Labels::new((!team.is_empty()).then_some(("team", team))).unwrap();
+    Event::LabelsChanged { labels, reason: Reason::none() }
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let no_instance = String::new;
     prop_oneof![
@@ -105,6 +113,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::GatewayAssigned { gateway: GatewayKind::Bridge }),
         Just(Event::GatewayAssigned { gateway: GatewayKind::Simulator }),
         Just(Event::ProviderCalled { call: ProviderCall::RequestCode, at: Timestamp(0) }),
+        prop_oneof![Just(""), Just("care"), Just("sales")].prop_map(labels_changed),
         (0_u32..5, any::<bool>()).prop_map(|(attempt, still_waiting)| Event::RegistrationFailed {
             reason: Reason::none(),
             attempt,
@@ -224,6 +233,7 @@ proptest! {
         prop_assert_eq!(roster.desired_online(false), model.select(|account| account.online_status.is_desired_online()));
         prop_assert_eq!(roster.last_task(), model.last_task);
         for account in accounts {
+            prop_assert_eq!(roster.labels_of(account), model.accounts.get(&account).map_or(Labels::NONE, |it| it.labels.clone()));
             let all = model.json();
             let of_all = all["data"].as_array().unwrap().iter();
             let listed: Vec<_> = of_all.filter(|row| row["whatsApp"] == account.to_string()).cloned().collect();
@@ -286,6 +296,9 @@ fn a_checkpoint_restores_everything_and_a_damaged_one_nothing() {
         (accounts[9], Event::OnlineRequested { reason: Reason::none() }),
         (accounts[3], registration(77)),
         (accounts[4], registration(5)),
+        (accounts[5], labels_changed("care")),
+        (accounts[6], labels_changed("care")),
+        (accounts[6], labels_changed("")),
     ];
     roster.apply(&records(roster.position() + 1, later));
     roster.save_checkpoint(&store).unwrap();
@@ -300,6 +313,7 @@ fn a_checkpoint_restores_everything_and_a_damaged_one_nothing() {
             roster.last_task(),
             roster.accounts_with_pending_effects(),
             counts,
+            [4, 5, 6].map(|index| roster.labels_of(accounts[index])),
         )
     };
     let back = Roster::open(&store);
@@ -312,20 +326,41 @@ fn a_checkpoint_restores_everything_and_a_damaged_one_nothing() {
     assert!(facts(&back) == facts(&roster), "later events lead to different states");
 
     let bytes = store.load_cache("roster").unwrap();
-    let last_row = bytes[bytes.len() - 8..].to_vec();
-    let damages: [(&str, Vec<u8>); 6] = [
+    let rows_end = bytes.len() - label_bytes(&bytes).unwrap();
+    let (rows, labels) = bytes.split_at(rows_end);
+    let damages: [(&str, Vec<u8>); 7] = [
         ("empty", vec![]),
         ("another format", [&[1], &bytes[1..]].concat()),
         ("another store", [&bytes[..8], &[!bytes[8]], &bytes[9..]].concat()),
         ("half a word", bytes[..bytes.len() - 4].to_vec()),
-        ("no row", [&bytes[..], &[0; 8]].concat()),
-        ("a row twice", [bytes.clone(), last_row].concat()),
+        ("no row", [rows, &[0; 8], labels].concat()),
+        ("a row twice", [rows, &rows[rows_end - 8..], labels].concat()),
+        ("no label", [&bytes[..], &[0]].concat()),
     ];
     for (damage, bytes) in damages {
         store.save_cache("roster", &bytes).unwrap();
         let roster = Roster::open(&store);
         assert_eq!((roster.position(), render(&roster.list())), (0, format!("{HEAD}[]{TAIL}")), "{damage}");
     }
+}
+
+/// Webhooks have the labels as of their event.
+#[test]
+fn labels_are_known_as_of_an_event_or_left_to_the_history() {
+    let (roster, number) = (Roster::new_empty(StoreId(7)), account("861821726232"));
+    let events = [imported(), labels_changed("care"), Event::BanLifted, labels_changed(""), Event::BanLifted];
+    let records = records(1, events.map(|event| (number, event)));
+    roster.apply(&records[..4]);
+    let [none, care] = [labels_changed(""), labels_changed("care")].map(|event| match event {
+        Event::LabelsChanged { labels, .. } => labels,
+        other => panic!("{other:?}"),
+    });
+    let known: Vec<_> = records.iter().map(|record| roster.labels_after(number, record)).collect();
+    assert_eq!(known, [Some(none.clone()), None, None, Some(none.clone()), None], "the last one is not applied yet");
+    assert_eq!(roster.labels_after(account("861821726231"), &records[0]), Some(none));
+    let earlier = Roster::new_empty(StoreId(7));
+    earlier.apply(&records[..3]);
+    assert_eq!(earlier.labels_after(number, &records[2]), Some(care));
 }
 
 #[test]

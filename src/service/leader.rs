@@ -54,7 +54,7 @@ impl Leader {
             roster.last_task(),
         )?;
         let webhooks =
-            Webhooks::start(store, journal, vault, settings.address_guard(), &settings.webhooks, &deliveries)?;
+            Webhooks::start(store, journal, roster, vault, settings.address_guard(), &settings.webhooks, &deliveries)?;
         tasks.spawn(inbox.run(roster.accounts_with_pending_effects(), work.clone()));
         let (metrics, every) = (journal.metrics().clone(), settings.gateway.reconcile_every);
         tasks.spawn(gateways.clone().run_reconciliation(roster.clone(), metrics, every, work.clone()));

@@ -137,8 +137,12 @@ impl<'d> ChannelWorker<'d> {
     /// Delivers until `stop`, or until the channel is closed.
     pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<WorkerExit, Error> {
         let (sender, mut batches) = mpsc::channel(1);
-        let reading =
-            read_batches(self.channel.journal.clone(), self.channel.payloads, self.lanes.read_position(), sender);
+        let reading = read_batches(
+            self.channel.journal.clone(),
+            self.channel.payloads.clone(),
+            self.lanes.read_position(),
+            sender,
+        );
         let reading = AbortOnDrop(tokio::spawn(stop.clone().run_until_cancelled_owned(reading)));
         let mut save = interval(CURSOR_SAVE_INTERVAL);
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -205,18 +209,19 @@ impl<'d> ChannelWorker<'d> {
                 }
                 Some(SchedulerStep::Refill { account, after, most }) => {
                     let (journal, payloads, read) =
-                        (self.channel.journal.clone(), self.channel.payloads, self.lanes.read_position());
-                    let reading =
-                        spawn_blocking(move || read_account_deliveries(&journal, payloads, account, after, most, read));
+                        (self.channel.journal.clone(), self.channel.payloads.clone(), self.lanes.read_position());
+                    let reading = spawn_blocking(move || {
+                        read_account_deliveries(&journal, &payloads, account, after, most, read)
+                    });
                     let (deliveries, is_all) = reading.await??;
                     let changes = self.lanes.refill(account, deliveries, is_all);
                     self.write_changes(&changes)?;
                 }
                 Some(SchedulerStep::RefillRedelivery(account)) => {
                     let ChannelContext { journal, payloads, store, .. } = &*self.channel;
-                    let (journal, payloads, store) = (journal.clone(), *payloads, store.clone());
+                    let (journal, payloads, store) = (journal.clone(), payloads.clone(), store.clone());
                     let reading =
-                        spawn_blocking(move || read_first_redelivery(&journal, payloads, &store, account, now));
+                        spawn_blocking(move || read_first_redelivery(&journal, &payloads, &store, account, now));
                     self.lanes.refill_redelivery(account, reading.await??);
                 }
                 Some(SchedulerStep::Write(changes)) => self.write_changes(&changes)?,
@@ -257,7 +262,7 @@ impl<'d> ChannelWorker<'d> {
         if is_probe {
             self.breaker.start_probe();
         }
-        let payloads = self.channel.payloads;
+        let payloads = self.channel.payloads.clone();
         self.attempts.spawn(async move {
             let number = u32::try_from(log.attempt_count() + 1).unwrap_or(u32::MAX);
             let response = receiver.attempt(&payloads, &delivery, number).await;

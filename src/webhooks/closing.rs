@@ -95,7 +95,8 @@ impl Webhooks {
         let mut after = first.unwrap_or(u64::MAX).saturating_sub(1);
         loop {
             let records = journal.read_after(after, READ_RECORDS)?;
-            for delivery in records.iter().filter_map(|record| handle.payloads.build_delivery(record)) {
+            for delivery in records.iter().filter_map(|record| handle.payloads.build_delivery(record).transpose()) {
+                let delivery = delivery?;
                 if is_waiting(delivery.account, delivery.position)? {
                     closed.deliveries += 1;
                     accounts.insert(delivery.account);

@@ -6,8 +6,10 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
-use crate::domain::{AccountNumber, Channel, Notification, Timestamp};
-use crate::journal::{JournalRecord, RequestId};
+use super::label_source::LabelSource;
+use crate::audit::LabelsView;
+use crate::domain::{AccountNumber, Channel, Labels, Notification, Timestamp};
+use crate::journal::{self, JournalRecord, RequestId};
 use crate::store::StoreId;
 use crate::traces::TraceContext;
 
@@ -37,13 +39,17 @@ impl Delivery {
             Channel::RegisterStatus if payloads.status_as_string => r#"{"phone":"861821726232","status":"1"}"#,
             Channel::RegisterStatus => r#"{"phone":"861821726232","status":1}"#,
         };
+        let body = match (&payloads.labels, body.strip_suffix('}')) {
+            (Some(_), Some(fields)) => Bytes::from(format!(r#"{fields},"labels":{{"team":"care"}}}}"#)),
+            (_, _) => Bytes::from_static(body.as_bytes()),
+        };
         let (account, position, version, request) = (AccountNumber::EXAMPLE, 0, 0, RequestId(0));
-        Delivery { account, position, version, request, at, body: Bytes::from_static(body.as_bytes()) }
+        Delivery { account, position, version, request, at, body }
     }
 }
 
 /// Builds the deliveries of one channel from journal records.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(super) struct PayloadBuilder {
     pub(super) channel: Channel,
     pub(super) store: StoreId,
@@ -51,6 +57,8 @@ pub(super) struct PayloadBuilder {
     pub(super) status_as_string: bool,
     /// Whether a failed registration has `stillWaiting` (`webhooks.register_still_waiting`).
     pub(super) with_still_waiting: bool,
+    /// Where the labels in each body come from; `None` without `webhooks.include_labels`.
+    pub(super) labels: Option<LabelSource>,
 }
 
 /// The body of `CHANNEL_SYNC_STATUS`; the fields keep this order.
@@ -71,6 +79,10 @@ pub(super) struct AccountStatusPayload<'a> {
     reason: &'a str,
     /// The gateway's scan or pairing id of the session; empty if there is none.
     instance_code: &'a str,
+    /// The account's labels after the event. Sent with `webhooks.include_labels` only; the document does not have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    labels: Option<LabelsView>,
 }
 
 /// The body of `CHANNEL_REGISTER_STATUS`.
@@ -85,6 +97,10 @@ pub(super) struct RegistrationStatusPayload<'a> {
     #[serde(rename = "stillWaiting", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     still_waiting: Option<bool>,
+    /// The account's labels after the event. Sent with `webhooks.include_labels` only; the document does not have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    labels: Option<LabelsView>,
 }
 
 /// The payload of a webhook.
@@ -131,12 +147,14 @@ enum RegistrationOutcome {
 
 impl PayloadBuilder {
     /// The delivery of an event; `None` if this channel does not deliver such events.
-    pub(super) fn build_delivery(&self, record: &JournalRecord) -> Option<Delivery> {
-        let (account, event) = record.account_event()?;
-        let notice = Notification::for_event(event).filter(|notice| notice.channel() == self.channel)?;
-        let body = self.encode_payload(account, &notice).into();
+    pub(super) fn build_delivery(&self, record: &JournalRecord) -> Result<Option<Delivery>, journal::Error> {
+        let Some((account, event)) = record.account_event() else { return Ok(None) };
+        let notice = Notification::for_event(event).filter(|notice| notice.channel() == self.channel);
+        let Some(notice) = notice else { return Ok(None) };
+        let labels = self.labels.as_ref().map(|source| source.labels_after(account, record)).transpose()?;
+        let body = self.encode_payload(account, &notice, labels).into();
         let JournalRecord { position, version, at, origin, .. } = *record;
-        Some(Delivery { account, position, version, request: origin.request, at, body })
+        Ok(Some(Delivery { account, position, version, request: origin.request, at, body }))
     }
 
     /// The webhook id of a delivery: the same in every attempt, after every restart and for every replay.
@@ -164,8 +182,8 @@ impl PayloadBuilder {
         TraceContext { trace, span: (own >> 64) as u64, is_sampled: true, state: "".into() }
     }
 
-    fn encode_payload(&self, account: AccountNumber, notice: &Notification<'_>) -> Vec<u8> {
-        let account = &account.to_string();
+    fn encode_payload(&self, account: AccountNumber, notice: &Notification<'_>, labels: Option<Labels>) -> Vec<u8> {
+        let (account, labels) = (&account.to_string(), labels.map(LabelsView));
         let posted = match *notice {
             Notification::Status { status, online_status, reason, instance_code } => {
                 let (status, online_status) = (status.code(), online_status.code());
@@ -175,6 +193,7 @@ impl PayloadBuilder {
                     online_status,
                     reason,
                     instance_code,
+                    labels,
                 })
             }
             Notification::Registration { successful, still_waiting } => {
@@ -185,7 +204,12 @@ impl PayloadBuilder {
                     RegistrationOutcome::Number(status)
                 };
                 let still_waiting = (self.with_still_waiting && !successful).then_some(still_waiting);
-                WebhookPayload::Registration(RegistrationStatusPayload { phone: account, status, still_waiting })
+                WebhookPayload::Registration(RegistrationStatusPayload {
+                    phone: account,
+                    status,
+                    still_waiting,
+                    labels,
+                })
             }
         };
         // Strings and integers always serialize.

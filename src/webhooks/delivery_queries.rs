@@ -99,15 +99,19 @@ impl Webhooks {
 
     /// A channel's delivery of the event at a position.
     pub(super) async fn delivery_at(&self, channel: Channel, position: u64) -> Result<Delivery, ManagementError> {
-        let (journal, payloads) = (self.inner.journal.clone(), self.channel(channel).payloads);
-        let record = spawn_blocking(move || journal.read_at(position)).await.map_err(Error::from)??;
+        let (journal, payloads) = (self.inner.journal.clone(), self.channel(channel).payloads.clone());
+        let reading = move || -> Result<Option<Delivery>, journal::Error> {
+            let Some(record) = journal.read_at(position)? else { return Ok(None) };
+            payloads.build_delivery(&record)
+        };
+        let delivery = spawn_blocking(reading).await.map_err(Error::from)??;
         let not_found = || {
             ManagementError::NotFound(format!(
                 "{} does not notify about the event at position {position}",
                 channel.short_name()
             ))
         };
-        record.and_then(|record| payloads.build_delivery(&record)).ok_or_else(not_found)
+        delivery.ok_or_else(not_found)
     }
 
     /// Dead letters in ascending order of position, starting at `cursor`.
@@ -146,7 +150,7 @@ impl Webhooks {
         for (record, seen) in self.records_backward(filter.account, latest).zip(1..) {
             let record = record?;
             if filter.matches(&record)
-                && let Some(delivery) = handle.payloads.build_delivery(&record)
+                && let Some(delivery) = handle.payloads.build_delivery(&record)?
             {
                 let view = handle.delivery_view(&delivery, live)?;
                 items.extend(filter.state.is_none_or(|state| state == view.state).then_some(view));

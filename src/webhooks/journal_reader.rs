@@ -42,10 +42,11 @@ pub(super) async fn read_batches(
         if head.wait_for(|head| *head > after).await.is_err() {
             return;
         }
-        let reading = journal.clone();
+        let (reading, payloads) = (journal.clone(), payloads.clone());
         let batch = spawn_blocking(move || {
             let records = reading.read_after(after, READ_RECORDS)?;
-            let deliveries = records.iter().filter_map(|record| payloads.build_delivery(record)).collect();
+            let built = records.iter().filter_map(|record| payloads.build_delivery(record).transpose());
+            let deliveries = built.collect::<Result<_, _>>()?;
             Ok(DeliveryBatch { deliveries, position: records.last().map_or(after, |last| last.position) })
         });
         let Ok(batch) = batch.await else { return };
@@ -62,7 +63,7 @@ pub(super) async fn read_batches(
 /// events until a page has deliveries. Returns them, and whether they are all.
 pub(super) fn read_account_deliveries(
     journal: &Journal,
-    payloads: PayloadBuilder,
+    payloads: &PayloadBuilder,
     account: AccountNumber,
     mut after: u64,
     most: usize,
@@ -72,7 +73,8 @@ pub(super) fn read_account_deliveries(
     loop {
         let records = journal.history_after(StreamId::Account(account), after, most)?;
         let deliveries = records.iter().take_while(|record| record.position <= read);
-        let deliveries: Vec<Delivery> = deliveries.filter_map(|record| payloads.build_delivery(record)).collect();
+        let built = deliveries.filter_map(|record| payloads.build_delivery(record).transpose());
+        let deliveries: Vec<Delivery> = built.collect::<Result<_, _>>()?;
         match records.last() {
             Some(last) if records.len() == most && last.position < read => {
                 if !deliveries.is_empty() {
@@ -88,13 +90,14 @@ pub(super) fn read_account_deliveries(
 /// The first redelivery of an account, and its number of failed attempts.
 pub(super) fn read_first_redelivery(
     journal: &Journal,
-    payloads: PayloadBuilder,
+    payloads: &PayloadBuilder,
     store: &DeliveryStore,
     account: AccountNumber,
     now: Moment,
 ) -> Result<Option<(Delivery, u32)>, Error> {
     while let Some((position, failed)) = store.first_redelivery(account)? {
-        match journal.read_at(position)?.and_then(|record| payloads.build_delivery(&record)) {
+        let record = journal.read_at(position)?;
+        match record.map(|record| payloads.build_delivery(&record)).transpose()?.flatten() {
             Some(delivery) => return Ok(Some((delivery, failed))),
             // The event is missing: the journal was restored from an earlier backup.
             None => store.apply_change(&LaneChange::RemoveRedelivery { account, position }, now)?,

@@ -20,6 +20,7 @@
 //! | `lane` | the lane of one account, the counted set of lanes, and the scheduler's types. Pure |
 //! | `retry_schedule` | how long to wait after a failed attempt, and how much of a wait is left after a restart. Pure |
 //! | `circuit_breaker` | whether attempts may be started while many fail. Pure |
+//! | `label_source` | the labels that an account had when an event happened |
 //! | `delivery` | the payload and the webhook id of one event |
 //! | `receiver_client` | one attempt over HTTP, within one deadline |
 //! | `attempt_span` | the trace span of an attempt |
@@ -55,6 +56,7 @@ mod delivery_scheduler_commands;
 mod delivery_store;
 mod delivery_store_encoding;
 mod journal_reader;
+mod label_source;
 mod lane;
 mod management;
 mod receiver_client;
@@ -95,6 +97,7 @@ use crate::client::{AddressGuard, TlsSetupError};
 use crate::domain::Channel;
 use crate::journal::{self, Journal};
 use crate::limits::{CHANNEL_COMMANDS, REDELIVERY_SHARE};
+use crate::projections::Roster;
 use crate::store::{self, Store};
 use crate::vault::{self, Vault};
 use crate::{clock, config};
@@ -103,6 +106,7 @@ use channel_context::ChannelContext;
 use channel_supervisor::ChannelSupervisor;
 use delivery::PayloadBuilder;
 use delivery_store::DeliveryStore;
+use label_source::LabelSource;
 use lane::DeliveryPolicy;
 use receiver_client::{Receiver, ReceiverClient};
 use receiver_endpoint::ReceiverEndpoint;
@@ -166,12 +170,14 @@ impl Webhooks {
     pub fn start(
         store: &Store,
         journal: &Journal,
+        roster: &Roster,
         vault: &Vault,
         guard: AddressGuard,
         settings: &config::WebhookSettings,
         stop: &CancellationToken,
     ) -> Result<Webhooks, Error> {
         let (tasks, failure) = (TaskTracker::new(), watch::Sender::new(None));
+        let labels = settings.include_labels.then(|| LabelSource { roster: roster.clone(), journal: journal.clone() });
         let mut gone_receivers = Vec::new();
         let mut open = |channel| -> Result<ChannelHandle, Error> {
             let payloads = PayloadBuilder {
@@ -179,6 +185,7 @@ impl Webhooks {
                 store: store.id(),
                 status_as_string: settings.register_status_as_string,
                 with_still_waiting: settings.register_still_waiting,
+                labels: labels.clone(),
             };
             let delivery_store = DeliveryStore::open(store.clone(), channel);
             let endpoint = ReceiverEndpoint::load(channel, vault)?.unwrap_or_default();
@@ -187,17 +194,10 @@ impl Webhooks {
             let (gone_urls, gone_receiver) = mpsc::channel(1);
             gone_receivers.push((channel, gone_receiver));
             let channel = ChannelContext {
-                payloads,
+                payloads: payloads.clone(),
                 journal: journal.clone(),
                 store: delivery_store.clone(),
-                policy: DeliveryPolicy {
-                    retry_waits: settings.retry_waits.clone(),
-                    after_last_try: settings.after_last_try,
-                    deliver: settings.channel(channel).deliver,
-                    redelivery_interval: Duration::from_secs(1)
-                        / u32::try_from(settings.redeliver_per_second).unwrap_or(u32::MAX),
-                    max_redeliveries_in_flight: settings.max_in_flight.div_ceil(REDELIVERY_SHARE),
-                },
+                policy: delivery_policy(channel, settings),
                 max_in_flight: settings.max_in_flight,
                 now: clock::now,
                 receiver,
@@ -261,4 +261,15 @@ fn build_receiver(
 ) -> Result<Option<Arc<dyn Receiver>>, Error> {
     let Some(url) = endpoint.url(channel, settings) else { return Ok(None) };
     Ok(Some(Arc::new(ReceiverClient::new(url, endpoint.signing.clone(), guard, settings)?)))
+}
+
+fn delivery_policy(channel: Channel, settings: &config::WebhookSettings) -> DeliveryPolicy {
+    let redeliver_per_second = u32::try_from(settings.redeliver_per_second).unwrap_or(u32::MAX);
+    DeliveryPolicy {
+        retry_waits: settings.retry_waits.clone(),
+        after_last_try: settings.after_last_try,
+        deliver: settings.channel(channel).deliver,
+        redelivery_interval: Duration::from_secs(1) / redeliver_per_second,
+        max_redeliveries_in_flight: settings.max_in_flight.div_ceil(REDELIVERY_SHARE),
+    }
 }

@@ -210,7 +210,7 @@ impl Webhooks {
                 None => journal.read_after(after, READ_RECORDS)?,
             };
             for record in records.iter().take_while(|record| record.position <= last) {
-                let Some(delivery) = handle.payloads.build_delivery(record).filter(|_| filter.matches(record)) else {
+                let Some(delivery) = handle.payloads.build_delivery(record)?.filter(|_| filter.matches(record)) else {
                     continue;
                 };
                 let (state, _) = handle.delivery_state(delivery.account, delivery.position, live)?;

@@ -258,7 +258,7 @@ impl Webhooks {
     /// The first delivery from a position on, within one batch of events.
     fn first_delivery_from(&self, handle: &ChannelHandle, position: u64) -> Result<Option<Delivery>, ManagementError> {
         let records = self.inner.journal.read_after(position.saturating_sub(1), READ_RECORDS)?;
-        Ok(records.iter().find_map(|record| handle.payloads.build_delivery(record)))
+        Ok(records.iter().find_map(|record| handle.payloads.build_delivery(record).transpose()).transpose()?)
     }
 }
 

@@ -91,6 +91,7 @@ async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldReque
         let body = match path {
             "keys" => json!({"name": "late", "role": "admin"}),
             "accounts/online" | "accounts/recycle" => json!({"accounts": [ACCOUNT], "reason": "late"}),
+            "accounts/{account}/labels" => json!({"labels": {"team": "late"}}),
             "webhooks/{channel}/url" => json!({"url": "http://127.0.0.1:9/late"}),
             "webhooks/{channel}/app-secret" => json!({"tenantId": "500975", "secret": "f9a40a4780f5e1306c46"}),
             "webhooks/{channel}/redeliver" => json!({"state": "dead"}),
@@ -107,6 +108,7 @@ async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldReque
     });
     let forms = [
         ("/accounts", format!("account={ACCOUNT}&order=recycle&reason=late")),
+        (&format!("/accounts/{ACCOUNT}/labels"), "labels=team%3Dlate".to_owned()),
         ("/keys", "name=late&role=admin".to_owned()),
         ("/gateways", "gateway=simulator&reason=late".to_owned()),
         ("/projections", "projection=roster".to_owned()),

@@ -35,7 +35,7 @@ pub fn insta_text(name: &str, text: &str) {
 #[test]
 fn help() {
     let mut pages = String::new();
-    let verbs = "serve history state diff events verify replay prove checkpoint export erase backup restore webhooks keys vault listen gateway openapi config dashboard alerts demo healthcheck service containerfile completions man";
+    let verbs = "serve accounts history state diff events verify replay prove checkpoint export labels erase backup restore webhooks keys vault listen gateway openapi config dashboard alerts demo healthcheck service containerfile completions man";
     for verb in [""].into_iter().chain(verbs.split(' ')) {
         let arguments: Vec<&str> = [verb, "--help"].into_iter().filter(|it| !it.is_empty()).collect();
         let page = printed(&arguments, &[]);

@@ -23,6 +23,7 @@ mod frozen;
 mod gateway_check;
 mod gateways;
 mod idempotency;
+mod labels;
 mod listen;
 mod log_masking;
 mod metrics;

@@ -325,6 +325,8 @@ async fn call_maintenance(talk: &mut CheckedClient) {
     talk.send_good_and_bad("GET", "vault", "", ("vault?x=1", "", 400)).await;
     let none = r#"{"newKeyFile":"none"}"#;
     talk.send_good_and_bad("POST", "vault/rotate", "", ("vault/rotate", none, 400)).await;
+    let labels = format!("accounts/{NUMBER}/labels");
+    talk.send_good_and_bad("PUT", &labels, r#"{"labels":{"team":"care"}}"#, (&labels, "{}", 400)).await;
     let secrets = format!("accounts/{NUMBER}/secrets");
     talk.send_good_and_bad("DELETE", &secrets, r#"{"reason":"asked for"}"#, (&secrets, "{}", 400)).await;
     talk.send("DELETE", "/api/v1/accounts/8618210009999/secrets", r#"{"reason":"asked for"}"#, 404).await;

@@ -67,7 +67,7 @@ impl StorageFixture {
     /// Starts the webhooks, which run until `stop`. Call it within a runtime.
     pub fn start_webhooks(&self, stop: &CancellationToken) -> Webhooks {
         let (guard, settings) = (self.settings.address_guard(), &self.settings.webhooks);
-        Webhooks::start(&self.store, &self.journal, &self.vault, guard, settings, stop).unwrap()
+        Webhooks::start(&self.store, &self.journal, &self.roster, &self.vault, guard, settings, stop).unwrap()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Accounts: their state, their history, an operator's orders, the erasure of their secrets.
 
 use futures_util::FutureExt;
+use serde::Deserialize;
+use utoipa::ToSchema;
 use utoipa::openapi::{Ref, Required};
 use warp::http::Method;
 use warp::reply::Response;
@@ -9,20 +11,22 @@ use super::json_body::parse_body;
 use super::response_body::{JSON_LINES, LineFormat, json_response, lines_response};
 use super::response_format::ResponseFormat;
 use super::shared_docs::{NDJSON, NO_SERVICE, UNKNOWN_ACCOUNT, event_responses};
+use crate::api::account_labels::{self, AccountLabelsResponse, ChangeLabelsRequest};
 use crate::api::account_orders::{self, AccountOrderRequest, AccountOrderResponse};
 use crate::api::account_secrets::{self, EraseSecretsRequest, EraseSecretsResponse};
 use crate::api::accounts::{self, AccountDiff, AccountPage, AccountQuery, HistoryQuery};
 use crate::api::events::EventPage;
-use crate::api::{Problem, operation};
-use crate::audit::{AccountRow, AccountStateView, CloudEvent, EventView};
+use crate::api::{LABEL_PARAMETER, Problem, operation};
+use crate::audit::{AccountRow, AccountStateView, CloudEvent, EventView, LabelsView};
 use crate::domain::AccountOrder;
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
+use crate::http::label_entries::LabelEntries;
 use crate::http::operation_doc::{OperationDoc, content, response_with_id};
-use crate::http::parameter_schemas::{code_up_to, number, one_of, page_limit, prefix, text, time};
+use crate::http::parameter_schemas::{code_up_to, label_filters, number, one_of, page_limit, prefix, text, time};
 use crate::http::v1_request::V1Request;
 use crate::limits::{BULK_ACTION_BYTES, WEBHOOK_REQUEST_BYTES};
 
-pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
+pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
     Endpoint {
         method: Method::GET,
         path: "/api/v1/accounts",
@@ -41,6 +45,12 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
                     "1 online-coming, 2 online, 3 offline-coming, 4 offline.",
                 )
                 .query_parameter("prefix", prefix(), "Only account numbers that begin with these digits.")
+                .query_parameter(
+                    LABEL_PARAMETER,
+                    label_filters(),
+                    "Only accounts with this label, written `name:value`, or `name` for any value. Repeat it to \
+                     require several labels.",
+                )
                 .query_parameter("cursor", number(0), "The `next` of the previous page.")
                 .query_parameter("limit", page_limit(), "The maximum number of accounts.")
                 .describe(
@@ -140,6 +150,23 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         },
     },
     Endpoint {
+        method: Method::PUT,
+        path: "/api/v1/accounts/{account}/labels",
+        operation: operation::CHANGE_LABELS,
+        tag: Tag::Accounts,
+        summary: "Replace an account's labels",
+        body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
+        handler: Handler::V1(|request| change_labels(request).boxed()),
+        document: |operation| {
+            operation
+                .describe("Equal labels succeed, and nothing is recorded. `{}` removes all labels.")
+                .json_body::<LabelsBody>(Required::True, "All labels after the change.")
+                .json_response::<AccountLabelsResponse>(200, "The account's labels.")
+                .problem(409, NO_SERVICE)
+                .problem(404, UNKNOWN_ACCOUNT)
+        },
+    },
+    Endpoint {
         method: Method::DELETE,
         path: "/api/v1/accounts/{account}/secrets",
         operation: operation::ERASE_SECRETS,
@@ -168,7 +195,7 @@ pub const CSV_LINES: LineFormat =
 
 /// Returns a page, or all accounts as JSON lines or CSV.
 async fn list_accounts(request: V1Request) -> Result<Response, Problem> {
-    let parameters = request.parameters(&["status", "onlineStatus", "prefix", "cursor", "limit"])?;
+    let parameters = request.parameters(&["status", "onlineStatus", "prefix", LABEL_PARAMETER, "cursor", "limit"])?;
     let query = AccountQuery { filter: parameters.account_filter()?, cursor: parameters.number("cursor")? };
     let call = &request.call;
     let formats = [ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::Csv];
@@ -228,6 +255,29 @@ async fn diff_account(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["from", "to"])?;
     let (from, to) = (parameters.required_number("from")?, parameters.required_number("to")?);
     Ok(json_response(&accounts::diff_account(&request.call, request.account()?, from, to).await?))
+}
+
+/// The new labels of an account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ChangeLabels, example = json!({"labels": {"team": "care"}, "reason": "moved to another team"}))]
+struct LabelsBody {
+    #[schema(value_type = LabelsView)]
+    labels: LabelEntries,
+    /// The reason: up to 256 bytes of text on one line; left out or empty if there is none. It is recorded for good.
+    #[serde(default)]
+    #[schema(max_length = 256)]
+    reason: String,
+}
+
+async fn change_labels(request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    let account = request.account()?;
+    let LabelsBody { labels, reason } =
+        parse_body(&request.body, r#"{"labels":{"team":"care"},"reason":"moved to another team"}"#)?;
+    let labels = labels.parse().map_err(|invalid| Problem::invalid_parameter("labels", invalid))?;
+    let change = ChangeLabelsRequest { labels, reason };
+    Ok(json_response(&account_labels::change_labels(&request.call, account, change).await?))
 }
 
 async fn erase_secrets(request: V1Request) -> Result<Response, Problem> {

@@ -131,6 +131,7 @@ impl ChannelFixture {
             store: data.store.id(),
             status_as_string: false,
             with_still_waiting: false,
+            labels: None,
         };
         let store = DeliveryStore::open(data.store.clone(), payloads.channel);
         store.set_cursor(0).unwrap();
@@ -158,7 +159,7 @@ impl ChannelFixture {
     pub(super) fn start_with(&self, receiver: Option<Arc<dyn Receiver>>) -> RunningChannel {
         let ((commands, command_queue), (gone_urls, gone)) = (mpsc::channel(4), mpsc::channel(1));
         let channel = ChannelContext {
-            payloads: self.payloads,
+            payloads: self.payloads.clone(),
             journal: self.data.journal.clone(),
             store: self.store.clone(),
             policy: self.policy.clone(),

@@ -64,8 +64,9 @@ fn payloads_are_as_the_contract_defines_them() {
             (Channel::RegisterStatus, true, false),
             (Channel::RegisterStatus, false, true),
         ] {
-            let payloads = PayloadBuilder { channel, store: StoreId(0x7f3a), status_as_string, with_still_waiting };
-            if let Some(delivery) = payloads.build_delivery(&record) {
+            let payloads =
+                PayloadBuilder { channel, store: StoreId(0x7f3a), status_as_string, with_still_waiting, labels: None };
+            if let Some(delivery) = payloads.build_delivery(&record).unwrap() {
                 let body = str::from_utf8(&delivery.body).unwrap();
                 writeln!(
                     text,
@@ -160,8 +161,10 @@ fn the_delivery_store_keeps_and_prunes() {
         store: StoreId(1),
         status_as_string: false,
         with_still_waiting: false,
+        labels: None,
     }
     .build_delivery(&record(2, Event::OnlineRequested { reason: Reason::none() }))
+    .unwrap()
     .unwrap();
     let letter = DeadLetter::new(&delivery, 7, AttemptFailure::Status(500).to_string(), Timestamp(5));
     sync.put_dead_letter(2, &letter).unwrap();

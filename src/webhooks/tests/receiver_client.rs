@@ -64,6 +64,7 @@ async fn post(url: &str, guard: &AddressGuard) -> AttemptResponse {
         store: StoreId(1),
         status_as_string: false,
         with_still_waiting: false,
+        labels: None,
     };
     let account = AccountNumber::from_stored(861_821_726_232).unwrap();
     let (request, at, body) = (RequestId(0xabc), Timestamp(16), Bytes::from_static(b"{}"));
