@@ -8,9 +8,11 @@ use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use super::{ByteSource, Call, Problem};
-use crate::vault::{MasterKeyStatus, RotationReport};
+use crate::audit::{self, Audit, KnownBackups};
+use crate::vault::{MasterKeyId, MasterKeyStatus, OldKeyChoice, RotationReport, Vault};
 
-/// The next master key. An empty body, or an empty object, generates one. `abort` reverts a rotation instead.
+/// The next master key, and what becomes of the old one. An empty body, or an empty object, generates a key. The old one
+/// is then kept beside the master key's file, in a file whose name ends with its id. `abort` reverts a rotation instead.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = Rotation, example = json!({"newKeyFile": "/run/secrets/new.key"}))]
@@ -18,9 +20,78 @@ pub struct RotateMasterKeyRequest {
     /// The absolute path of a file on the service's machine, with the key as a line of 64 hexadecimal digits.
     #[schema(value_type = Option<String>)]
     pub new_key_file: Option<PathBuf>,
+    /// The absolute path of a new file on the service's machine, in which the old key is kept (mode 0600). For a master
+    /// key that comes from a file.
+    #[schema(value_type = Option<String>)]
+    pub keep_old_key: Option<PathBuf>,
+    /// Give up the old key. For a master key that comes from a file.
+    #[serde(default)]
+    pub discard_old_key: bool,
+    /// Confirm that the old key is kept. For a master key that comes from a command or the environment.
+    #[serde(default)]
+    pub old_key_is_kept: bool,
     /// Revert the running or interrupted rotation; without a new key.
     #[serde(default)]
     pub abort: bool,
+}
+
+impl RotateMasterKeyRequest {
+    /// What becomes of the old key. `None` if the request does not say, as that of an earlier client.
+    fn old_key_choice(&self) -> Result<Option<OldKeyChoice>, Problem> {
+        let choices = [
+            self.keep_old_key.clone().map(OldKeyChoice::Keep),
+            self.discard_old_key.then_some(OldKeyChoice::Discard),
+            self.old_key_is_kept.then_some(OldKeyChoice::IsKept),
+        ];
+        let mut chosen = choices.into_iter().flatten();
+        match (chosen.next(), chosen.next()) {
+            (choice, None) => Ok(choice),
+            (_, Some(_)) => {
+                Err(Problem::malformed("only one of keepOldKey, discardOldKey and oldKeyIsKept may be given"))
+            }
+        }
+    }
+}
+
+/// The master key, and the backups that need it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = MasterKey)]
+pub struct MasterKeyView {
+    /// The id of the master key: 8 hexadecimal digits, which tell nothing of the key.
+    #[schema(value_type = String, example = "3f9a01c2")]
+    id: MasterKeyId,
+    /// During a rotation, the id of the other key that also opens the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    previous_id: Option<MasterKeyId>,
+    /// The setting that gives the master key.
+    source: &'static str,
+    /// `none`, `under way`, `broken off` by a failure, or `waits for its setting`.
+    pub(crate) rotation: &'static str,
+    /// The number of keys that the running or last rotation has processed.
+    done: u64,
+    /// The number of keys in all.
+    #[serde(rename = "of")]
+    total: u64,
+    /// The backups that need the master key. The overview leaves them out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    backups: Option<KnownBackups>,
+}
+
+impl MasterKeyView {
+    /// The view of this vault's key, without the backups.
+    pub(super) fn without_backups(vault: &Vault) -> MasterKeyView {
+        let MasterKeyStatus { id, previous_id, source, rotation, done, total } = vault.master_key_status();
+        MasterKeyView { id, previous_id, source, rotation, done, total, backups: None }
+    }
+
+    /// The view of this vault's key, with the backups. Blocks to read the audit log.
+    pub fn new(vault: &Vault, audit: &Audit) -> Result<MasterKeyView, audit::Error> {
+        let backups = Some(audit.backups_of_current_key()?);
+        Ok(MasterKeyView { backups, ..MasterKeyView::without_backups(vault) })
+    }
 }
 
 /// A progress line of a rotation. The last line is the result or the error.
@@ -44,17 +115,19 @@ pub(crate) enum RotationLine {
 }
 
 /// Shows the status of the master key.
-pub async fn show_master_key(call: &Call) -> Result<MasterKeyStatus, Problem> {
-    call.read(async { Ok(call.api().service()?.vault.master_key_status()) }).await
+pub async fn show_master_key(call: &Call) -> Result<MasterKeyView, Problem> {
+    let (vault, audit) = (call.api().service()?.vault.clone(), call.api().audit().clone());
+    call.read_blocking(move || Ok(MasterKeyView::new(&vault, &audit)?)).await
 }
 
 /// Rotates the master key, or undoes a rotation. The response is lines of JSON. The rotation runs while the response is
 /// produced, and completes even if the client disconnects.
 pub async fn rotate_master_key(call: &Call, request: RotateMasterKeyRequest) -> Result<ByteSource, Problem> {
     let vault = call.api().service()?.vault.clone();
-    let RotateMasterKeyRequest { new_key_file, abort } = request;
-    if abort && new_key_file.is_some() {
-        return Err(Problem::malformed("newKeyFile must be left out with abort"));
+    let old_key = request.old_key_choice()?;
+    let RotateMasterKeyRequest { new_key_file, abort, .. } = request;
+    if abort && (new_key_file.is_some() || old_key.is_some()) {
+        return Err(Problem::malformed("newKeyFile and the fields for the old key must be left out with abort"));
     }
     let permit = call.api().acquire_stream_permit()?;
     let rotation_to_undo = if abort {
@@ -71,7 +144,7 @@ pub async fn rotate_master_key(call: &Call, request: RotateMasterKeyRequest) -> 
                 rotation.begin_undo()?;
                 rotation
             }
-            None => vault.begin_rotation(new_key_file.as_deref())?,
+            None => vault.begin_rotation(new_key_file.as_deref(), old_key.as_ref())?,
         };
         Ok((rotation, requester))
     });

@@ -4,13 +4,13 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
+use super::master_key::MasterKeyView;
 use super::webhooks::channel_views;
 use super::{ApiState, Call, Problem, maintenance};
 use crate::audit::{self, encode_hex};
 use crate::config::SettingRow;
 use crate::domain::{OnlineStatus, Status};
 use crate::projections::AccountCounts;
-use crate::vault::MasterKeyStatus;
 use crate::webhooks::ChannelView;
 
 /// The state of the service.
@@ -28,7 +28,7 @@ pub struct Overview {
     pub(crate) projections: ProjectionLagView,
     /// Both webhooks.
     pub(crate) webhooks: Vec<ChannelView>,
-    pub(crate) vault: MasterKeyStatus,
+    pub(crate) vault: MasterKeyView,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -96,8 +96,8 @@ pub struct SettingsView {
 /// Summarizes the state of the service.
 pub async fn show_overview(call: &Call) -> Result<Overview, Problem> {
     call.read(async {
-        let (webhooks, vault) =
-            (channel_views(call.api().webhooks()?).await?, call.api().service()?.vault.master_key_status());
+        let webhooks = channel_views(call.api().webhooks()?).await?;
+        let vault = MasterKeyView::without_backups(&call.api().service()?.vault);
         let api = call.api().clone();
         let overview = spawn_blocking(move || Overview::read(&api, webhooks, vault));
         overview.await.map_err(|error| Problem::task_failed(&error))?
@@ -112,7 +112,7 @@ pub async fn list_settings(call: &Call) -> Result<SettingsView, Problem> {
 
 impl Overview {
     /// Collects the figures. Blocking: reads the disk.
-    fn read(api: &ApiState, webhooks: Vec<ChannelView>, vault: MasterKeyStatus) -> Result<Overview, Problem> {
+    fn read(api: &ApiState, webhooks: Vec<ChannelView>, vault: MasterKeyView) -> Result<Overview, Problem> {
         let (audit, journal, roster) = (api.audit(), api.audit().journal(), api.audit().roster());
         let (registering, dropped) = roster.pending_counts();
         let (position, head) = (roster.position(), journal.head());

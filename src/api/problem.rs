@@ -189,7 +189,11 @@ impl From<vault::Error> for Problem {
         use vault::Error;
         let detail = error.to_string();
         match error {
-            Error::InvalidNewKey { .. } | Error::NewKeyFileRequired { .. } => Problem::malformed(detail),
+            Error::InvalidNewKey { .. }
+            | Error::NewKeyFileRequired { .. }
+            | Error::InvalidOldKeyFile { .. }
+            | Error::OldKeyIsInFile { .. }
+            | Error::OldKeyIsElsewhere { .. } => Problem::malformed(detail),
             Error::RotationUnderWay
             | Error::RotationAwaitsSetting { .. }
             | Error::NoRotationToUndo

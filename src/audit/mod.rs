@@ -22,6 +22,7 @@
 //! | `verify` | verification of the journal from the first record to the last |
 //! | `replay` | replay of the journal and comparison with the served state |
 //! | `backup` | backup of the store into one file, and restore |
+//! | `known_backups` | the backups in the audit log that need the current master key |
 //! | `fuzz` | fuzz targets of the parsers; only tests compile it |
 //!
 //! HTTP and the command line on a stopped data directory use the same functions.
@@ -38,6 +39,7 @@ mod event_filter;
 mod export;
 mod history;
 mod key_names;
+mod known_backups;
 mod labels_view;
 mod log_proofs;
 mod origin_filter;
@@ -66,6 +68,7 @@ pub use csv::{EVENT_COLUMNS, format_csv_row};
 pub use event_filter::{EventFilter, InvalidFilter};
 pub use export::{ExportFormat, ExportManifest, ExportVerification, verify_export};
 pub use history::{AsOf, HistoryOrder, QueryPage};
+pub use known_backups::{KnownBackup, KnownBackups};
 pub use labels_view::LabelsView;
 pub use log_proofs::{ConsistencyProof, InclusionProof};
 pub use origin_filter::OriginFilter;

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Identity};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 use zeroize::Zeroizing;
 
 use super::listing_output::ListingFormat;
 use super::offline_source::OfflineSource;
 use super::{Error, secret_file};
+use crate::api::master_key::MasterKeyView;
 use crate::client::{self, FailureClass, redact_url};
 use crate::config::{
     API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, FlagValue, SERVER_VARIABLE, load_from_process,
@@ -23,7 +24,7 @@ use crate::config::{
 use crate::files::read_file;
 use crate::limits::{CLI_CONNECT_TIMEOUT, NAMED_FILE_BYTES};
 use crate::service::{OfflineDirectory, RotationReport};
-use crate::vault::{self, MasterKeyStatus, Vault};
+use crate::vault::{self, Vault};
 
 /// The flags that say where to read from.
 #[derive(clap::Args)]
@@ -169,9 +170,15 @@ impl ApiClient {
         Some(directory.vault().map(|vault| (&**directory, vault)).map_err(missing))
     }
 
-    /// The master key's status in a data directory. `None` if the source is a service.
-    pub(super) fn master_key_status(&self) -> Option<Result<MasterKeyStatus, Error>> {
-        Some(self.offline_vault()?.map(|(_, vault)| vault.master_key_status()))
+    /// The master key and the backups that need it, from a service or a data directory.
+    pub(super) fn show_master_key(&self) -> Result<Value, Error> {
+        match self.offline_vault() {
+            Some(found) => {
+                let (directory, vault) = found?;
+                Ok(json!(MasterKeyView::new(vault, directory.audit())?))
+            }
+            None => self.request_json(&ApiRequest { method: "GET", path: "vault", accept: JSON }),
+        }
     }
 
     /// Reverts a rotation of the master key in a data directory. `None` if the source is a service.

@@ -81,6 +81,16 @@ pub enum Error {
         /// What would have been dropped.
         waiting: String,
     },
+    /// The user did not say what becomes of the old master key.
+    #[error(
+        "{affected}say what becomes of that key: keep it in a new file with --keep-old-key PATH, or give it up with \
+         --discard-old-key; if it comes from a command or the environment, keep it yourself and confirm with \
+         --old-key-is-kept"
+    )]
+    OldKeyUndecided {
+        /// The backups that need the old key, in lines.
+        affected: String,
+    },
     /// The checks of a gateway cannot run.
     #[error(transparent)]
     Conformance(#[from] conformance::Error),
@@ -153,6 +163,7 @@ impl Error {
             | Error::LogFilter(_)
             | Error::Secret(_)
             | Error::Usage(_)
+            | Error::OldKeyUndecided { .. }
             | Error::ErrorResponse { status: 400, .. } => Exit::Usage,
             Error::ErrorResponse { status: 404, .. }
             | Error::Audit(

@@ -89,6 +89,8 @@ pub const MASTER_KEY_COMMAND_POLL: Duration = Duration::from_millis(5);
 pub const MASTER_KEY_TEXT_BYTES: usize = 4096;
 /// Most words of the command that prints the master key.
 pub const MASTER_KEY_COMMAND_WORDS: usize = 64;
+/// Most backups that are listed as needing the master key: those of three months, if one is taken daily.
+pub const KNOWN_BACKUPS: usize = 100;
 /// Accounts after which a rotation reports its progress.
 pub const ROTATION_STEP: u64 = 1_024;
 /// Bytes in an operator's reason.

@@ -98,6 +98,32 @@ pub enum Error {
         /// The setting of that source.
         setting: &'static str,
     },
+    /// The old master key cannot be kept in this file.
+    #[error("the file for the old key {path} {words}")]
+    InvalidOldKeyFile {
+        /// The file, as the caller named it.
+        path: PathBuf,
+        /// What is wrong with it, and how to fix it.
+        words: &'static str,
+    },
+    /// The choice for the old master key is one for a key that comes from elsewhere.
+    #[error(
+        "the rotation replaces the old key in {path}; keep it with --keep-old-key FILE (keepOldKey), or give it up with \
+         --discard-old-key (discardOldKey)"
+    )]
+    OldKeyIsInFile {
+        /// The master key's file.
+        path: PathBuf,
+    },
+    /// The choice for the old master key is one for a key that comes from a file.
+    #[error(
+        "the old key comes from {setting}, which the service can neither copy nor clear; keep it yourself for the backups \
+         that need it, and confirm with --old-key-is-kept (oldKeyIsKept)"
+    )]
+    OldKeyIsElsewhere {
+        /// The setting.
+        setting: &'static str,
+    },
     /// A rotation is running already.
     #[error("a rotation of the master key is already running; `muster vault show` shows its progress")]
     RotationUnderWay,

@@ -56,9 +56,37 @@ pub(super) fn write(path: &Path, key: &SymmetricKey) -> Result<(), Error> {
     move_into_place().map_err(|source| Error::MasterKeyFile { what: "make", path: path.clone(), source })
 }
 
+/// Writes the key to a new file, durably, in a directory that exists. If the file exists, it must have this key.
+pub(super) fn write_new(path: &Path, key: &SymmetricKey) -> Result<(), Error> {
+    let write_file = || {
+        let parent = parent_directory(path);
+        if !path.exists() {
+            let temporary = write_temporary_in(parent, key)?;
+            // Some file systems have no modes: there, other users could read the key, and Muster would not take it.
+            if temporary.as_file().metadata()?.permissions().mode() & 0o077 != 0 {
+                return Err(io::Error::other("its file system lets other users read it; name a file elsewhere"));
+            }
+            temporary.persist_noclobber(path)?;
+        }
+        // Also if an attempt before wrote the file: it may have ended before this.
+        open_file(path)?.sync_all()?;
+        File::open(parent)?.sync_all()
+    };
+    write_file().map_err(|source| Error::MasterKeyFile { what: "write", path: path.to_owned(), source })
+}
+
 /// Writes the key to a temporary file beside its own file. It is deleted unless it is renamed.
 pub(super) fn write_temporary(path: &Path, key: &SymmetricKey) -> Result<NamedTempFile, Error> {
     let path = &resolve_links(path);
+    let write_file = || {
+        store::create_directories(parent_directory(path))?;
+        write_temporary_in(parent_directory(path), key)
+    };
+    write_file().map_err(|source| Error::MasterKeyFile { what: "make", path: path.to_owned(), source })
+}
+
+/// Writes the key to a new file with a random name, readable only by its owner.
+fn write_temporary_in(directory: &Path, key: &SymmetricKey) -> io::Result<NamedTempFile> {
     let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS + 1));
     text.push_str(PREFIX);
     for byte in **key {
@@ -67,19 +95,14 @@ pub(super) fn write_temporary(path: &Path, key: &SymmetricKey) -> Result<NamedTe
         }
     }
     text.push('\n');
-    let write_file = || {
-        store::create_directories(parent_directory(path))?;
-        // A new file with a random name, readable only by its owner.
-        let mut file = tempfile::Builder::new().prefix(".master-key-").tempfile_in(parent_directory(path))?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        Ok(file)
-    };
-    write_file().map_err(|source| Error::MasterKeyFile { what: "make", path: path.to_owned(), source })
+    let mut file = tempfile::Builder::new().prefix(".master-key-").tempfile_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 /// The target of `path` if it is a link. The old key must not stay behind in the target.
-fn resolve_links(path: &Path) -> PathBuf {
+pub(super) fn resolve_links(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 

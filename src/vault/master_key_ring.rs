@@ -103,6 +103,11 @@ impl MasterKeyRing {
         Ok(format!("{next_key}\n{last_key}\n{kind}\n{} {}\n", ids[0], ids[1]))
     }
 
+    /// The key that a rotation replaces, before and while it runs.
+    pub(super) fn oldest(&self) -> &SymmetricKey {
+        self.previous.as_ref().unwrap_or(&self.current)
+    }
+
     /// The id of the current key.
     pub(super) fn id(&self) -> MasterKeyId {
         MasterKeyId::of(&self.current)
@@ -145,6 +150,11 @@ pub(super) fn is_rotation_recorded(store: &Store, file: &str) -> Result<bool, Er
     Ok(store
         .get(Table::Keys, ROTATION_RECORDED)?
         .is_some_and(|id| Some(&*id) == file.as_bytes().get(..ROTATION_ID_DIGITS)))
+}
+
+/// Whether everything is resealed with the next key, but the last one is not retired yet. Backups may need either.
+pub fn has_recorded_rotation(store: &Store) -> Result<bool, Error> {
+    store.load_sidecar(ROTATION_FILE)?.map_or(Ok(false), |file| is_rotation_recorded(store, &file))
 }
 
 /// Remembers that the rotation of this file is recorded and everything is resealed.

@@ -11,7 +11,7 @@
 //! atomically, so a crash leaves one or the other. If the key comes from a file, an undo is impossible once the rotation
 //! is recorded: a backup taken since then may open only with the new key, which may have no other copy.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::aad::{AadContext, receiver_settings_aad, tenant_secret_aad};
-use super::cipher::{self, SymmetricKey};
+use super::cipher;
 use super::log_key::LOG_KEY;
-use super::master_key_id::{MasterKeyId, NeededKey};
+use super::master_key_id::MasterKeyId;
 use super::master_key_ring::{
     MASTER_KEY_CHECK, MasterKeyRing, ROTATION_FILE, is_rotation_recorded, is_undo, mark_rotation_recorded,
 };
@@ -43,6 +43,8 @@ pub struct Rotation {
     vault: Vault,
     /// Cancelled when an undo is requested.
     pub(super) stop: CancellationToken,
+    /// The file in which this rotation keeps the old key, if it does.
+    pub(super) old_key_file: Option<PathBuf>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -58,16 +60,11 @@ pub struct RotationReport {
 }
 
 /// The master key's source and rotation.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = MasterKey)]
+#[derive(Clone, Debug)]
 pub struct MasterKeyStatus {
-    /// The id of the master key: 8 hexadecimal digits, which tell nothing of the key.
-    #[schema(value_type = String, example = "3f9a01c2")]
+    /// The id of the master key.
     pub id: MasterKeyId,
     /// During a rotation, the id of the other key that also opens the store.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, nullable = false)]
     pub previous_id: Option<MasterKeyId>,
     /// The setting that gives the master key.
     pub source: &'static str,
@@ -76,64 +73,10 @@ pub struct MasterKeyStatus {
     /// The number of keys that the running or last rotation has processed.
     pub done: u64,
     /// The number of keys in all.
-    #[serde(rename = "of")]
     pub total: u64,
 }
 
 impl Vault {
-    /// Begins a rotation, or continues one that a failure interrupted. The new key comes from `new_key_file`. Without
-    /// it, a random key is created, if the master key is configured as a file. Blocks for disk writes.
-    pub fn begin_rotation(&self, new_key_file: Option<&Path>) -> Result<Rotation, Error> {
-        let rotation = self.try_acquire_rotation().ok_or(Error::RotationUnderWay)?;
-        let (source, setting) = (&self.inner.master_key_source, self.inner.master_key_source.setting());
-        if self.master_keys().previous.is_some() {
-            return match (source, new_key_file) {
-                (MasterKeySource::File { .. }, None) => Ok(rotation),
-                (MasterKeySource::File { .. }, Some(file)) if *read_new_key(file)? == *self.master_keys().current => {
-                    Ok(rotation)
-                }
-                (MasterKeySource::File { .. }, Some(file)) => {
-                    let words = format!(
-                        "has another key than the interrupted rotation, which leads to key {}; complete that one first: \
-                         rotate without a new key",
-                        self.master_keys().id()
-                    );
-                    Err(Error::InvalidNewKey { path: file.to_owned(), words })
-                }
-                (MasterKeySource::Command(_) | MasterKeySource::Environment(_), _) => {
-                    let needed = NeededKey::new(Some(self.master_keys().id()));
-                    Err(Error::RotationAwaitsSetting { needed, setting })
-                }
-            };
-        }
-        let next = match (new_key_file, source) {
-            (Some(file), _) => read_new_key(file)?,
-            (None, MasterKeySource::File { .. }) => SymmetricKey::new(cipher::random_bytes()?),
-            (None, MasterKeySource::Command(_) | MasterKeySource::Environment(_)) => {
-                return Err(Error::NewKeyFileRequired { setting });
-            }
-        };
-        if *next == *self.master_keys().current {
-            let path = new_key_file.unwrap_or(Path::new("")).to_owned();
-            let words = format!(
-                "has the key that is in use ({}); generate another, for example with openssl rand -hex 32",
-                MasterKeyId::of(&next)
-            );
-            return Err(Error::InvalidNewKey { path, words });
-        }
-        if let MasterKeySource::File { path, .. } = source {
-            // Checks now, not at the end, that the file can be written.
-            drop(master_key_file::write_temporary(path, &next)?);
-        }
-        let mut key_ring = self.master_keys_mut();
-        let store = &self.inner.store;
-        store.save_sidecar(ROTATION_FILE, &MasterKeyRing::encode_rotation_file(&key_ring.current, &next, false)?)?;
-        key_ring.previous = Some(std::mem::replace(&mut key_ring.current, next));
-        key_ring.matches_setting = false;
-        drop(key_ring);
-        Ok(rotation)
-    }
-
     /// The rotation that was begun and is not finished, if any.
     pub fn unfinished_rotation(&self) -> Option<Rotation> {
         let is_unfinished = self.master_keys().previous.is_some();
@@ -177,14 +120,15 @@ impl Vault {
         self.inner.rotation_permit.available_permits() == 0
     }
 
-    fn try_acquire_rotation(&self) -> Option<Rotation> {
+    /// The right to rotate, unless a rotation is running.
+    pub(super) fn try_acquire_rotation(&self) -> Option<Rotation> {
         Some(self.new_rotation(self.inner.rotation_permit.clone().try_acquire_owned().ok()?))
     }
 
     fn new_rotation(&self, permit: OwnedSemaphorePermit) -> Rotation {
         let stop = CancellationToken::new();
         *self.inner.stop_rotation.lock().unwrap_or_else(PoisonError::into_inner) = stop.clone();
-        Rotation { vault: self.clone(), stop, _permit: permit }
+        Rotation { vault: self.clone(), stop, old_key_file: None, _permit: permit }
     }
 }
 
@@ -366,7 +310,9 @@ impl Rotation {
         inner.store.remove_sidecar(ROTATION_FILE)?;
         let id = key_ring.id();
         // Dropping the key clears it from memory.
-        let retired = key_ring.previous.take().map(|key| format!(" ({})", MasterKeyId::of(&key))).unwrap_or_default();
+        let kept = self.old_key_file.as_ref().map(|file| format!(", kept in {}", file.display())).unwrap_or_default();
+        let retired = key_ring.previous.take().map(|key| format!(" ({}{kept})", MasterKeyId::of(&key)));
+        let retired = retired.unwrap_or_default();
         let place = match &inner.master_key_source {
             MasterKeySource::File { path, .. } => path.display().to_string(),
             MasterKeySource::Command(_) | MasterKeySource::Environment(_) => setting.to_owned(),
@@ -381,19 +327,5 @@ impl Rotation {
             "keep a copy of the new master key {id} ({place}) elsewhere; the previous one{retired} opens only backups \
              taken until now"
         ))
-    }
-}
-
-/// Reads the key from a file that the caller names.
-fn read_new_key(file: &Path) -> Result<SymmetricKey, Error> {
-    let wrong = |words: &str| Error::InvalidNewKey { path: file.to_owned(), words: words.to_owned() };
-    if !file.is_absolute() {
-        return Err(wrong("must be an absolute path on the service's machine"));
-    }
-    match master_key_file::read(file) {
-        Ok(Some(key)) => Ok(key),
-        Ok(None) => Err(wrong("does not exist on the service's machine")),
-        Err(Error::MalformedMasterKey { form, .. }) => Err(wrong(&format!("has no master key: {form}"))),
-        Err(error) => Err(error),
     }
 }

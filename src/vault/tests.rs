@@ -12,6 +12,7 @@ use crate::domain::{AccountType, ContentField};
 
 mod fingerprints;
 mod key_ids;
+mod old_keys;
 mod rotation_undo;
 
 fn account(number: &str) -> AccountNumber {
@@ -113,7 +114,7 @@ fn sealed_values_open_throughout_a_rotation() {
             scope.spawn(open_all);
         }
         for _ in 0..40 {
-            let rotation = vault.begin_rotation(None).unwrap();
+            let rotation = vault.begin_rotation(None, None).unwrap();
             rotation.rewrap_all(|_, _| {}).unwrap();
             rotation.finish().unwrap();
         }
@@ -169,15 +170,15 @@ fn a_rotation_continues_from_any_step() {
         fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
         {
             let vault = open(directory.path()).unwrap();
-            let rotation = vault.begin_rotation(Some(&next)).unwrap();
-            assert!(matches!(vault.begin_rotation(None), Err(Error::RotationUnderWay)));
+            let rotation = vault.begin_rotation(Some(&next), None).unwrap();
+            assert!(matches!(vault.begin_rotation(None, None), Err(Error::RotationUnderWay)));
             assert!(matches!(master_key_token(&vault.inner.store), Err(Error::RotationUnderWay)), "no backup now");
             drop(rotation);
             assert!(
-                matches!(vault.begin_rotation(Some(&file)), Err(Error::InvalidNewKey { .. })),
+                matches!(vault.begin_rotation(Some(&file), None), Err(Error::InvalidNewKey { .. })),
                 "another key meanwhile"
             );
-            let rotation = vault.begin_rotation(Some(&next)).unwrap();
+            let rotation = vault.begin_rotation(Some(&next), None).unwrap();
             vault.create_data_key(account("861821726231")).unwrap();
             if steps > 1 {
                 assert_eq!(rotation.rewrap_all(|_, _| {}).unwrap(), 5, "the new account's key is not resealed");
@@ -242,7 +243,7 @@ async fn a_rotation_brings_no_erased_key_back() {
     let vault = open(directory.path()).unwrap();
     let accounts: Vec<AccountNumber> = (0..500).map(|index| account(&format!("8618217{index:05}"))).collect();
     accounts.iter().for_each(|account| vault.create_data_key(*account).unwrap());
-    let rotation = vault.begin_rotation(None).unwrap();
+    let rotation = vault.begin_rotation(None, None).unwrap();
     let rotating = tokio::task::spawn_blocking(move || {
         rotation.rewrap_all(|_, _| {}).unwrap();
         rotation.finish().unwrap();
@@ -282,17 +283,17 @@ fn a_key_from_a_command_or_the_environment() {
     {
         let vault = Vault::open(store(), &cat).unwrap();
         vault.create_data_key(account("861821726232")).unwrap();
-        assert!(matches!(vault.begin_rotation(None), Err(Error::NewKeyFileRequired { .. })));
-        let same = vault.begin_rotation(Some(&file)).err().unwrap().to_string();
+        assert!(matches!(vault.begin_rotation(None, None), Err(Error::NewKeyFileRequired { .. })));
+        let same = vault.begin_rotation(Some(&file), None).err().unwrap().to_string();
         assert!(same.contains("has the key that is in use"), "{same}");
         let next = directory.path().join("next");
         fs::write(&next, "22".repeat(32)).unwrap();
         fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
-        let rotation = vault.begin_rotation(Some(&next)).unwrap();
+        let rotation = vault.begin_rotation(Some(&next), None).unwrap();
         rotation.rewrap_all(|_, _| {}).unwrap();
         assert!(rotation.finish().unwrap().contains("make vault.master_key_command give the new key"));
         assert_eq!(vault.master_key_status().rotation, "waits for its setting");
-        assert!(matches!(vault.begin_rotation(Some(&next)), Err(Error::RotationAwaitsSetting { .. })));
+        assert!(matches!(vault.begin_rotation(Some(&next), None), Err(Error::RotationAwaitsSetting { .. })));
     }
     drop(Vault::open(store(), &cat).unwrap());
     let environment = config::VaultSettings {

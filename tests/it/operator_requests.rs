@@ -170,7 +170,9 @@ async fn the_overview() {
         }
     };
     let mut overview = tokio::time::timeout(TEST_TIMEOUT, level).await.unwrap();
-    assert_eq!(overview["vault"], muster.get("/api/v1/vault").await.json());
+    let mut vault = muster.get("/api/v1/vault").await.json();
+    vault.as_object_mut().unwrap().remove("backups").unwrap();
+    assert_eq!(overview["vault"], vault);
     let moved = muster.get("/api/v1/projections").await.json()["head"]["movedAt"].clone();
     assert_eq!(overview["journal"]["movedAt"], moved);
     assert!(overview["journal"]["bytes"].as_u64().unwrap() > 0, "{overview}");

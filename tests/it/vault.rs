@@ -114,6 +114,13 @@ async fn vault_id(muster: &ServiceProcess) -> String {
     muster.get("/api/v1/vault").await.json()["id"].as_str().unwrap().to_owned()
 }
 
+/// The old keys that requests without a choice have kept beside the master key's file.
+fn kept_keys(file: &Path) -> Vec<String> {
+    let beside = fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let kept = beside.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("master.key."));
+    kept.map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
 /// Starts on a directory that must not open; returns the error.
 fn start_error(data: &Path) -> String {
     let (code, _, stderr) =
@@ -136,7 +143,8 @@ async fn rotations_that_are_killed() {
     assert_eq!(muster.send(endpoint).await.unwrap().status, 200);
     let (first, public) = (key(), muster.get("/api/v1/log/public-key").await.text);
     let begin = Instant::now();
-    let (code, stdout, stderr) = run_muster(&["vault", "rotate", "--server", &muster.url("")], &[]);
+    let (code, stdout, stderr) =
+        run_muster(&["vault", "rotate", "--discard-old-key", "--server", &muster.url("")], &[]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.contains("3002") && stdout.contains("keep a copy of the new master key"), "{stdout}");
     let longest = u64::try_from(begin.elapsed().as_millis()).unwrap() + 20;
@@ -164,11 +172,13 @@ async fn rotations_that_are_killed() {
         tokio::join!(async { drop(rotating.await) }, importing, killing);
         let log = muster.kill();
         assert!(!log.contains("panicked"), "kill {kill}: {log}");
+        assert!(key() == before || kept_keys(&file).contains(&before), "kill {kill}: the old key is lost");
         let muster = ServiceProcess::start(data.path(), &[]);
         let was_broken_off = muster.get("/api/v1/vault").await.json()["rotation"] != "none";
         broken_off += usize::from(was_broken_off);
         wait_for_rotation(&muster).await;
         if key() != before {
+            assert!(kept_keys(&file).contains(&before), "kill {kill}: the old key is lost");
             retired.insert(before);
         }
         // Content is recognized as the same only under the same data key; a repeated import makes no event.
@@ -198,6 +208,61 @@ async fn rotations_that_are_killed() {
     fs::write(&file, last).unwrap();
     let (code, _, stderr) = run_muster(&["verify", "--data-dir", data.path().to_str().unwrap()], &[]);
     assert_eq!(code, Some(0), "{stderr}");
+}
+
+/// A rotation needs to know what becomes of the old key, and says which backups need it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_is_told_what_becomes_of_the_old_key() {
+    let data = temp_directory();
+    let file = data.path().join("keys/master.key");
+    let muster = ServiceProcess::start(data.path(), &[]);
+    assert_eq!(import(&muster, &numbers(0..3)).await, Some(200));
+    let (server, first, id) = (muster.url(""), fs::read_to_string(&file).unwrap(), vault_id(&muster).await);
+    let rotate = |choice: &[&str]| run_muster(&[&["vault", "rotate", "--server", &server], choice].concat(), &[]);
+    let elsewhere = temp_directory();
+    let [backup, old, taken] = ["backup", "old.key", "taken"].map(|name| elsewhere.path().join(name));
+    let [backup, old, taken] = [&backup, &old, &taken].map(|path| path.to_str().unwrap());
+    assert_eq!(run_muster(&["backup", backup, "--server", &server], &[]).0, Some(0));
+    fs::write(taken, "of another").unwrap();
+    for (choice, words) in [
+        (&[][..], format!("these backups need the old key {id}:\n")),
+        (&[], "  backup_taken, up to event 3\n".to_owned()),
+        (&[], "keep it in a new file with --keep-old-key".to_owned()),
+        (&["--keep-old-key", taken], "exists; name a new file".to_owned()),
+        (&["--keep-old-key", file.to_str().unwrap()], "is the master key's own file".to_owned()),
+        (&["--keep-old-key", "/none/old.key"], "is in a directory that does not exist".to_owned()),
+        (&["--old-key-is-kept"], "the rotation replaces the old key in".to_owned()),
+        (&["--discard-old-key", "--keep-old-key", old], "cannot be used with".to_owned()),
+    ] {
+        let (code, _, stderr) = rotate(choice);
+        assert!(code == Some(2) && stderr.contains(&words), "{choice:?}: {stderr}");
+    }
+    for body in [r#"{"keepOldKey":"/a","discardOldKey":true}"#, r#"{"abort":true,"discardOldKey":true}"#] {
+        assert_eq!(muster.post("/api/v1/vault/rotate", body.to_owned()).await.status, 400, "{body}");
+    }
+    assert_eq!(
+        (fs::read_to_string(&file).unwrap(), fs::read_to_string(taken).unwrap()),
+        (first.clone(), "of another".into())
+    );
+
+    let (code, stdout, stderr) = rotate(&["--keep-old-key", old]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains(&format!("the previous one ({id}, kept in ")), "{stdout}");
+    assert!(stderr.contains(&format!("these backups need the old key {id}:\n")), "{stderr}");
+    assert_eq!(fs::metadata(old).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_to_string(old).unwrap(), first);
+    assert_eq!(muster.get("/api/v1/vault").await.json()["backups"]["count"], 0);
+    assert!(rotate(&["--keep-old-key", old]).2.contains("exists; name a new file"), "it has an older key");
+
+    // The request of earlier versions says nothing of the old key, so it is kept.
+    let second = fs::read_to_string(&file).unwrap();
+    let rotated = muster.post("/api/v1/vault/rotate", "").await;
+    assert!(rotated.status == 200 && rotated.text.contains(", kept in "), "{}", rotated.text);
+    assert_eq!(kept_keys(&file), [second]);
+    assert_eq!(rotate(&["--discard-old-key"]).0, Some(0));
+    assert_eq!(kept_keys(&file).len(), 1);
+    assert_eq!(events(&muster, "master_key_rotated").await, 3);
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
 }
 
 /// Rotations that are aborted, on a running service or a stopped directory, and killed in between.
@@ -286,13 +351,18 @@ async fn a_master_key_from_environment_or_command() {
     assert!(!data.path().join("keys/master.key").exists(), "no file is made");
     assert_eq!(import(&muster, &numbers(0..3)).await, Some(200));
     let (server, old_id) = (muster.url(""), vault_id(&muster).await);
-    let (code, _, stderr) = run_muster(&["vault", "rotate", "--server", &server], &[]);
+    let (code, _, stderr) = run_muster(&["vault", "rotate", "--old-key-is-kept", "--server", &server], &[]);
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("the service cannot change vault.master_key"), "{stderr}");
     let file = data.path().join("../new.key");
     fs::write(&file, &new).unwrap();
-    let rotate =
-        || run_muster(&["vault", "rotate", "--new-key-file", file.to_str().unwrap(), "--server", &server], &[]);
+    let rotate_with = |choice: &[&str]| {
+        let rotate = ["vault", "rotate", "--new-key-file", file.to_str().unwrap(), "--server", &server];
+        run_muster(&[&rotate, choice].concat(), &[])
+    };
+    let rotate = || rotate_with(&["--old-key-is-kept"]);
+    assert!(rotate_with(&[]).2.contains("confirm with --old-key-is-kept"));
+    assert!(rotate_with(&["--discard-old-key"]).2.contains("can neither copy nor clear"));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(rotate().2.contains("other users may read"));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();

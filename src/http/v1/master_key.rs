@@ -8,13 +8,12 @@ use warp::reply::Response;
 use super::json_body::parse_body;
 use super::response_body::{NDJSON, json_response, stream_response};
 use super::shared_docs::NO_SERVICE;
-use crate::api::master_key::{self, RotateMasterKeyRequest, RotationLine};
+use crate::api::master_key::{self, MasterKeyView, RotateMasterKeyRequest, RotationLine};
 use crate::api::{Problem, operation};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
 use crate::http::v1_request::V1Request;
 use crate::limits::WEBHOOK_REQUEST_BYTES;
-use crate::vault::MasterKeyStatus;
 
 pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
     Endpoint {
@@ -22,12 +21,12 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         path: "/api/v1/vault",
         operation: operation::SHOW_MASTER_KEY,
         tag: Tag::Vault,
-        summary: "Show the master key's source and rotation",
+        summary: "Show the master key's id, source and rotation, and the backups that need it",
         body: BodyLimit::Bytes(WEBHOOK_REQUEST_BYTES),
         handler: Handler::V1(|request| show_master_key(request).boxed()),
         document: |operation| {
             operation
-                .json_response::<MasterKeyStatus>(200, "The master key's source and rotation.")
+                .json_response::<MasterKeyView>(200, "The master key and the backups that need it.")
                 .problem(409, NO_SERVICE)
         },
     },
@@ -42,7 +41,10 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
         document: |operation| {
             operation
                 .describe(
-                    "The new key is generated, or read from `newKeyFile`. `abort` reverts a rotation instead. \
+                    "The new key is generated, or read from `newKeyFile`. The old key opens earlier backups, which \
+                    `GET /api/v1/vault` lists: say with `keepOldKey`, `discardOldKey` or `oldKeyIsKept` what becomes of \
+                    it. Without one of them, an old key from a file is kept beside that file, as in \
+                    `master.key.3f9a01c2`. `abort` reverts a rotation instead. \
                     The rotation completes even if the client disconnects.",
                 )
                 .json_body::<RotateMasterKeyRequest>(Required::False, "The new key; an empty body generates one.")
@@ -71,6 +73,7 @@ async fn show_master_key(request: V1Request) -> Result<Response, Problem> {
 async fn rotate_master_key(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
     let body = if request.body.trim_ascii().is_empty() { b"{}" } else { &request.body[..] };
-    let rotation = parse_body(body, r#"an empty body, {"newKeyFile":"/run/secrets/new.key"}, or {"abort":true}"#)?;
+    let expected = r#"an empty body, {"keepOldKey":"/safe/old.key"}, {"discardOldKey":true}, or {"abort":true}"#;
+    let rotation = parse_body(body, expected)?;
     Ok(stream_response(NDJSON, master_key::rotate_master_key(&request.call, rotation).await?))
 }

@@ -73,7 +73,7 @@ fn a_store_without_an_id_gets_one() {
     fs::write(&file, &key).unwrap();
     let (next, rotation_file) = {
         let vault = open(directory.path()).unwrap();
-        drop(vault.begin_rotation(None).unwrap());
+        drop(vault.begin_rotation(None, None).unwrap());
         let status = vault.master_key_status();
         assert_eq!(status.previous_id, Some(id));
         (status.id, vault.inner.store.load_sidecar(ROTATION_FILE).unwrap().unwrap())

@@ -23,7 +23,7 @@ fn a_rotation_is_undone() {
             let vault = open(directory.path()).unwrap();
             vault.create_data_key(account("861821726232")).unwrap();
             vault.put_receiver_settings("sync", b"a receiver").unwrap();
-            let rotation = vault.begin_rotation(Some(&next)).unwrap();
+            let rotation = vault.begin_rotation(Some(&next), None).unwrap();
             vault.create_data_key(account("861821726231")).unwrap();
             if is_sealed {
                 rotation.rewrap_all(|_, _| {}).unwrap();
@@ -53,7 +53,7 @@ fn a_rotation_is_undone() {
         {
             let vault = open(directory.path()).unwrap();
             let rotation = vault.unfinished_rotation().unwrap();
-            assert!(matches!(vault.begin_rotation(None), Err(Error::RotationUnderWay)), "{what}");
+            assert!(matches!(vault.begin_rotation(None, None), Err(Error::RotationUnderWay)), "{what}");
             // A second request to undo changes nothing.
             rotation.begin_undo().unwrap();
             rotation.rewrap_all(|_, _| {}).unwrap();
@@ -79,7 +79,7 @@ fn a_rotation_is_undone() {
 async fn a_rotation_that_may_be_in_a_backup_is_not_undone() {
     let directory = tempfile::tempdir().unwrap();
     let vault = open(directory.path()).unwrap();
-    let rotation = vault.begin_rotation(None).unwrap();
+    let rotation = vault.begin_rotation(None, None).unwrap();
     let rotation_file = vault.inner.store.load_sidecar(ROTATION_FILE).unwrap().unwrap();
     mark_rotation_recorded(&vault.inner.store, &rotation_file).unwrap();
     assert!(matches!(rotation.begin_undo(), Err(Error::RotationTooLateToUndo { .. })));
@@ -87,7 +87,7 @@ async fn a_rotation_that_may_be_in_a_backup_is_not_undone() {
     let no_rotation = vault.stop_rotation().await.unwrap();
     assert!(matches!(no_rotation.begin_undo(), Err(Error::NoRotationToUndo)));
     drop(no_rotation);
-    let rotation = vault.begin_rotation(None).unwrap();
+    let rotation = vault.begin_rotation(None, None).unwrap();
     let stopped = tokio::spawn({
         let vault = vault.clone();
         async move { vault.stop_rotation().await.map(|rotation| rotation.begin_undo()) }
@@ -114,11 +114,17 @@ fn a_rotation_on_a_full_disk() {
         let (code, was_begun) = {
             let vault = open(directory.path()).unwrap();
             let journal = journal_of(&vault);
+            let old_key = fs::read(directory.path().join("keys/master.key")).unwrap();
+            let keep = OldKeyChoice::Keep(directory.path().join("keys/old.key"));
             vault.create_data_key(mine).unwrap();
             let code = vault.seal_code(mine, "123456").unwrap().unwrap();
             vault.inner.store.sync().unwrap();
             vault.inner.store.fill_disk_after(writes);
-            match vault.begin_rotation(None).map(|rotation| rotation.run(&journal, handle, &requester(), |_, _| {})) {
+            let run = |rotation: Rotation| {
+                assert!(fs::read(directory.path().join("keys/old.key")).is_ok_and(|kept| kept == old_key));
+                rotation.run(&journal, handle, &requester(), |_, _| {})
+            };
+            match vault.begin_rotation(None, Some(&keep)).map(run) {
                 Ok(Ok(_)) => break,
                 Ok(Err(error)) => {
                     let words = error.to_string();
