@@ -88,10 +88,13 @@ fn registration(task: u32) -> Event {
     sample::registration_requested(task, Timestamp(0))
 }
 
-/// To the label `team`, or to no label.
+/// The label `team`, or no label.
+fn labels(team: &str) -> Labels {
+    Labels::new((!team.is_empty()).then_some(("team", team))).unwrap()
+}
+
 fn labels_changed(team: &str) -> Event {
-    let labels = Labels::new((!team.is_empty()).then_some(("team", team))).unwrap();
-    Event::LabelsChanged { labels, reason: Reason::none() }
+    Event::LabelsChanged { labels: labels(team), reason: Reason::none() }
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -351,10 +354,7 @@ fn labels_are_known_as_of_an_event_or_left_to_the_history() {
     let events = [imported(), labels_changed("care"), Event::BanLifted, labels_changed(""), Event::BanLifted];
     let records = records(1, events.map(|event| (number, event)));
     roster.apply(&records[..4]);
-    let [none, care] = [labels_changed(""), labels_changed("care")].map(|event| match event {
-        Event::LabelsChanged { labels, .. } => labels,
-        other => panic!("{other:?}"),
-    });
+    let (none, care) = (Labels::NONE, labels("care"));
     let known: Vec<_> = records.iter().map(|record| roster.labels_after(number, record)).collect();
     assert_eq!(known, [Some(none.clone()), None, None, Some(none.clone()), None], "the last one is not applied yet");
     assert_eq!(roster.labels_after(account("861821726231"), &records[0]), Some(none));

@@ -6,6 +6,7 @@
 mod circuit_breaker;
 mod delivery_order;
 mod fixture;
+mod labels;
 mod operators;
 mod payloads_and_store;
 mod receiver_client;
