@@ -2,6 +2,9 @@
 import { api, becomes, expect, test } from "./muster.js";
 import { BANNED, online } from "./life.js";
 
+/** The form of orders to one account. */
+const actions = (page) => page.getByRole("group", { name: "Actions for this account" });
+
 test("an account is found, brought online, and its page shows it come online", async ({ page }) => {
   const [number, reason] = ["861821721001", "the customer waits <b>now</b>"];
   await page.goto("/accounts");
@@ -18,7 +21,7 @@ test("an account is found, brought online, and its page shows it come online", a
   await watcher.goto(`/accounts/${number}`);
   await watcher.evaluate(() => { window.isTheSame = true; });
 
-  await page.getByLabel("Reason").fill(reason);
+  await actions(page).getByLabel("Reason").fill(reason);
   await page.getByRole("button", { name: "Bring online" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("1 of 1 accounts will come online");
   await expect(page.getByRole("row", { name: number })).toContainText("accepted");
@@ -60,7 +63,26 @@ test("several selected accounts are recycled at once", async ({ page }) => {
 
   // A rejected order says why.
   await page.goto(`/accounts/${BANNED}`);
-  await page.getByLabel("Reason").fill("try it");
+  await actions(page).getByLabel("Reason").fill("try it");
   await page.getByRole("button", { name: "Bring online" }).click();
   await expect(page.getByRole("row", { name: BANNED })).toContainText("refused: ");
+});
+
+test("labels are replaced, and the list is filtered by them", async ({ page }) => {
+  const number = "861821721040";
+  await page.goto(`/accounts/${number}`);
+  const labels = page.getByRole("group", { name: "Labels" });
+  await labels.getByLabel("One a line").fill("team=care\nnote=<b>");
+  await labels.getByLabel("Reason").fill("a new team");
+  await labels.getByRole("button", { name: "Replace labels" }).click();
+  await expect(page).toHaveURL(`/accounts/${number}`);
+  await expect(page.locator("#now")).toContainText("team=care");
+  await expect(labels.getByLabel("One a line")).toHaveValue("note=<b>\nteam=care");
+
+  await page.goto("/accounts");
+  await page.getByRole("textbox", { name: "Label" }).fill("team:care");
+  await page.getByRole("button", { name: "Show" }).click();
+  const rows = page.getByRole("region", { name: "Accounts" }).locator("tbody tr");
+  await expect(rows).toHaveCount(1);
+  await expect(rows).toContainText(number);
 });
