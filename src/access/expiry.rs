@@ -4,6 +4,8 @@
 //! | table key | value |
 //! |---|---|
 //! | number of the API key (8 bytes, big endian) | 1 (the format), when the expiry was first seen (8 bytes, little endian) |
+//!
+//! Frozen: an expired key must stay expired in existing data directories, whatever the clock says.
 
 use std::sync::Arc;
 

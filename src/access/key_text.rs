@@ -2,6 +2,8 @@
 //!
 //! The secret is 256 random bits, as 43 characters of base64 (URL-safe, no padding). The number identifies the key, and the
 //! secret proves it. Scanners find leaked keys by the prefix `muster_`.
+//!
+//! Frozen: the form of keys and the hash. Callers hold the keys, and the journal holds the hashes.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

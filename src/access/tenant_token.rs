@@ -1,5 +1,7 @@
 //! The authentication that the contract defines: three headers, which a caller makes for each request from its tenant's
 //! secret. Pure.
+//!
+//! Frozen: the API document defines the headers and the hash. Callers compute them.
 
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;

@@ -9,8 +9,7 @@ use crate::domain::{AccountNumber, Permission};
 /// An operation. Its constant is its only definition; endpoints and console pages refer to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
-    /// Its name: `operationId` in the OpenAPI document. Never change it: stored idempotency records depend
-    /// on it.
+    /// Its name: `operationId` in the OpenAPI document. Frozen: stored idempotency records depend on it.
     pub name: &'static str,
     /// Who may call it.
     pub access: Access,

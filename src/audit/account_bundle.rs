@@ -20,6 +20,7 @@ use super::{Audit, Error, IntegrityFault, transparency_log};
 use crate::domain::AccountNumber;
 use crate::journal::{self, JournalEvent, JournalRecord, Root, StreamId, root_from_inclusion_proof};
 
+// Frozen: the fields, their order and the signed texts of each format. Bundles that were handed out must verify.
 /// The values of `format` in a bundle. Bundles are handed out, so both stay readable. The second has the names of API keys.
 const FORMAT_1: &str = "muster account bundle 1";
 const FORMAT_2: &str = "muster account bundle 2";

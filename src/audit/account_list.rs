@@ -9,6 +9,7 @@ use super::{Audit, QueryPage};
 use crate::domain::{AccountNumber, LabelFilter, OnlineStatus, Status};
 use crate::journal::StreamId;
 
+// Frozen: the columns and their order, because spreadsheets and scripts read them. New ones come last.
 /// The columns of accounts as CSV.
 pub const ACCOUNT_COLUMNS: [&str; 5] = ["whatsApp", "status", "onlineStatus", "version", "labels"];
 

@@ -29,6 +29,8 @@ pub struct AccountWithCauses {
     labels_cause: Option<CausingEvent>,
 }
 
+// Frozen: the names and the order of the fields, because scripts and auditors read and compare them. New ones come
+// last.
 /// The state of an account; the fields keep this order.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -41,6 +41,8 @@ use crate::limits::{BLOCK_BYTES, STREAM_CHUNK_BYTES};
 use crate::store::{Store, StoreId, Table};
 use crate::vault;
 
+// Frozen: the layout of frames, and their kinds. Backups on the disks of operators must restore. A change needs another
+// first line.
 const MAGIC: &[u8] = b"muster backup 1\n";
 
 /// The first frame.

@@ -13,6 +13,9 @@
 //! | `requestid` | the request, 32 hex digits; omitted if there was none (extension) |
 //! | `data` | what happened. Secrets are shown as fingerprints only |
 //! | `keyname` | the name of the API key in `origin`; omitted without a key, and in bundles (extension) |
+//!
+//! Frozen: the attributes, their order and the forms of their values. Exports and bundles hold them, and their digests
+//! cover them. New attributes come last.
 
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ pub(crate) struct ContentOrderView<'a> {
     pub(crate) reason: Option<&'a str>,
 }
 
+// Frozen: the names and the order of the fields. Bundles and exports hold contents in this form.
 const ACCOUNT_TYPE: &str = "whatsappType";
 const FINGERPRINT: &str = "contentFingerprint";
 const REASON: &str = "reason";

@@ -2,6 +2,7 @@
 
 use crate::domain::escape_controls;
 
+// Frozen: the columns and their order, because spreadsheets and scripts read them. New ones come last.
 /// The columns of events as CSV.
 pub const EVENT_COLUMNS: [&str; 10] =
     ["id", "time", "type", "subject", "version", "prev", "origin", "requestid", "data", "keyname"];

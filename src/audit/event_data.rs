@@ -1,6 +1,6 @@
 //! The `data` of an event's CloudEvent.
 //!
-//! What is shown of a stored event never changes, because bundles and exports hold it, and auditors compare it. A field of a
+//! Frozen: what is shown of a stored event. Bundles and exports hold it, and auditors compare it. A field of a
 //! later schema version is therefore an `Option` that stays away from the events of earlier versions.
 
 use serde::Serialize;

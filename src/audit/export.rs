@@ -87,6 +87,7 @@ struct ExportLine {
     prev: String,
 }
 
+// Frozen: the fields of the manifest and the signed text of each format. Exports that were handed out must verify.
 const FORMAT: &str = "export 1";
 
 impl Audit {

@@ -7,6 +7,7 @@ use crate::domain::Timestamp;
 /// What [`parse_rfc3339`] accepts.
 pub const TIME_FORM: &str = "a time such as 2026-11-25T09:30:00Z, or a day such as 2026-11-25";
 
+// Frozen: six digits and `Z`. Bundles and exports hold such times, and bundles are compared byte by byte.
 /// `at` with microseconds, for example `2026-11-25T03:41:00.123456Z`.
 pub fn format_rfc3339(at: Timestamp) -> String {
     // From seconds: jiff rejects the last second of its range when it is given in microseconds.

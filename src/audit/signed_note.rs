@@ -7,6 +7,8 @@
 //!
 //! — muster.local/0123456789abcdef AbCd…
 //! ```
+//!
+//! Frozen: the form of notes, signers and checkpoints. Auditors keep them, and verify later files with them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

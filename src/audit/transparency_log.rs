@@ -25,6 +25,8 @@ struct TransparencyLogInner {
     saved_checkpoint: Mutex<Option<LogCheckpoint>>,
 }
 
+// Frozen: the names of these files and the name of the log. A start checks the saved checkpoint, and signed texts hold
+// the name.
 /// The names of the sidecar files.
 const CHECKPOINT_FILE: &str = "checkpoint";
 const PUBLIC_KEY_FILE: &str = "public-key";

@@ -9,6 +9,7 @@ use tracing_subscriber::filter::ParseError;
 use crate::api::Problem;
 use crate::{audit, config, conformance, demo, receiver, service, traces};
 
+// Frozen: the numbers. Scripts and service managers decide by them.
 /// The exit code of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

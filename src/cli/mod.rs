@@ -112,6 +112,8 @@ struct CommandLine {
     verb: Option<CliVerb>,
 }
 
+// Frozen: verbs, their flags and the fields of `-o json`, because scripts use them. A better name is added beside the
+// old one.
 /// What can be done.
 #[derive(Subcommand)]
 enum CliVerb {

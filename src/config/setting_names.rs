@@ -4,6 +4,7 @@ use strsim::levenshtein;
 
 use super::settings::{SETTINGS, SettingDefinition};
 
+// Frozen: the names of variables. Service units and scripts set them.
 // Variables of the command line as a client of a service. They are not settings of the service.
 
 /// The environment variable with the URL of the service that the command line calls.

@@ -26,6 +26,8 @@ pub(super) struct SettingDefinition {
     pub(super) kind: SettingKind<Settings>,
 }
 
+// Frozen: names, kinds of values and their units. Existing settings files and environments must stay valid, and mean
+// the same.
 /// All settings, in the order of display.
 pub(super) static SETTINGS: LazyLock<Vec<&SettingDefinition>> = LazyLock::new(|| {
     let groups = [

@@ -4,6 +4,7 @@
 use super::event_type::event_types;
 use super::{Channel, EventDefinition, GatewayKind, Grant, Timestamp};
 
+// Frozen: numbers and names. Journals hold the numbers; filters, exports and metrics hold the names.
 event_types! {
     /// The type of an administrative event.
     AdministrativeEventType {

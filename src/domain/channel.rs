@@ -12,6 +12,8 @@ pub enum Channel {
     RegisterStatus,
 }
 
+// Frozen: numbers, names and paths. Journals hold the numbers; stored rows, settings and receivers hold the names and
+// the paths.
 /// The fixed properties of a channel.
 #[derive(Debug)]
 pub struct ChannelDefinition {

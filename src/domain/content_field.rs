@@ -31,8 +31,8 @@ macro_rules! content_fields {
     };
 }
 
-// The order and the names are permanent: fingerprints and sealed bytes depend on them. New fields come last, and are
-// optional.
+// Frozen: the order and the names. Fingerprints and sealed bytes depend on the order, callers on the names. New fields
+// come last, and are optional.
 content_fields! {
     /// Name.
     Name: "name", Optional, Plain;

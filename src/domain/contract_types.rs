@@ -1,4 +1,6 @@
 //! The small enumerations of the contract, with the integers that it assigns to their values.
+//!
+//! Frozen: these integers. The API document defines them, and events hold them.
 
 use std::fmt;
 use std::time::Duration;

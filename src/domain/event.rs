@@ -12,6 +12,7 @@ use super::{
     OnlineStatus, ProviderCall, Reason, SealedBytes, Status, TaskId, Timestamp, VerifyType,
 };
 
+// Frozen: numbers and names. Journals hold the numbers; filters, exports, bundles and metrics hold the names.
 event_types! {
     /// The type of an account's event.
     AccountEventType {

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use super::{AccountNumber, AccountType};
 use crate::limits::{ACCOUNT_DIGITS_MAX, REGISTER_CALLS};
 
+// Frozen: the numbers and names of gateways and of provider calls. Journals hold the numbers; settings, origins and
+// metrics hold the names.
 /// A gateway to WhatsApp.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum GatewayKind {

@@ -22,6 +22,7 @@ pub(super) struct AccountFields<'a> {
     pub(super) labels: Option<LabelEntries>,
 }
 
+// Frozen: the API document defines these names, and callers send them.
 pub(super) const ACCOUNT: &str = "whatsApp";
 const ACCOUNT_TYPE: &str = "whatsappType";
 pub(super) const REPLACE: &str = "override";

@@ -1,4 +1,6 @@
 //! The six documented calls.
+//!
+//! Frozen: methods and paths. The API document defines them, and callers use them.
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};

@@ -1,4 +1,6 @@
 //! Turns outcomes and errors into responses: `{"data":…,"code":…,"message":…}`. No other file writes this envelope.
+//!
+//! Frozen: the fields and their order. The API document defines them, and callers read them.
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -1,4 +1,7 @@
 //! The list of all endpoints. Finds the endpoint of a request.
+//!
+//! Frozen: methods, paths, parameters and fields of every endpoint, because callers and scripts use them. New ones are
+//! optional.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -19,6 +19,7 @@ use crate::idempotency::{IdempotencyLookup, InFlightRecord, KeyScope, RequestSta
 use crate::limits::{IDEMPOTENCY_KEY_BYTES, INLINE_BODY_BYTES};
 use crate::vault::RequestFingerprint;
 
+// Frozen: callers send this header.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What happens to a key after its request.

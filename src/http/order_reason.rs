@@ -6,6 +6,7 @@ use super::validation_error::ValidationError;
 use crate::domain::{Reason, is_single_line};
 use crate::limits::{ORDER_REASON_CHARS, REASON_BYTES};
 
+// Frozen: callers send this header.
 const REASON: HeaderName = HeaderName::from_static("x-muster-reason");
 
 /// The reason in the headers of a request. An absent header and an empty one are no reason.

@@ -14,6 +14,8 @@
 //! | 80 | | the body, or its first part; the further parts have table keys of their own |
 //!
 //! The record has no secrets. Responses contain only numbers, codes and sentences, and the request itself is not stored.
+//!
+//! Frozen: this layout and the hash of a scope. A request that is repeated after an upgrade must find its record.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};

@@ -6,6 +6,8 @@
 //! | `p`, scope (32), when the request was begun (8), number of the part (4) | a further part of the response |
 //!
 //! Sizes are in bytes. Numbers and times are big endian.
+//!
+//! Frozen: these keys. A request that is repeated after an upgrade must find its record.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};

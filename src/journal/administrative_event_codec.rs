@@ -8,7 +8,8 @@ use crate::domain::{
     GatewayKind, Grant, Role, SigningScheme, Timestamp,
 };
 
-// --- Version 1 of each payload. Frozen. A channel is 1 for sync, 2 for register. ---
+// --- Version 1 of each payload. A channel is 1 for sync, 2 for register. ---
+// Frozen: fields, their order, their types and the numbers in them. Records in journals and backups hold these bytes.
 
 /// Type 1001.
 #[derive(Encode, BorrowDecode)]

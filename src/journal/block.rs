@@ -10,6 +10,8 @@
 //! | 44 | | the records, one after the other |
 //!
 //! A block's key in the store is the position of its first record.
+//!
+//! Frozen: journals and backups hold blocks in this layout. Another layout needs a new block format beside this one.
 
 use super::merkle_tree::{MerkleTree, Root, TreeHash};
 use super::record;

@@ -7,7 +7,7 @@ use bincode::{BorrowDecode, Encode};
 use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{AccountType, Content, ContentField, ContentTexts, Fingerprint, SealedBytes};
 
-/// Version 1. Frozen.
+/// Version 1. Frozen: events hold these bytes. A new field needs a version 2 that holds this struct.
 #[derive(Encode, BorrowDecode)]
 pub(super) struct ContentV1<'a> {
     account_type: u8,

@@ -1,6 +1,6 @@
 //! The payloads of account events, in versions that never change.
 //!
-//! The number of an event's type and its schema version select a struct. A struct is frozen once a release has written it:
+//! The number of an event's type and its schema version select a struct. It never changes once a release has written it:
 //! records in journals, backups and bundles hold its bytes. A new field needs a struct of a new version beside the old one,
 //! and decoding turns every version into the current event. `snapshots/` holds the bytes of each version. The numbers of
 //! types and versions are in the tables of `domain::event` and `domain::administrative_event`.
@@ -18,7 +18,8 @@ use crate::domain::{
     TaskId, Timestamp, VerifyType,
 };
 
-// --- Version 1 of each payload. Frozen. ---
+// --- Version 1 of each payload. ---
+// Frozen: fields, their order and their types. Records in journals, backups and bundles hold these bytes.
 
 /// Type 4.
 #[derive(Encode, BorrowDecode)]
@@ -90,7 +91,7 @@ struct LabelsChangedV1<'a> {
     reason: &'a str,
 }
 
-// --- Version 2. Frozen. ---
+// --- Version 2. Frozen: like version 1. ---
 
 /// Types 1, 2, 3, 5, 9 and 11, the events of orders: version 1 and the reason of the order.
 #[derive(Encode, BorrowDecode)]

@@ -89,6 +89,7 @@ impl Journal {
 
 const BLOCK_MISSING: &str = "a block is missing";
 
+// Frozen: the order of the hashes in a proof. Bundles and answers that were handed out hold proofs.
 /// Computes the root from the stored bytes of a record and its inclusion proof. `None` if the proof has the wrong
 /// number of hashes for this position and size. (RFC 9162, section 2.1.3.2.)
 pub fn root_from_inclusion_proof(record: &[u8], position: u64, size: u64, proof: &[[u8; 32]]) -> Option<Root> {

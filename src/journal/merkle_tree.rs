@@ -62,6 +62,7 @@ impl MerkleTree {
     }
 }
 
+// Frozen: the hashes of leaves and nodes. Checkpoints, bundles and backups that were handed out sign them.
 /// RFC 6962, section 2.1: a leaf is hashed with the prefix 0.
 pub(super) fn hash_leaf(record: &[u8]) -> TreeHash {
     match record.len() + PADDING {

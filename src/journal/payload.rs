@@ -5,6 +5,7 @@ use bincode::{BorrowDecode, Encode};
 
 use crate::limits::BLOCK_BYTES;
 
+// Frozen: integers of variable length, little endian. Every stored payload was written that way.
 /// The limit keeps a corrupted length from allocating all memory. It is above the payload limit, because bincode
 /// counts each integer at its full width, however few bytes it takes.
 const CODEC: Configuration<LittleEndian, Varint, Limit<BLOCK_BYTES>> =

@@ -16,6 +16,9 @@
 //! | 56 | 16 | request id, 0 if there was no request |
 //! | 72 | 4 | bytes of payload |
 //! | 76 | | payload (`event_codec`) |
+//!
+//! Frozen: journals, backups and bundles hold these bytes, and the hashes of the log cover them. Another layout needs a
+//! new record format beside this one.
 
 use std::fmt;
 

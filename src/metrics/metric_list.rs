@@ -82,6 +82,7 @@ macro_rules! metrics {
     };
 }
 
+// Frozen: names, kinds, labels and bounds. Dashboards, alerts and recorded series depend on them.
 metrics! {
     BUILD_INFO = MetricKind::Gauge, "muster_build_info", ["version"],
         "1, with the version of the program";

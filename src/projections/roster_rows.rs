@@ -43,6 +43,7 @@ struct RowLocation {
     offset: u16,
 }
 
+// Frozen: the fields and their order. The API document defines them, and callers read them.
 const OPENING: &str = "{\"whatsApp\":\"";
 const STATUS: &str = "\",\"status\":";
 const ONLINE_STATUS: &str = ",\"onlineStatus\":";

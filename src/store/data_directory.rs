@@ -7,6 +7,9 @@
 //! cache/     caches that speed up a start and may be lost
 //! log/       small files outside the tables: the high-water mark, the last checkpoint, its public key, a rotation file
 //! ```
+//!
+//! Frozen: these names, and the lines of the marker. Every later version must recognise and open a directory of format
+//! 1.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};

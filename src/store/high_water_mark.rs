@@ -21,6 +21,8 @@ pub(super) struct HighWaterMark {
     path: PathBuf,
 }
 
+// Frozen: the position and its complement, little endian. In another layout an older mark would count as missing, and a
+// start would not notice a shortened log.
 const BYTES: usize = 16;
 
 impl HighWaterMark {

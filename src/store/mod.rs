@@ -179,7 +179,7 @@ impl Table {
         Table::ExpiredKeys,
     ];
 
-    /// The stored name of the table; it never changes.
+    /// Frozen: the stored name. Existing data directories and backups have their rows under it.
     pub fn name(self) -> &'static str {
         match self {
             Table::Keys => "keys",

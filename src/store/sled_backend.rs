@@ -55,6 +55,8 @@ impl SledBackend {
             .map_err(fail)?;
         let tree = |name: &str| db.open_tree(name).map_err(fail);
         let sled = SledBackend {
+            // Frozen: the name of the tree, and its keys: first positions, big endian. Existing data directories have
+            // them.
             blocks: tree("blocks")?,
             tables: Table::ALL.into_iter().map(|table| tree(table.name())).collect::<Result<_, _>>()?,
             path: data_directory.to_owned(),

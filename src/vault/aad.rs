@@ -1,4 +1,6 @@
 //! Additional authenticated data: the purpose and owner of sealed bytes, so that they open for nothing else.
+//!
+//! Frozen: the bytes of each purpose and their order. Sealed bytes open only with the data that they were sealed with.
 
 use crate::domain::AccountNumber;
 

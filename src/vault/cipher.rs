@@ -1,6 +1,9 @@
 //! Authenticated encryption: XChaCha20-Poly1305. Its nonces are long enough to be random.
 //!
 //! Sealed bytes are: format (1), nonce (24), ciphertext and tag.
+//!
+//! Frozen: this layout, and the texts that keys are derived with. Secrets in stores and backups open in no other way,
+//! and stored fingerprints must stay comparable.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};

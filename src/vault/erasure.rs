@@ -13,6 +13,7 @@ use super::{Error, Vault};
 use crate::domain::AccountNumber;
 use crate::store::Table;
 
+// Frozen: a newer program completes an erasure that an older one began.
 /// Prefix of an intent's key in the table, before the account number.
 const INTENT_PREFIX: &[u8] = b"erase ";
 

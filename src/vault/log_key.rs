@@ -20,6 +20,7 @@ pub struct LogKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey(pub [u8; 32]);
 
+// Frozen: without this row a start would create a second key, and auditors know only the first.
 /// The row of the log's key in [`Table::Keys`].
 pub(super) const LOG_KEY: &[u8] = b"log key";
 

@@ -2,6 +2,9 @@
 //!
 //! The file holds one line: 64 hexadecimal digits, optionally after `muster master key 1 `. Only its owner may read
 //! it.
+//!
+//! Frozen: operators keep such files, and older ones open older backups. Another form needs another prefix beside this
+//! one.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

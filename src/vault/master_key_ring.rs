@@ -23,6 +23,7 @@ pub(super) struct MasterKeyRing {
     pub(super) matches_setting: bool,
 }
 
+// Frozen: these rows and the lines of the rotation file. A newer program completes a rotation that an older one began.
 /// The table key of a text sealed with the master key; it detects a wrong master key.
 pub(super) const MASTER_KEY_CHECK: &[u8] = b"master key check";
 /// The table key of the id of the last rotation that resealed everything and was recorded.

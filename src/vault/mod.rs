@@ -247,6 +247,7 @@ impl Vault {
         self.inner.master_keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    // Frozen: the row of a data key is the account number, big endian. Without its row, an account's secrets are lost.
     fn load_data_key(&self, account: AccountNumber) -> Result<Option<SymmetricKey>, Error> {
         // Locked before the data key is read. Otherwise a rotation could reseal it under a master key that is not in
         // this ring.

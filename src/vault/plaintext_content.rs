@@ -64,7 +64,7 @@ const PRESENT: u8 = 1;
 /// bytes. The tag is [`PRESENT`] for an original field, and the index for a newer one. A missing text is the byte 0 for
 /// an original field, and nothing for a newer one. Different lists never give the same bytes.
 ///
-/// Frozen, because stored fingerprints cover these bytes, and sealed contents hold them.
+/// Frozen: stored fingerprints cover these bytes, and sealed contents hold them.
 pub(super) fn encode_texts(head: &[u8], texts: &[(u8, Option<&str>)]) -> Zeroizing<Vec<u8>> {
     // A growing vector would leave copies of secrets behind, so the full size is reserved first.
     let length = head.len() + texts.iter().map(|(_, text)| 5 + text.map_or(0, str::len)).sum::<usize>();

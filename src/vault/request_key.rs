@@ -12,6 +12,7 @@ use super::master_key_ring::MasterKeyRing;
 use super::{Error, Vault};
 use crate::store::{StoredValue, Table};
 
+// Frozen: stored fingerprints of requests can be compared only with this key and the same hash.
 /// The row of the key in [`Table::Keys`].
 pub(super) const REQUEST_KEY: &[u8] = b"request key";
 

@@ -6,6 +6,7 @@ use super::aad::tenant_secret_aad;
 use super::{Error, Vault, cipher};
 use crate::store::Table;
 
+// Frozen: rows in existing stores have this prefix and the number in big endian, and are sealed with that row key.
 /// Prefix of their row keys in [`Table::Keys`], before the number of the API key.
 pub(super) const TENANT_PREFIX: &[u8] = b"tenant ";
 

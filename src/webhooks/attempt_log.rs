@@ -9,6 +9,7 @@ use super::response_check::AttemptResponse;
 use crate::domain::{AccountNumber, Timestamp};
 use crate::limits::ATTEMPTS_PER_DELIVERY;
 
+// Frozen: the names of fields and states in the stored JSON. A new field has a default, because older rows lack it.
 /// The attempt log of a delivery. It is stored as JSON, so that fields can be added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AttemptLog {

@@ -61,6 +61,8 @@ pub(super) struct PayloadBuilder {
     pub(super) labels: Option<LabelSource>,
 }
 
+// Frozen: the fields of both bodies and their order. The API document defines them, and receivers read them. Others
+// come last, and only if a setting asks for them.
 /// The body of `CHANNEL_SYNC_STATUS`; the fields keep this order.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -157,6 +159,7 @@ impl PayloadBuilder {
         Ok(Some(Delivery { account, position, version, request: origin.request, at, body }))
     }
 
+    // Frozen: receivers recognise repeats by this id, also across an upgrade.
     /// The webhook id of a delivery: the same in every attempt, after every restart and for every replay.
     ///
     /// The position alone is not unique. A receiver may get deliveries from several stores, so the id contains the

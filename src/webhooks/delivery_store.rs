@@ -10,6 +10,8 @@
 //! | taken | channel, first position of the row (8, big endian) | deliveries that succeeded at the first attempt (`success_log`) |
 //! | again | channel, account, position (8 and 8, big endian) | format 2 (8), failed attempts (8), next attempt in µs since 1970 (8), the wait before it in µs (8); format 1 lacks the last field |
 //! | endpoints | channel | JSON (`receiver_endpoint`), sealed |
+//!
+//! Frozen: these keys. Rows of a stopped service say what receivers still have to get.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -9,6 +9,7 @@ use super::lane::LaneRow;
 use super::retry_schedule::{Moment, RetryWait};
 use crate::domain::{AccountNumber, Timestamp};
 
+// Frozen: each format by its number. Rows of older formats stay until their delivery ends.
 const FORMAT: u64 = 1;
 /// Format 2 of lane rows.
 const LANE_ROW_WITH_ATTEMPTS: u64 = 2;

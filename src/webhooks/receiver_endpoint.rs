@@ -29,6 +29,7 @@ pub(super) struct PauseInfo {
     pub(super) reason: String,
 }
 
+// Frozen: the names and types of the fields, because existing stores hold them. A new field has a default.
 /// The JSON that is sealed and stored.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::limits::KEEP_SHORTER_AFTER;
 
+// Frozen: the layout of format 1. A start reads how long attempts were kept before.
 const FORMAT: u8 = 1;
 
 /// The retention time in force, and the time in the settings.

@@ -7,6 +7,8 @@
 //!
 //! The contract's own: `tenant_id`, `timestamp` in milliseconds, and `access_token`, HMAC-SHA256 over tenant id and
 //! timestamp. It does not cover the body.
+//!
+//! Frozen: both schemes. Receivers verify with them, and gateways sign with the first.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hmac::{Hmac, KeyInit, Mac};

@@ -12,6 +12,7 @@ use super::attempt_log::{AttemptLog, DeliveryAttempt, DeliveryState};
 use crate::domain::Timestamp;
 use crate::limits::{SUCCESS_LOG_POSITIONS_PER_ROW, SUCCESS_LOG_ROW_BYTES};
 
+// Frozen: fields, their order and their types. Existing rows hold these bytes; a change needs format 2.
 const FORMAT: u8 = 1;
 /// With the limit, a damaged length cannot make the decoder allocate all memory.
 const CODEC: Configuration<LittleEndian, Varint, Limit<{ SUCCESS_LOG_ROW_BYTES }>> = standard().with_limit();

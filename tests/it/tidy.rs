@@ -2,6 +2,7 @@
 //! Each message says where the fault is, what it is, and how to mend it.
 
 mod files;
+mod frozen_comments;
 mod module_order;
 mod source;
 mod vocabulary;

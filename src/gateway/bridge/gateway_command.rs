@@ -1,4 +1,7 @@
 //! A command in the JSON of the bridge protocol.
+//!
+//! Frozen: the names of fields and types. Operators run gateways that read them. New fields are left out where they do
+//! not apply.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,6 +1,8 @@
 //! The bridge protocol, version 1: work, acknowledgements and replies. JSON in UTF-8.
 //!
 //! `gateway_command` has the commands; `reports` and `sessions` have what a gateway sends about accounts and sessions.
+//!
+//! Frozen: the fields of version 1. Operators run gateways that were built against it. New fields are optional.
 
 use std::borrow::Cow;
 use std::io;

@@ -1,4 +1,6 @@
 //! Reports of a gateway about accounts, and the result that a batch is answered with.
+//!
+//! Frozen: the names of fields and types. Operators run gateways that send them. New fields are optional.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;

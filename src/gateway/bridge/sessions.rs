@@ -1,4 +1,6 @@
 //! The list of sessions that a gateway sends.
+//!
+//! Frozen: the names of fields and states. Operators run gateways that send them. New fields are optional.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;

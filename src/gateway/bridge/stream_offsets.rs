@@ -9,6 +9,8 @@
 //! Format 2 is for reports of an unknown type. Sizes in brackets are bytes. Numbers in keys are big endian, in values little
 //! endian. Times are microseconds since 1970-01-01T00:00:00Z. An offset is stored after the events of its reports. After a
 //! crash in between, the batch is processed again (at least once).
+//!
+//! Frozen: these keys and formats. Without its offset, a stream of reports would be processed twice.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
