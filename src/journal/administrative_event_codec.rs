@@ -180,8 +180,20 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
     }
 }
 
-/// Decodes the payload of an administrative event of this type.
-pub(super) fn decode(event_type: AdministrativeEventType, payload: &[u8]) -> Result<AuditLogEntry, PayloadError> {
+/// Decodes the payload of an administrative event of this type and schema version.
+pub(super) fn decode(
+    event_type: AdministrativeEventType,
+    schema: u16,
+    payload: &[u8],
+) -> Result<AuditLogEntry, PayloadError> {
+    // Version 2 of a type has its arm before the last: `(AdministrativeEventType::BackupTaken, 2) => …`.
+    match (event_type, schema) {
+        (_, 1) => decode_version_1(event_type, payload),
+        (_, _) => Err(PayloadError::Unknown),
+    }
+}
+
+fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Result<AuditLogEntry, PayloadError> {
     let (event, from) = match event_type {
         AdministrativeEventType::ProjectionRebuilt => {
             let ProjectionRebuiltV1 { projection, differences, from } = decode_payload(payload)?;

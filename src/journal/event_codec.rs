@@ -188,7 +188,7 @@ pub(super) fn decode(
         Some(known) if !(1..=known.definition().schema).contains(&schema) => Err(PayloadError::Unknown),
         Some(EventType::Account(known)) => decode_event(known, schema, at, payload).map(JournalEvent::Account),
         Some(EventType::Administration(known)) => {
-            administrative_event_codec::decode(known, payload).map(JournalEvent::Administration)
+            administrative_event_codec::decode(known, schema, payload).map(JournalEvent::Administration)
         }
         None => Err(PayloadError::Unknown),
     }

@@ -14,7 +14,7 @@ const FUNCTION_LINES: usize = 70;
 
 /// Longer functions: file, function, why a cut would not help a reader.
 const LONG_FUNCTIONS: [(&str, &str, &str); 3] = [
-    ("src/journal/administrative_event_codec.rs", "decode", "one arm for each type of event"),
+    ("src/journal/administrative_event_codec.rs", "decode_version_1", "one arm for each type of event"),
     ("src/metrics/alert_rules.rs", "alert_rules", "a table"),
     ("src/metrics/instruments.rs", "new", "a table"),
 ];
