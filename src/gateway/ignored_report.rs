@@ -43,7 +43,7 @@ pub(crate) enum IgnoreReason {
 }
 
 impl IgnoreReason {
-    /// Every reason. Stored rows hold the index, so the order is fixed.
+    /// Every reason. Frozen: the order, because stored rows hold the index. New ones come last.
     pub(super) const ALL: [IgnoreReason; 4] =
         [IgnoreReason::UnknownAccount, IgnoreReason::OtherGateway, IgnoreReason::DoesNotFit, IgnoreReason::UnknownType];
 

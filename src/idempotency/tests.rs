@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::idempotency_store::IdempotencyStore;
 use super::*;
+use crate::audit::encode_hex;
 use crate::clock;
 use crate::config::{self, Settings};
 use crate::domain::Timestamp;
@@ -87,6 +88,26 @@ fn a_record_decides_what_happens() {
     ] {
         assert_eq!(decide_key(record.clone(), &fingerprint, now), expected, "{record:?} {fingerprint:?} {now:?}");
     }
+}
+
+/// The bytes of format 1.
+#[test]
+fn scopes_and_records_have_their_bytes() {
+    let scope = "00000000000000014df488e747796af3c03fc915f080df0769966beca3cdde51";
+    assert_eq!(encode_hex(&KeyScope::of(1, "batchOnline", b"order 7").0), scope);
+    let at = Timestamp(1_666_942_813_620_000);
+    let fingerprint = RequestFingerprint { key: [1; 8], hash: [2; 32] };
+    let record = IdempotencyRecord { at, fingerprint, intent: INTENT, response: Some(stored_response(3)) };
+    let parts = [
+        "0100cf002047445e13ec0500",
+        &"01".repeat(8),
+        &"02".repeat(32),
+        "00000000000000000000000070000000",
+        "2900000000000000",
+        "03000000",
+        "000102",
+    ];
+    assert_eq!(encode_hex(&record.encode().0), parts.concat());
 }
 
 proptest! {

@@ -75,7 +75,7 @@ pub(crate) enum ReportType {
 }
 
 impl ReportType {
-    /// Every type. Stored rows hold the index, so the order is fixed.
+    /// Every type. Frozen: the order, because stored rows hold the index. New ones come last.
     pub(super) const ALL: [ReportType; 7] = [
         ReportType::Connected,
         ReportType::Disconnected,

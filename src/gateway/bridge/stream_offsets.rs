@@ -230,6 +230,7 @@ impl IgnoredReportRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::encode_hex;
     use crate::testkit::fixture::StorageFixture;
 
     fn offset(last: u64, at: i64) -> StreamOffset {
@@ -241,6 +242,20 @@ mod tests {
         let (kind, why, stream) =
             (EnumName::Known(ReportType::RegistrationFailed), IgnoreReason::DoesNotFit, "7f3a".to_owned());
         IgnoredReportRow { at, made_at, account, sequence, kind, why, stream }
+    }
+
+    /// The bytes of both formats.
+    #[test]
+    fn rows_have_their_bytes() {
+        assert_eq!(encode_hex(&offset(11, 9).bytes()), "010b000000000000000900000000000000");
+        let numbers = "07000000000000000500000000000000";
+        let known = format!("01{numbers}18ee93a8c80000000300000000000000060237663361");
+        assert_eq!(encode_hex(&ignored(3).bytes()), known);
+        let kind = EnumName::Unknown("paired".to_owned());
+        let unknown = IgnoredReportRow { account: None, kind, why: IgnoreReason::UnknownType, ..ignored(3) };
+        let bytes = format!("02{numbers}000000000000000003000000000000000670616972656437663361");
+        assert_eq!(encode_hex(&unknown.bytes()), bytes);
+        assert_eq!(ignored_key(258), b"bi\0\0\0\0\0\0\x01\x02");
     }
 
     #[test]
