@@ -8,10 +8,11 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::backup::{BackupReader, FRAME_HEADER_BYTES};
+use super::backup::FRAME_HEADER_BYTES;
+use super::backup_reader::BackupReader;
 use super::signed_note::{LogCheckpoint, Signer};
 use super::tests::AuditFixture;
-use super::{EventFilter, ExportFormat, parse_time, restore, verify_bundle, verify_export, write_time};
+use super::{EventFilter, ExportFormat, parse_time, restore, verify_backup, verify_bundle, verify_export, write_time};
 use crate::domain::Timestamp;
 
 /// Artifacts of one sample log.
@@ -189,7 +190,12 @@ pub(crate) fn check_backup(bytes: &[u8]) -> Option<String> {
     let target = directory.path().join("restored");
     let mut message = None;
     for bytes in [bytes, &fix_checksums(bytes)] {
-        let restored = |signer| restore(bytes, &target, signer, Timestamp(1_800_000_000_000_000), |_| {});
+        assert_eq!(
+            verify_backup(bytes, Some(&SAMPLES.signer)).is_ok(),
+            bytes == SAMPLES.backup,
+            "verification differs from a restore"
+        );
+        let restored = |signer| restore(bytes, &target, signer, Timestamp(1_800_000_000_000_000));
         match restored(Some(&SAMPLES.signer)) {
             Ok(_) => {
                 assert_eq!(bytes, SAMPLES.backup, "an altered backup is restored");

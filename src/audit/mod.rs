@@ -21,7 +21,9 @@
 //! | `export` | many events in one verifiable file |
 //! | `verify` | verification of the journal from the first record to the last |
 //! | `replay` | replay of the journal and comparison with the served state |
-//! | `backup` | backup of the store into one file, and restore |
+//! | `backup` | backup of the store into one file |
+//! | `backup_reader` | reads a backup and verifies it |
+//! | `restore` | restores a data directory from a backup |
 //! | `known_backups` | the backups in the audit log that need the current master key |
 //! | `fuzz` | fuzz targets of the parsers; only tests compile it |
 //!
@@ -31,6 +33,7 @@ mod account_bundle;
 mod account_list;
 mod account_state;
 mod backup;
+mod backup_reader;
 mod cloud_event;
 mod content_view;
 mod csv;
@@ -44,6 +47,7 @@ mod labels_view;
 mod log_proofs;
 mod origin_filter;
 mod replay;
+mod restore;
 mod rfc3339;
 mod signed_note;
 mod transparency_log;
@@ -62,7 +66,7 @@ use sha2::{Digest, Sha256};
 pub use account_bundle::{Bundle, BundleVerification, VerificationStep, verify_bundle, verify_bundle_with};
 pub use account_list::{ACCOUNT_COLUMNS, AccountFilter, AccountRow};
 pub use account_state::{AccountStateView, AccountWithCauses, FieldChange};
-pub use backup::{RestoreReport, restore};
+pub use backup_reader::{BackupVerification, verify_backup};
 pub use cloud_event::{CloudEvent, EventView, label_origin, parse_event_type};
 pub use csv::{EVENT_COLUMNS, format_csv_row};
 pub use event_filter::{EventFilter, InvalidFilter};
@@ -73,6 +77,7 @@ pub use labels_view::LabelsView;
 pub use log_proofs::{ConsistencyProof, InclusionProof};
 pub use origin_filter::OriginFilter;
 pub use replay::{ReplayEnd, ReplayReport};
+pub use restore::{RestoreReport, restore};
 pub use rfc3339::{TIME_FORM, format_rfc3339 as write_time, parse_rfc3339 as parse_time};
 pub use signed_note::{LogCheckpoint, Signer};
 pub use transparency_log::TransparencyLog;
@@ -210,7 +215,7 @@ impl IntegrityFault {
 impl Audit {
     /// An audit over these modules.
     pub fn new(store: Store, journal: Journal, roster: Roster, log: Option<TransparencyLog>) -> Audit {
-        let source = transparency_log::event_source(&transparency_log::log_name(&store)).into();
+        let source = transparency_log::event_source(&transparency_log::log_name(store.id())).into();
         let key_names = KeyNames::new(journal.clone());
         Audit { store, journal, roster, log, source, key_names }
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::signed_note::{LogCheckpoint, NoteError, Signer};
 use super::{Error, encode_hex};
 use crate::journal::{Journal, Root};
-use crate::store::Store;
+use crate::store::{Store, StoreId};
 use crate::vault::LogKey;
 
 /// The log and its signing key. Cheap to clone.
@@ -34,7 +34,7 @@ const PUBLIC_KEY_FILE: &str = "public-key";
 impl TransparencyLog {
     /// Opens the log of `journal` with its key. Fails if the last saved checkpoint does not hold.
     pub fn open(store: &Store, journal: &Journal, key: LogKey) -> Result<TransparencyLog, Error> {
-        let signer = Signer { name: log_name(store), key: key.public_key() };
+        let signer = Signer { name: log_name(store.id()), key: key.public_key() };
         let written = format!("{signer}\n");
         match store.load_sidecar(PUBLIC_KEY_FILE)? {
             Some(known) if known == written => {}
@@ -121,8 +121,8 @@ pub(super) fn load_signer(store: &Store) -> Result<Option<Signer>, Error> {
 }
 
 /// The name of a store's log.
-pub(super) fn log_name(store: &Store) -> String {
-    format!("{LOG_NAME_PREFIX}{}", store.id())
+pub(super) fn log_name(store: StoreId) -> String {
+    format!("{LOG_NAME_PREFIX}{store}")
 }
 
 /// The `source` of the events in the log with this name.

@@ -1,7 +1,7 @@
 //! `muster restore`.
 
 use std::io::{self, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::listing_output::{self, ListingFormat};
@@ -41,21 +41,27 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 4 the backup is damaged (the first 
 
 impl RestoreArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        let failed = |source| Error::FileAccess { what: "read", path: self.from.clone(), source };
-        let backup = BufReader::new(open_file(&self.from).map_err(failed)?);
         let signer = parse_signer(self.public_key.as_deref())?;
-        let interrupt = InterruptFlag::register()?;
-        let bar = ProgressDisplay::with_bytes("restoring");
-        let backup = InterruptibleReader { reader: count_reads(backup, &bar), interrupt: &interrupt };
-        let restored = audit::restore(backup, &self.data_dir, signer.as_ref(), clock::now(), |_| {});
-        drop(bar);
-        let restored = match restored {
-            Ok(restored) => restored,
-            // After a signal, the read error is only a consequence of the signal.
-            Err(error) => return Err(interrupt.check().err().unwrap_or(error.into())),
-        };
+        let restored = read_backup(&self.from, "restoring", |backup| {
+            audit::restore(backup, &self.data_dir, signer.as_ref(), clock::now())
+        })?;
         listing_output::print_value(self.output, &serde_json::to_value(restored).unwrap_or_default())
     }
+}
+
+/// Reads the backup at `path` with `read`, shows the progress, and stops after a signal to end.
+pub(super) fn read_backup<T>(
+    path: &Path,
+    progress: &'static str,
+    read: impl FnOnce(&mut dyn Read) -> Result<T, audit::Error>,
+) -> Result<T, Error> {
+    let failed = |source| Error::FileAccess { what: "read", path: path.to_owned(), source };
+    let backup = BufReader::new(open_file(path).map_err(failed)?);
+    let interrupt = InterruptFlag::register()?;
+    let bar = ProgressDisplay::with_bytes(progress);
+    let mut backup = InterruptibleReader { reader: count_reads(backup, &bar), interrupt: &interrupt };
+    // After a signal, the read error is only a consequence of the signal.
+    read(&mut backup).map_err(|error| interrupt.check().err().unwrap_or(error.into()))
 }
 
 /// A reader that fails after a signal to end.

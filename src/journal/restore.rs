@@ -1,4 +1,4 @@
-//! Restores blocks into an empty store and verifies each one.
+//! Verifies the blocks of a backup, and restores them into an empty store.
 
 use super::block::Block;
 use super::merkle_tree::{MerkleTree, Root};
@@ -12,9 +12,10 @@ pub fn count_records(block: &[u8]) -> Result<u64, Error> {
     Block::decode(block).map(|block| block.count()).map_err(|what| damaged(0, what))
 }
 
-/// A journal that is being restored into an empty store.
+/// A journal that is being verified, and restored into an empty store.
 pub struct JournalRestorer {
-    store: Store,
+    /// `None` if the journal is only verified.
+    store: Option<Store>,
     tree: MerkleTree,
     /// The position of the last restored record.
     position: u64,
@@ -32,8 +33,8 @@ impl Journal {
 }
 
 impl JournalRestorer {
-    /// Restores into `store`, which must be empty.
-    pub fn new(store: Store) -> JournalRestorer {
+    /// Restores into `store`, which must be empty. Without one, only verifies.
+    pub fn new(store: Option<Store>) -> JournalRestorer {
         JournalRestorer { store, tree: MerkleTree::default(), position: 0, verified_blocks: Vec::new() }
     }
 
@@ -52,6 +53,9 @@ impl JournalRestorer {
             return Err(damaged(first, "a block's root does not match the records up to it"));
         }
         self.position += block.count();
+        if self.store.is_none() {
+            return Ok(());
+        }
         self.verified_blocks.push((first, bytes));
         if self.verified_blocks.iter().map(|(_, block)| block.len()).sum::<usize>() >= COMMIT_MIN_BYTES {
             self.flush()?;
@@ -66,8 +70,8 @@ impl JournalRestorer {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        if !self.verified_blocks.is_empty() {
-            self.store.append(&self.verified_blocks)?;
+        if let (Some(store), false) = (&self.store, self.verified_blocks.is_empty()) {
+            store.append(&self.verified_blocks)?;
             self.verified_blocks.clear();
         }
         Ok(())

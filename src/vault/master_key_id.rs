@@ -33,7 +33,7 @@ impl MasterKeyId {
     }
 
     /// The id that `store` has recorded. `None` before the first start that records ids.
-    pub(super) fn load(store: &Store) -> Result<Option<MasterKeyId>, Error> {
+    pub fn load(store: &Store) -> Result<Option<MasterKeyId>, Error> {
         let stored = store.get(Table::Keys, MASTER_KEY_ID)?;
         Ok(stored.and_then(|id| str::from_utf8(&id).ok()?.parse().ok()))
     }

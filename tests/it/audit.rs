@@ -101,6 +101,10 @@ async fn the_same_on_a_server_and_on_a_directory() {
     assert!(run_verb(&["verify", "--bundle", &bundle, "--public-key", &key], &[], 0).contains("events     4"));
     let backup = file("backup");
     assert_eq!(run_verb(&["backup", &backup], &server, 0), format!("{backup}\n"));
+    let shown: Value = serde_json::from_str(&run_verb(&["vault", "show", "-o", "json"], &server, 0)).unwrap();
+    let checked = run_verb(&["backup", "verify", &backup, "--public-key", &key, "-o", "json"], &[], 0);
+    let checked: Value = serde_json::from_str(&checked).unwrap();
+    assert_eq!((&checked["events"], &checked["masterKey"]), (&json!(9), &shown["id"]), "{checked}");
     run_verb(&["verify"], &server, 0);
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
 
@@ -176,6 +180,7 @@ async fn exit_codes() {
     let backup = altered("altered", &fs::read(file("backup")).unwrap(), 900);
     let refused = run_verb(&["restore", &backup, "--data-dir", &file("restored")], &[], 4);
     assert!(refused.contains("is damaged"), "{refused}");
+    assert_eq!(run_verb(&["backup", "verify", &backup], &[], 4), refused);
     assert!(!Path::new(&file("restored")).exists() && fs::read_dir(files.path()).unwrap().count() == 4);
     // A checkpoint that does not match the journal.
     fs::write(data.path().join("log/checkpoint"), "nonsense").unwrap();

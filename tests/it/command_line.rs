@@ -138,6 +138,7 @@ fn files_that_do_not_end() {
             &["verify", "--bundle", path],
             &["verify", "--export", path],
             &["verify", "--export", "Cargo.toml", "--public-key", path],
+            &["backup", "verify", path],
             &["restore", path, "--data-dir", data],
             &["events", "--api-key-file", path],
             &["events", "--ca-file", path],

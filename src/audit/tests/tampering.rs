@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::vault::MasterKeyId;
 
 fn collect_bytes<E>(make: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> Result<(), E>) -> Vec<u8>
 where
@@ -206,7 +207,7 @@ async fn csv_has_a_row_for_each_event() {
 }
 
 fn restore_backup(fixture: &AuditFixture, backup: &[u8], signer: Option<&Signer>) -> Result<RestoreReport, Error> {
-    restore(backup, &fixture.directory.path().join("restored"), signer, at(100), |_| {})
+    restore(backup, &fixture.directory.path().join("restored"), signer, at(100))
 }
 
 #[test]
@@ -217,11 +218,16 @@ fn a_backup_is_restored_completely_or_not_at_all() {
     let backup = backup_bytes(&fixture);
     let target = fixture.directory.path().join("restored");
     let left = || fs::read_dir(fixture.directory.path()).unwrap().count();
+    let verified = verify_backup(&backup[..], Some(signer)).unwrap();
+    let master_key = MasterKeyId::load(&fixture.audit.store).unwrap();
+    assert!(master_key.is_some());
+    assert_eq!((verified.events, verified.master_key), (16, master_key));
     // Every third alteration only, because each test creates a store.
     for (what, altered) in alterations(&backup).step_by(3) {
         let outcome = restore_backup(&fixture, &altered, Some(signer)).map(|it| it.events);
         assert!(outcome.as_ref().is_err_and(Error::is_integrity_fault), "{what}: {outcome:?}");
         assert_eq!(left(), 1, "{what}");
+        assert!(verify_backup(&altered[..], Some(signer)).is_err_and(|error| error.is_integrity_fault()), "{what}");
     }
     fs::create_dir(&target).unwrap();
     let done = restore_backup(&fixture, &backup, Some(signer)).unwrap();

@@ -128,6 +128,8 @@ pub(super) async fn check_backup(frozen: &Path) {
     let (backup, key) = (frozen.join("backup"), frozen.join("public-key"));
     let data = fixture.path("data");
     let (backup, key) = (backup.to_str().unwrap(), key.to_str().unwrap());
+    let (code, _, stderr) = run_muster(&["backup", "verify", backup, "--public-key", key], &[]);
+    assert_eq!(code, Some(0), "{stderr}");
     let (code, _, stderr) = run_muster(&["restore", backup, "--data-dir", &data, "--public-key", key], &[]);
     assert_eq!(code, Some(0), "{stderr}");
     let killed = directory_of(frozen);

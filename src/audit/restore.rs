@@ -1,0 +1,88 @@
+//! Restores a data directory from a backup.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tempfile::TempDir;
+
+use super::backup_reader::BackupReader;
+use super::signed_note::Signer;
+use super::{Error, transparency_log};
+use crate::config;
+use crate::domain::{AdministrativeEvent, AuditLogEntry, Timestamp};
+use crate::journal::{Journal, Origin};
+use crate::store::Store;
+
+/// The result of a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreReport {
+    /// The restored data directory.
+    pub data_dir: PathBuf,
+    /// Events in the backup.
+    pub events: u64,
+    /// Accounts that have events.
+    pub accounts: u64,
+    /// The signer of the backup.
+    pub public_key: String,
+}
+
+/// Restores a backup into the directory `to`, which must be empty or missing. The backup is verified in a temporary
+/// directory beside `to` and moved only if it is intact. Otherwise nothing is left behind. It must be signed by
+/// `signer`, if there is one.
+pub fn restore(backup: impl Read, to: &Path, signer: Option<&Signer>, at: Timestamp) -> Result<RestoreReport, Error> {
+    let failed = |what: &'static str, path: &Path| {
+        let what = format!("{what} {}", path.display());
+        move |source| Error::Io { what, source }
+    };
+    // Resolve links and relative components first, so that the rename replaces the real directory.
+    let to = &if to.exists() { fs::canonicalize(to).map_err(failed("find", to))? } else { to.to_owned() };
+    if fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) || to.is_file() {
+        return Err(crate::store::Error::NotEmpty { path: to.to_owned() }.into());
+    }
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let device = |path: &Path| fs::metadata(path).map(|it| it.dev());
+    if to.exists() && device(to).ok() != device(parent).ok() {
+        let source = std::io::Error::other("it is a mount point; name a directory below it");
+        return Err(failed("restore into", to)(source));
+    }
+    // A temporary directory with a unique name; it is deleted unless it is moved into place.
+    let temporary =
+        TempDir::with_prefix_in(".muster-restoring-", parent).map_err(failed("write a temporary file beside", to))?;
+    let restored_path = temporary.path().join("data");
+    let report = restore_into_temporary(backup, &restored_path, signer, at)?;
+    // The rename succeeds only if `to` is missing or an empty directory.
+    fs::rename(&restored_path, to).map_err(failed("move the restored directory to", to))?;
+    fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync", parent))?;
+    Ok(RestoreReport { data_dir: to.to_owned(), ..report })
+}
+
+fn restore_into_temporary(
+    backup: impl Read,
+    directory: &Path,
+    signer: Option<&Signer>,
+    at: Timestamp,
+) -> Result<RestoreReport, Error> {
+    let mut backup = BackupReader::open(backup)?;
+    let source = backup.read_source(signer)?;
+    let store = Store::create_with_id(directory, &config::Settings::default().store, source.store)?;
+    let (checkpoint, note) = backup.read_contents(&source, Some(&store))?;
+    let size = checkpoint.size;
+    if size > 0 {
+        transparency_log::save_restored_checkpoint(&store, &source.signer, &note)?;
+    }
+    store.flush()?;
+    let journal = Journal::open(store, Box::new(|_| {}))?;
+    let accounts = journal.account_count() as u64;
+    let entry =
+        AuditLogEntry { event: AdministrativeEvent::Restored { position: size }, source: "command line".to_owned() };
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|source| Error::Io { what: "start a runtime".to_owned(), source })?
+        .block_on(journal.append_administrative_event(entry, Origin::OPERATOR, at))?;
+    let public_key = source.signer.to_string();
+    Ok(RestoreReport { data_dir: directory.to_owned(), events: size, accounts, public_key })
+}
