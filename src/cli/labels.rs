@@ -12,8 +12,8 @@ use super::listing_output;
 pub(super) struct LabelsArgs {
     /// The account's number
     number: String,
-    /// All labels after the change, as NAME=VALUE; a value may be empty
-    #[arg(value_name = "NAME=VALUE", value_parser = parse_label, required_unless_present = "clear")]
+    /// All labels after the change, as NAME:VALUE; a value may be empty
+    #[arg(value_name = "NAME:VALUE", value_parser = parse_label, required_unless_present = "clear")]
     labels: Vec<(String, String)>,
     /// Remove all labels
     #[arg(long, conflicts_with = "labels")]
@@ -26,8 +26,8 @@ pub(super) struct LabelsArgs {
 }
 
 const EXAMPLES: &str = "Examples:
-  muster labels 861821726232 team=care tier=gold
-  muster labels 861821726232 team=sales --reason \"moved to another team\"
+  muster labels 861821726232 team:care tier:gold
+  muster labels 861821726232 team:sales --reason \"moved to another team\"
   muster labels 861821726232 --clear
 
 Labels that are not given are removed. Needs a running service.
@@ -35,7 +35,7 @@ Labels that are not given are removed. Needs a running service.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the account is unknown.";
 
 fn parse_label(text: &str) -> Result<(String, String), &'static str> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as team=care")?;
+    let (name, value) = text.split_once(':').ok_or("write NAME:VALUE, such as team:care")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

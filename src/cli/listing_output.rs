@@ -145,7 +145,7 @@ fn format_account(account: &Value) -> String {
     let online_status = code("onlineStatus").and_then(OnlineStatus::from_code).map_or("", OnlineStatus::name);
     let number = account["whatsApp"].as_str().unwrap_or_default();
     let labels = account["labels"].as_object().into_iter().flatten();
-    let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={}", format_cell(value))).collect();
+    let labels: Vec<String> = labels.map(|(name, value)| format!("{name}:{}", format_cell(value))).collect();
     let (version, labels) = (account["version"].as_u64().unwrap_or_default(), labels.join(" "));
     let line = format!("{number:15} {status:7} {online_status:15} v{version:<5} {labels}");
     format!("{}\n", escape_controls(line.trim_end()))

@@ -44,7 +44,7 @@ pub(super) fn online_status_class(online: OnlineStatus) -> &'static str {
 pub(super) fn label_badges(labels: &LabelsView) -> Markup {
     html! {
         @for (name, value) in labels.0.iter() {
-            span.badge { (name) @if !value.is_empty() { "=" (value) } } " "
+            span.badge { (name) @if !value.is_empty() { ":" (value) } } " "
         }
     }
 }

@@ -72,12 +72,12 @@ test("labels are replaced, and the list is filtered by them", async ({ page }) =
   const number = "861821721040";
   await page.goto(`/accounts/${number}`);
   const labels = page.getByRole("group", { name: "Labels" });
-  await labels.getByLabel("One a line").fill("team=care\nnote=<b>");
+  await labels.getByLabel("One a line").fill("team:care\nnote:a=<b>");
   await labels.getByLabel("Reason").fill("a new team");
   await labels.getByRole("button", { name: "Replace labels" }).click();
   await expect(page).toHaveURL(`/accounts/${number}`);
-  await expect(page.locator("#now")).toContainText("team=care");
-  await expect(labels.getByLabel("One a line")).toHaveValue("note=<b>\nteam=care");
+  await expect(page.locator("#now")).toContainText("team:care");
+  await expect(labels.getByLabel("One a line")).toHaveValue("note:a=<b>\nteam:care");
 
   await page.goto("/accounts");
   await page.getByRole("textbox", { name: "Label" }).fill("team:care");

@@ -108,7 +108,7 @@ async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldReque
     });
     let forms = [
         ("/accounts", format!("account={ACCOUNT}&order=recycle&reason=late")),
-        (&format!("/accounts/{ACCOUNT}/labels"), "labels=team%3Dlate".to_owned()),
+        (&format!("/accounts/{ACCOUNT}/labels"), "labels=team%3Alate".to_owned()),
         ("/keys", "name=late&role=admin".to_owned()),
         ("/gateways", "gateway=simulator&reason=late".to_owned()),
         ("/projections", "projection=roster".to_owned()),

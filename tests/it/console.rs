@@ -184,7 +184,7 @@ async fn every_page_is_there_and_safe() {
     let ordered =
         browser.submit("/accounts", &[("account", "861821726232"), ("order", "recycle"), ("reason", HOSTILE)]).await;
     assert!(ordered.status == 200 && ordered.text.contains("1 of 1 accounts"), "{}", ordered.text);
-    let labels = format!("team=care\n\n {HOSTILE}=\r\n");
+    let labels = format!("team:care\n\n {HOSTILE}:\r\n");
     let labelled = browser.submit("/accounts/861821726232/labels", &[("labels", &labels), ("reason", HOSTILE)]).await;
     assert_eq!(labelled.status, 303, "{}", labelled.text);
     let paused = browser.submit("/webhooks/sync", &[("do", "pause"), ("reason", HOSTILE)]).await;
@@ -312,7 +312,7 @@ async fn an_auditor_reads_and_does_nothing() {
     }
     for (path, fields) in [
         ("/accounts", &[("account", "861821726232"), ("order", "recycle"), ("reason", "x")][..]),
-        ("/accounts/861821726232/labels", &[("labels", "team=x")]),
+        ("/accounts/861821726232/labels", &[("labels", "team:x")]),
         ("/webhooks/sync", &[("do", "pause"), ("reason", "x")]),
         ("/webhooks/sync", &[("do", "redeliver"), ("from", "1")]),
         ("/projections", &[("projection", "roster")]),

@@ -153,20 +153,20 @@ async fn the_command_line_sets_labels_and_lists_accounts() {
     }
     let server = muster.url("");
     let run = |arguments: &[&str]| run_muster(&[arguments, &["--server", &server]].concat(), &[]);
-    assert_eq!(run(&["labels", LEE, "team=care", "note=", "--reason", "moved"]).0, Some(0));
-    assert_eq!(run(&["labels", LI, "team=sales"]).0, Some(0));
-    let text = format!("{LEE}    normal  offline         v2     note= team=care\n");
+    assert_eq!(run(&["labels", LEE, "team:care", "note:", "--reason", "moved"]).0, Some(0));
+    assert_eq!(run(&["labels", LI, "team:sales"]).0, Some(0));
+    let text = format!("{LEE}    normal  offline         v2     note: team:care\n");
     assert_eq!(run(&["accounts", "--label", "team:care"]).1, text);
     let csv = format!("whatsApp,status,onlineStatus,version,labels\n{LI},1,4,2,\"{{\"\"team\"\":\"\"sales\"\"}}\"\n");
     let listing = ["accounts", "--label", "team", "--prefix", LI, "-o", "csv"];
     assert_eq!(run(&listing).1.replace('\r', ""), csv);
     assert_eq!(run(&["labels", LI, "--clear"]).0, Some(0));
     for wrong in
-        [&["labels", LI][..], &["labels", LI, "team"], &["labels", LI, "a=1", "a=2"], &["labels", LI, "--clear", "a=1"]]
+        [&["labels", LI][..], &["labels", LI, "team"], &["labels", LI, "a:1", "a:2"], &["labels", LI, "--clear", "a:1"]]
     {
         assert_eq!(run(wrong).0, Some(2), "{wrong:?}");
     }
-    assert_eq!(run(&["labels", WU, "team=care"]).0, Some(3));
+    assert_eq!(run(&["labels", WU, "team:care"]).0, Some(3));
     muster.stop("TERM");
     let directory = ["accounts", "--label", "team", "--data-dir", data.path().to_str().unwrap()];
     assert_eq!(printed(&directory, &[]), text);
