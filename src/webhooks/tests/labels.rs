@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::super::delivery::PayloadBuilder;
 use super::super::label_source::LabelSource;
 use super::fixture::account;
-use crate::domain::{Event, Labels, Reason, Timestamp};
+use crate::domain::{Channel, Event, Labels, Reason, Timestamp};
 use crate::journal::{AppendRequest, Origin};
 use crate::testkit::fixture::StorageFixture;
 
@@ -40,4 +41,31 @@ proptest! {
             }
         }
     }
+}
+
+/// The labels are the last field of both bodies.
+#[test]
+fn bodies_end_with_the_labels() {
+    let data = StorageFixture::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let labels = Labels::new([("tier", ""), ("team", "care")]).unwrap();
+    let events = vec![Event::LabelsChanged { labels, reason: Reason::none() }, Event::BanLifted, Event::Registered];
+    let (account, at) = (account(1), Timestamp(0));
+    let append = AppendRequest { account, expected_version: 0, events, origin: Origin::SERVICE, at };
+    let records = runtime.block_on(data.journal.append(append)).unwrap();
+    let source = LabelSource { roster: data.roster.clone(), journal: data.journal.clone() };
+    let bodies = Channel::ALL.map(|channel| {
+        let (status_as_string, with_still_waiting, labels) = (false, false, Some(source.clone()));
+        let payloads = PayloadBuilder { channel, store: data.store.id(), status_as_string, with_still_waiting, labels };
+        let built = records.iter().find_map(|record| payloads.build_delivery(record).unwrap()).unwrap();
+        String::from_utf8(built.body.to_vec()).unwrap()
+    });
+    let labels = r#""labels":{"team":"care","tier":""}}"#;
+    assert_eq!(
+        bodies,
+        [
+            format!(r#"{{"whatsApp":"{account}","status":1,"onlineStatus":4,"reason":"","instanceCode":"",{labels}"#),
+            format!(r#"{{"phone":"{account}","status":1,{labels}"#),
+        ]
+    );
 }
