@@ -88,7 +88,15 @@ pub fn export(events: u64) -> RoundResult {
         ControlFlow::Continue(())
     };
     let subject = cost::measure(|| {
-        audit.write_export(ExportFormat::CloudEvents, &EventFilter::default(), |_, _| {}, count).unwrap();
+        audit
+            .write_export(
+                ExportFormat::CloudEvents,
+                &EventFilter::default(),
+                audit.export_range(None, None),
+                |_, _| {},
+                count,
+            )
+            .unwrap();
     });
     assert!(bytes > 0);
     let records = audit.journal().read_after(0, usize::MAX).unwrap();

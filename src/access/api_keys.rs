@@ -325,7 +325,9 @@ impl ApiKeys {
             | AdministrativeEvent::MasterKeyRotationAborted { .. }
             | AdministrativeEvent::MasterKeyRotationFinished { .. }
             | AdministrativeEvent::AccountsOrdered { .. }
-            | AdministrativeEvent::ReconciliationOrdered { .. } => {}
+            | AdministrativeEvent::ReconciliationOrdered { .. }
+            | AdministrativeEvent::EventsExported { .. }
+            | AdministrativeEvent::AccountBundleExported { .. } => {}
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Checkpoints and proofs.
 
 use super::{Call, Problem};
-use crate::audit::{ConsistencyProof, InclusionProof};
-use crate::domain::AccountNumber;
+use crate::audit::{self, ConsistencyProof, InclusionProof};
+use crate::domain::{AccountNumber, AdministrativeEvent};
 
 /// Signs the log's size and root.
 pub async fn show_checkpoint(call: &Call) -> Result<String, Problem> {
@@ -28,8 +28,18 @@ pub async fn prove_consistency(call: &Call, from: u64, to: Option<u64>) -> Resul
     call.read_blocking(move || Ok(audit.consistency_proof(from, to)?)).await
 }
 
-/// Exports the history of an account with its proof, as a JSON file.
+/// Exports the history of an account with its proof, as a JSON file. It is recorded before it is returned: who looked, and
+/// at which account.
 pub async fn prove_account(call: &Call, account: AccountNumber) -> Result<Vec<u8>, Problem> {
+    let bundle = prove_stopped_account(call, account).await?;
+    let requester = call.authorize()?.into_requester_identity();
+    let event = AdministrativeEvent::AccountBundleExported { account };
+    call.api().record(event, requester).await.map_err(audit::Error::from)?;
+    Ok(bundle)
+}
+
+/// Like [`prove_account`], but on a data directory without a service. It is not recorded.
+pub async fn prove_stopped_account(call: &Call, account: AccountNumber) -> Result<Vec<u8>, Problem> {
     let audit = call.api().audit().clone();
     call.read_blocking(move || Ok(audit.account_bundle(account)?)).await
 }

@@ -9,7 +9,9 @@ use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use super::{ApiState, ByteSource, Call, Problem};
-use crate::audit::{self, EventFilter, ExportFormat, ReplayEnd, ReplayReport, VerificationReport, write_time};
+use crate::audit::{
+    self, EventFilter, ExportFormat, ExportRange, ReplayEnd, ReplayReport, VerificationReport, write_time,
+};
 use crate::clock;
 use crate::domain::{AccountNumber, AdministrativeEvent};
 use crate::journal::RequesterIdentity;
@@ -61,6 +63,18 @@ pub(crate) struct RebuildProgress {
     pub(crate) position: String,
     /// The position at which the rebuild ends.
     pub(crate) of: String,
+}
+
+/// What an export contains.
+pub struct ExportQuery {
+    /// The format.
+    pub format: ExportFormat,
+    /// Which events.
+    pub filter: EventFilter,
+    /// The first position. Without it, the log's first.
+    pub first: Option<u64>,
+    /// The last position. Without it, the log's last.
+    pub last: Option<u64>,
 }
 
 /// The start of a rebuild.
@@ -178,15 +192,35 @@ pub async fn replay_journal(
     .await
 }
 
-/// Exports events; an export of CloudEvents includes their proof.
-pub async fn export_events(call: &Call, format: ExportFormat, filter: EventFilter) -> Result<ByteSource, Problem> {
+/// Exports events; an export of CloudEvents includes their proof. It is recorded before the first byte: who looked, and at
+/// what.
+pub async fn export_events(call: &Call, query: ExportQuery) -> Result<ByteSource, Problem> {
+    let ExportQuery { format, filter, .. } = &query;
+    let (format, filter) = (format.name().to_owned(), filter.to_parameters());
+    let (range, source) = prepare_export(call, query)?;
+    let event = AdministrativeEvent::EventsExported { format, filter, first: range.first, last: range.last };
+    let requester = call.authorize()?.into_requester_identity();
+    call.api().record(event, requester).await.map_err(audit::Error::from)?;
+    Ok(source)
+}
+
+/// Like [`export_events`], but on a data directory without a service. It is not recorded.
+pub fn export_stopped_events(call: &Call, query: ExportQuery) -> Result<ByteSource, Problem> {
+    Ok(prepare_export(call, query)?.1)
+}
+
+fn prepare_export(call: &Call, query: ExportQuery) -> Result<(ExportRange, ByteSource), Problem> {
     let audit = call.api().audit().clone();
+    let ExportQuery { format, filter, first, last } = query;
     if format == ExportFormat::CloudEvents {
         audit.signer()?;
     }
     let permit = call.api().acquire_stream_permit()?;
-    call.authorize()?;
-    Ok(ByteSource::new(permit, move |write| Ok(audit.write_export(format, &filter, |_, _| {}, write)?)))
+    // The range ends before the event that records the export.
+    let range = audit.export_range(first, last);
+    let source =
+        ByteSource::new(permit, move |write| Ok(audit.write_export(format, &filter, range, |_, _| {}, write)?));
+    Ok((range, source))
 }
 
 /// Writes a backup of the whole store. The backup is recorded in the audit log.

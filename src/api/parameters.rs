@@ -1,5 +1,6 @@
 //! Parses and validates the parameters of calls. They arrive as text, in an HTTP query or in the fields of a form.
 
+use super::maintenance::ExportQuery;
 use super::problem::Problem;
 use crate::audit::{
     AccountFilter, AsOf, EventFilter, ExportFormat, HistoryOrder, InvalidFilter, ReplayEnd, TIME_FORM, parse_time,
@@ -116,16 +117,24 @@ impl<'q> Parameters<'q> {
         }
     }
 
-    /// `format`: `cloudevents` or `csv`.
-    pub fn export_format(&self) -> Result<ExportFormat, Problem> {
-        match self.text("format") {
-            None | Some("cloudevents") => Ok(ExportFormat::CloudEvents),
-            Some("csv") => Ok(ExportFormat::Csv),
-            Some(other) => {
-                let words = format_args!("must be cloudevents or csv, not {other:?}");
-                Err(Problem::invalid_parameter("format", words))
+    /// The query of an export: `format`, `first`, `last`, and the filter.
+    pub fn export_query(&self) -> Result<ExportQuery, Problem> {
+        let format = match self.text("format") {
+            None => ExportFormat::CloudEvents,
+            Some(name) => ExportFormat::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
+                Problem::invalid_parameter("format", format_args!("must be cloudevents or csv, not {name:?}"))
+            })?,
+        };
+        let (first, last) = (self.number("first")?, self.number("last")?);
+        for (name, bound) in [("first", first), ("last", last)] {
+            if bound == Some(0) {
+                return Err(Problem::invalid_parameter(name, "must be a position; the first is 1"));
             }
         }
+        if first.zip(last).is_some_and(|(first, last)| first > last) {
+            return Err(Problem::invalid_parameter("last", "must not be before first"));
+        }
+        Ok(ExportQuery { format, filter: self.event_filter()?, first, last })
     }
 
     /// `at` or `version`, not both.

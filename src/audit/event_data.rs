@@ -3,9 +3,12 @@
 //! Frozen: what is shown of a stored event. Bundles and exports hold it, and auditors compare it. A field of a
 //! later schema version is therefore an `Option` that stays away from the events of earlier versions.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::administrative_event_data::{ApiKeyEventData, WebhookEventData};
 use super::content_view::{ContentOrderView, ContentView};
 use super::encode_hex;
 use super::labels_view::LabelsView;
@@ -151,6 +154,26 @@ pub(crate) enum EventData<'a> {
         /// The origin of the request.
         from: &'a str,
     },
+    /// Data of `events_exported`.
+    EventsExported {
+        /// `cloudevents` or `csv`.
+        format: &'a str,
+        /// The conditions that were asked for: the parameters of the call. Times are in RFC 3339.
+        filter: &'a BTreeMap<String, String>,
+        /// The first position to be examined.
+        first: String,
+        /// The last position to be examined; before `first` if the log ended before it.
+        last: String,
+        /// The origin of the request.
+        from: &'a str,
+    },
+    /// Data of `account_bundle_exported`.
+    AccountBundleExported {
+        /// The account whose bundle was made.
+        account: String,
+        /// The origin of the request.
+        from: &'a str,
+    },
     Webhook(WebhookEventData<'a>),
     ApiKey(ApiKeyEventData<'a>),
     /// Data of an event that a newer program wrote.
@@ -163,75 +186,6 @@ pub(crate) enum EventData<'a> {
         /// The payload, in hex.
         payload: String,
     },
-}
-
-/// Data of an administrative event about a webhook.
-#[derive(Default, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = WebhookAct)]
-pub(crate) struct WebhookEventData<'a> {
-    /// `sync` or `register`.
-    channel: &'a str,
-    /// The receiver's URL, without user, password and query.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    url: Option<&'a str>,
-    /// The kind of secret: `standard` or `app`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    scheme: Option<&'a str>,
-    /// The public name of the secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    name: Option<&'a str>,
-    /// The end of the time in which the previous secret also signs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, format = DateTime)]
-    grace_until: Option<String>,
-    /// Which deliveries, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    what: Option<&'a str>,
-    /// The number of deliveries.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    deliveries: Option<u64>,
-    /// The operator's reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    reason: Option<&'a str>,
-    /// The origin of the request.
-    from: &'a str,
-}
-
-/// An API key that was created or revoked, without its text.
-#[derive(Default, Serialize, ToSchema)]
-#[schema(as = ApiKeyAct)]
-pub(crate) struct ApiKeyEventData<'a> {
-    /// The key's number.
-    key: u64,
-    /// The key's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    name: Option<&'a str>,
-    /// The key's role.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    role: Option<&'static str>,
-    /// The tenant that uses the key through tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    tenant: Option<&'a str>,
-    /// Prefixes of the account numbers that the key is limited to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    accounts: Option<&'a [String]>,
-    /// The expiry.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, format = DateTime)]
-    expires: Option<String>,
-    /// The origin of the request.
-    from: &'a str,
 }
 
 impl<'a> EventData<'a> {
@@ -303,6 +257,7 @@ impl<'a> EventData<'a> {
         }
     }
 
+    /// The data of an administrative event.
     fn from_administrative_event(event: &'a AdministrativeEvent, from: &'a str) -> EventData<'a> {
         let new = |channel: &Channel| WebhookEventData::new(*channel, from);
         match event {
@@ -345,15 +300,7 @@ impl<'a> EventData<'a> {
                     ..new(channel)
                 })
             }
-            AdministrativeEvent::ApiKeyCreated(grant) => EventData::ApiKey(ApiKeyEventData {
-                key: grant.id,
-                name: Some(&grant.name),
-                role: Some(grant.role.name()),
-                tenant: grant.tenant(),
-                accounts: (!grant.accounts.is_empty()).then_some(&grant.accounts),
-                expires: grant.expires_at.map(format_rfc3339),
-                from,
-            }),
+            AdministrativeEvent::ApiKeyCreated(grant) => EventData::ApiKey(ApiKeyEventData::of_grant(grant, from)),
             AdministrativeEvent::MasterKeyRotated { rewrapped }
             | AdministrativeEvent::MasterKeyRotationAborted { rewrapped }
             | AdministrativeEvent::MasterKeyRotationFinished { rewrapped } => {
@@ -365,15 +312,15 @@ impl<'a> EventData<'a> {
             AdministrativeEvent::ReconciliationOrdered { gateway, reason } => {
                 EventData::ReconciliationOrdered { gateway: gateway.name(), reason, from }
             }
+            AdministrativeEvent::EventsExported { format, filter, first, last } => {
+                EventData::EventsExported { format, filter, first: first.to_string(), last: last.to_string(), from }
+            }
+            AdministrativeEvent::AccountBundleExported { account } => {
+                EventData::AccountBundleExported { account: account.to_string(), from }
+            }
             AdministrativeEvent::ApiKeyRevoked { id } => {
                 EventData::ApiKey(ApiKeyEventData { key: *id, from, ..ApiKeyEventData::default() })
             }
         }
-    }
-}
-
-impl<'a> WebhookEventData<'a> {
-    fn new(channel: Channel, from: &'a str) -> WebhookEventData<'a> {
-        WebhookEventData { channel: channel.short_name(), from, ..WebhookEventData::default() }
     }
 }

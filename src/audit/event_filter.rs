@@ -1,8 +1,10 @@
 //! Filters for events: how they are asked for, and which events they match. Pure.
 
+use std::collections::BTreeMap;
+
 use super::cloud_event::parse_event_type;
 use super::origin_filter::{OriginFilter, parse_id};
-use super::rfc3339::{TIME_FORM, parse_rfc3339};
+use super::rfc3339::{TIME_FORM, format_rfc3339, parse_rfc3339};
 use crate::domain::{AccountNumber, EventType, MalformedAccountNumber, Timestamp, is_single_line};
 use crate::journal::{JournalEvent, JournalRecord, RecordHeader, RequestId, StreamId};
 use crate::limits::REASON_BYTES;
@@ -71,6 +73,23 @@ impl EventFilter {
             })?,
             reason: parse_with(&text, "reason~", ReasonFilter::parse)?,
         })
+    }
+
+    /// The filter as parameters with values, which [`parse`](EventFilter::parse) accepts. Times are in RFC 3339.
+    pub fn to_parameters(&self) -> BTreeMap<String, String> {
+        let EventFilter { account, types, since, until, key, origin, request, reason } = self;
+        let types: Vec<&str> = types.iter().map(|event_type| event_type.name()).collect();
+        let values = [
+            ("account", account.map(|account| account.to_string())),
+            ("type", (!types.is_empty()).then(|| types.join(","))),
+            ("since", since.map(format_rfc3339)),
+            ("until", until.map(format_rfc3339)),
+            ("key", key.map(|key| key.to_string())),
+            ("origin", origin.map(|origin| origin.to_string())),
+            ("requestid", request.map(|request| request.to_string())),
+            ("reason~", reason.as_ref().map(|reason| reason.text.clone())),
+        ];
+        values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 
     /// Whether the filter accepts every event.

@@ -1,22 +1,17 @@
 //! Exports of events into a file: CloudEvents, one per line, or CSV.
 //!
-//! The CloudEvents are followed by a manifest line, so that the file can be verified without the service. It holds
-//! the number of events, a digest of all lines and one of each thousand lines, the log's checkpoint, and a signature
-//! over all this.
+//! The CloudEvents are followed by a manifest line, so that the file can be verified without the service.
 
-use std::collections::HashMap;
-use std::io::{BufRead, Read};
 use std::ops::ControlFlow;
-
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
 
 use super::csv::{EVENT_COLUMNS, format_csv_row};
 use super::event_filter::EventFilter;
-use super::signed_note::{LogCheckpoint, Signer};
-use super::{Audit, Error, EventView, IntegrityFault, cloud_event, encode_hex, rfc3339};
-use crate::limits::{EXPORT_CHUNK_LINES, EXPORT_LINE_BYTES, STREAM_CHUNK_BYTES};
+use super::export_manifest::{ExportManifest, LineDigests};
+use super::signed_note::LogCheckpoint;
+use super::{Audit, Error, EventView, cloud_event, rfc3339};
+use crate::domain::Timestamp;
+use crate::journal::{RecordHeader, Root};
+use crate::limits::STREAM_CHUNK_BYTES;
 
 /// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,80 +22,51 @@ pub enum ExportFormat {
     Csv,
 }
 
-/// The manifest: the last line of an export, which makes the file verifiable without the service.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(as = ExportManifest)]
-pub struct ExportManifest {
-    /// The format: `export 1`.
-    #[serde(rename = "muster")]
-    format: String,
-    /// The number of events before this line.
-    events: u64,
-    /// Whether the export has all events; then positions have no gaps.
-    #[serde(rename = "complete")]
-    is_complete: bool,
-    /// The account, if the export has one account only. Its chain can then be verified.
-    #[schema(required)]
-    account: Option<String>,
-    /// SHA-256 of all lines before this one, in hex.
-    sha256: String,
-    /// SHA-256 of each thousand lines, in hex.
-    parts: Vec<String>,
-    /// The signer's public key, as `name+id+key`.
-    public_key: String,
-    /// The signed size and root of the log.
-    checkpoint: String,
-    /// The signature of all other fields.
-    signature: String,
+/// The positions that an export looks through, and the log at that time.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportRange {
+    /// The first position.
+    pub first: u64,
+    /// The last position. Before `first` if the log ends before it.
+    pub last: u64,
+    size: u64,
+    root: Root,
 }
 
-/// The result of verifying an export.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ExportVerification {
-    /// How many events it has.
-    pub events: u64,
-    /// Whether the file holds all events of the log at that size.
-    #[serde(rename = "complete")]
-    pub is_complete: bool,
-    /// The size of the log when the export was taken.
-    pub log_size: u64,
-    /// The signer of the export.
-    pub public_key: String,
-}
+/// The positions of the events that are in a filter's time range, as far as they were examined.
+#[derive(Clone, Copy, Default)]
+struct TimeRangePositions(Option<(u64, u64)>);
 
-/// Running digests of the lines.
-struct LineDigests {
-    all: Sha256,
-    part: Sha256,
-    parts: Vec<String>,
-    lines: u64,
-}
+impl ExportFormat {
+    /// Every format.
+    pub const ALL: [ExportFormat; 2] = [ExportFormat::CloudEvents, ExportFormat::Csv];
 
-/// The fields of an exported event that are verified.
-#[derive(Deserialize)]
-struct ExportLine {
-    id: String,
-    subject: String,
-    version: u64,
-    prev: String,
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            ExportFormat::CloudEvents => "cloudevents",
+            ExportFormat::Csv => "csv",
+        }
+    }
 }
-
-// Frozen: the fields of the manifest and the signed text of each format. Exports that were handed out must verify.
-const FORMAT: &str = "export 1";
 
 impl Audit {
-    /// Writes the events that match the filter, in pieces, until `write` stops it. Calls `progress` with the current
-    /// and the last position.
+    /// The positions from `first` to `last`, as far as the log has them. Without a bound: to the log's beginning or end.
+    pub fn export_range(&self, first: Option<u64>, last: Option<u64>) -> ExportRange {
+        let (size, root) = self.journal.root();
+        ExportRange { first: first.unwrap_or(1), last: last.map_or(size, |last| last.min(size)), size, root }
+    }
+
+    /// Writes the events of `range` that match the filter, in pieces, until `write` stops it. Calls `progress` with the
+    /// current and the last position.
     pub fn write_export(
         &self,
         format: ExportFormat,
         filter: &EventFilter,
+        range: ExportRange,
         mut progress: impl FnMut(u64, u64),
         mut write: impl FnMut(Vec<u8>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let (size, root) = self.journal.root();
         let mut digests = LineDigests::new();
         let mut piece = match format {
             ExportFormat::CloudEvents => Vec::new(),
@@ -108,14 +74,18 @@ impl Audit {
         };
         let mut flow = ControlFlow::Continue(());
         let mut failure = None;
-        let mut position = 0;
-        while position < size && flow.is_continue() {
+        let mut in_time = TimeRangePositions::default();
+        let mut position = range.first - 1;
+        while position < range.last && flow.is_continue() {
             position = self.journal.scan(
                 position,
-                size - position,
-                |header| filter.matches_header(header),
+                range.last - position,
+                |header| {
+                    in_time.add(header, filter.since, filter.until);
+                    filter.matches_header(header)
+                },
                 |record| {
-                    progress(record.position, size);
+                    progress(record.position, range.last);
                     if !filter.matches_event(&record.event) {
                         return flow;
                     }
@@ -149,185 +119,37 @@ impl Audit {
             return Ok(());
         }
         if format == ExportFormat::CloudEvents {
-            piece.extend_from_slice(&self.manifest(filter, digests, size, root)?);
+            piece.extend_from_slice(&self.manifest(filter, in_time.narrow(range), digests)?);
         }
         let _last = write(piece);
         Ok(())
     }
 
-    fn manifest(
-        &self,
-        filter: &EventFilter,
-        digests: LineDigests,
-        size: u64,
-        root: crate::journal::Root,
-    ) -> Result<Vec<u8>, Error> {
+    fn manifest(&self, filter: &EventFilter, range: ExportRange, digests: LineDigests) -> Result<Vec<u8>, Error> {
         let log = self.log()?;
-        let signer = log.signer();
-        let (events, sha256, parts) = digests.finish();
-        let one_account = EventFilter { account: filter.account, ..EventFilter::default() };
-        let account = filter.account.filter(|_| *filter == one_account).map(|account| account.to_string());
-        let mut manifest = ExportManifest {
-            format: FORMAT.to_owned(),
-            events,
-            is_complete: filter.matches_all(),
-            account,
-            sha256,
-            parts,
-            public_key: signer.to_string(),
-            checkpoint: log.sign(&LogCheckpoint { origin: signer.name.clone(), size, root }.to_text()),
-            signature: String::new(),
-        };
-        manifest.signature = log.sign(&manifest.signed_text(&signer.name));
+        let ExportRange { first, last, size, root } = range;
+        let checkpoint = log.sign(&LogCheckpoint { origin: log.signer().name.clone(), size, root }.to_text());
+        let mut manifest =
+            ExportManifest::new(filter, (first, last, size), digests, log.signer().to_string(), checkpoint);
+        manifest.signature = log.sign(&manifest.signed_text(&log.signer().name));
         let mut line = serde_json::to_vec(&manifest).unwrap_or_default();
         line.push(b'\n');
         Ok(line)
     }
 }
 
-/// Verifies an export from its first line to its last. It must be signed by `signer`, or, without one, by the signer
-/// that it names.
-pub fn verify_export(mut file: impl BufRead, signer: Option<&Signer>) -> Result<ExportVerification, Error> {
-    let mut digests = LineDigests::new();
-    let mut chain = ExportHistories::default();
-    let manifest: ExportManifest = loop {
-        let number = digests.lines + 1;
-        let at = |what: String| IntegrityFault::new(format!("line {number}: {what}"));
-        let mut line = Vec::new();
-        let read = file.by_ref().take(EXPORT_LINE_BYTES).read_until(b'\n', &mut line);
-        read.map_err(|source| Error::Io { what: "read the export".to_owned(), source })?;
-        if line.pop() != Some(b'\n') {
-            let what = "the file is truncated before its last line, which proves it; or it is not an export";
-            return Err(at(what.to_owned()).into());
-        }
-        if line.starts_with(br#"{"muster":"#) {
-            break serde_json::from_slice(&line).map_err(|error| at(format!("the last line is malformed: {error}")))?;
-        }
-        let event: ExportLine =
-            serde_json::from_slice(&line).map_err(|error| at(format!("it is not an event: {error}")))?;
-        chain.check_line(event).map_err(at)?;
-        digests.add(&line);
-    };
-    let mut rest = Vec::new();
-    let read = file.take(1).read_to_end(&mut rest);
-    read.map_err(|source| Error::Io { what: "read the export".to_owned(), source })?;
-    if !rest.is_empty() {
-        return Err(IntegrityFault::new("there is data after the last line").into());
-    }
-    Ok(check_manifest(&manifest, digests, &chain, signer)?)
-}
-
-fn check_manifest(
-    manifest: &ExportManifest,
-    digests: LineDigests,
-    chain: &ExportHistories,
-    signer: Option<&Signer>,
-) -> Result<ExportVerification, IntegrityFault> {
-    if manifest.format != FORMAT {
-        return Err(IntegrityFault::new(format!(
-            "its format is {:?}, but only {FORMAT:?} can be read",
-            manifest.format
-        )));
-    }
-    let signer = &Signer::parse_expected(&manifest.public_key, signer)?;
-    let unsigned = |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not valid: {cause}"));
-    let checkpoint = signer.verify_note(&manifest.checkpoint).map_err(unsigned("checkpoint"))?;
-    let checkpoint =
-        LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
-    let signed = signer.verify_note(&manifest.signature).map_err(unsigned("signature"))?;
-    if signed != manifest.signed_text(&signer.name) || checkpoint.origin != signer.name {
-        return Err(IntegrityFault::new("the signed text differs from the last line"));
-    }
-    let (events, sha256, parts) = digests.finish();
-    let differing = parts.iter().zip(&manifest.parts).position(|(found, signed)| found != signed);
-    if let Some(part) = differing.map(|part| part as u64) {
-        let (first, last) = (part * EXPORT_CHUNK_LINES + 1, ((part + 1) * EXPORT_CHUNK_LINES).min(events));
-        return Err(IntegrityFault::new(format!("lines {first} to {last} were changed after the export")));
-    }
-    if (events, &sha256) != (manifest.events, &manifest.sha256) {
-        return Err(IntegrityFault::new(format!("there are {events} events, but {} were exported", manifest.events)));
-    }
-    if let Some(fault) = chain.fault.as_ref().filter(|_| manifest.is_complete || manifest.account.is_some()) {
-        return Err(fault.clone());
-    }
-    if manifest.is_complete && events != checkpoint.size {
-        return Err(IntegrityFault::new(format!(
-            "it claims to be complete, but has {events} of {} events",
-            checkpoint.size
-        )));
-    }
-    Ok(ExportVerification {
-        events,
-        is_complete: manifest.is_complete,
-        log_size: checkpoint.size,
-        public_key: signer.to_string(),
-    })
-}
-
-impl ExportManifest {
-    /// The text that is signed: everything except the signature.
-    fn signed_text(&self, log: &str) -> String {
-        let ExportManifest { events, is_complete: complete, sha256, parts, checkpoint, .. } = self;
-        let account = self.account.as_deref().unwrap_or("-");
-        let parts = encode_hex(&Sha256::digest(parts.concat()));
-        let checkpoint = encode_hex(&Sha256::digest(checkpoint));
-        format!("{log} export\n{events}\n{complete}\n{account}\n{sha256}\n{parts}\n{checkpoint}\n")
-    }
-}
-
-/// The histories in a file, as far as it was read.
-#[derive(Default)]
-struct ExportHistories {
-    last: u64,
-    heads: HashMap<String, (u64, u64)>,
-    /// The first gap in a history. A filter leaves gaps too, so [`check_manifest`] decides whether it is a fault.
-    fault: Option<IntegrityFault>,
-}
-
-impl ExportHistories {
-    fn check_line(&mut self, line: ExportLine) -> Result<(), String> {
-        let ExportLine { id, subject, version, prev } = line;
-        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is not a position"));
-        let (position, previous) = (number(&id)?, number(&prev)?);
-        if position <= self.last {
-            return Err(format!("position {position} follows position {}", self.last));
-        }
-        let head = self.heads.entry(subject).or_default();
-        if self.fault.is_none() && (version, previous) != (head.0 + 1, head.1) {
-            self.fault = Some(IntegrityFault::new(format!(
-                "position {position} is version {version} after position {previous}, but version {} after position {} \
-                 is expected: events before it are missing",
-                head.0 + 1,
-                head.1
-            )));
-        }
-        *head = (version, position);
-        self.last = position;
-        Ok(())
-    }
-}
-
-impl LineDigests {
-    fn new() -> LineDigests {
-        LineDigests { all: Sha256::new(), part: Sha256::new(), parts: Vec::new(), lines: 0 }
-    }
-
-    fn add(&mut self, line: &[u8]) {
-        for digest in [&mut self.all, &mut self.part] {
-            digest.update(line);
-            digest.update(b"\n");
-        }
-        self.lines += 1;
-        if self.lines.is_multiple_of(EXPORT_CHUNK_LINES) {
-            self.parts.push(encode_hex(&self.part.finalize_reset()));
+impl TimeRangePositions {
+    fn add(&mut self, header: &RecordHeader, since: Option<Timestamp>, until: Option<Timestamp>) {
+        if since.is_none_or(|since| header.at >= since) && until.is_none_or(|until| header.at < until) {
+            let (first, _) = self.0.unwrap_or((header.position, 0));
+            self.0 = Some((first, header.position));
         }
     }
 
-    fn finish(mut self) -> (u64, String, Vec<String>) {
-        if !self.lines.is_multiple_of(EXPORT_CHUNK_LINES) {
-            self.parts.push(encode_hex(&self.part.finalize()));
-        }
-        (self.lines, encode_hex(&self.all.finalize()), self.parts)
+    /// The smallest part of `range` that has all events of the time range. All of `range` if it has none.
+    fn narrow(self, range: ExportRange) -> ExportRange {
+        let (first, last) = self.0.unwrap_or((range.first, range.last));
+        ExportRange { first, last, ..range }
     }
 }
 

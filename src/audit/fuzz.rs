@@ -41,6 +41,7 @@ static SAMPLES: LazyLock<SampleArtifacts> = LazyLock::new(|| {
         let written = audit.write_export(
             ExportFormat::CloudEvents,
             filter,
+            audit.export_range(None, None),
             |_, _| {},
             |piece| {
                 lines.extend(piece);

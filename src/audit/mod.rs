@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cloud_event` | events as CloudEvents: the same form everywhere |
 //! | `event_data` | the `data` of a CloudEvent |
+//! | `administrative_event_data` | the `data` of administrative events about webhooks and API keys |
 //! | `content_view` | an account's imported content, without its secrets |
 //! | `key_names` | the names of API keys, from the events that created them |
 //! | `labels_view` | an account's labels, as views show them |
@@ -19,6 +20,8 @@
 //! | `log_proofs` | proofs over the whole log |
 //! | `csv` | CSV rows that are safe in a spreadsheet |
 //! | `export` | many events in one verifiable file |
+//! | `export_manifest` | the signed last line of an export |
+//! | `export_verification` | verification of an export, and what it proves |
 //! | `verify` | verification of the journal from the first record to the last |
 //! | `replay` | replay of the journal and comparison with the served state |
 //! | `backup` | backup of the store into one file |
@@ -32,6 +35,7 @@
 mod account_bundle;
 mod account_list;
 mod account_state;
+mod administrative_event_data;
 mod backup;
 mod backup_reader;
 mod cloud_event;
@@ -40,6 +44,8 @@ mod csv;
 mod event_data;
 mod event_filter;
 mod export;
+mod export_manifest;
+mod export_verification;
 mod history;
 mod key_names;
 mod known_backups;
@@ -70,7 +76,9 @@ pub use backup_reader::{BackupVerification, verify_backup};
 pub use cloud_event::{CloudEvent, EventView, label_origin, parse_event_type};
 pub use csv::{EVENT_COLUMNS, format_csv_row};
 pub use event_filter::{EventFilter, InvalidFilter};
-pub use export::{ExportFormat, ExportManifest, ExportVerification, verify_export};
+pub use export::{ExportFormat, ExportRange};
+pub use export_manifest::ExportManifest;
+pub use export_verification::{ExportVerification, verify_export};
 pub use history::{AsOf, HistoryOrder, QueryPage};
 pub use known_backups::{KnownBackup, KnownBackups};
 pub use labels_view::LabelsView;

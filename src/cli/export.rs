@@ -17,6 +17,12 @@ pub(super) struct ExportArgs {
     /// Only events of this account
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
+    /// Only events from this position on
+    #[arg(long, value_name = "POSITION")]
+    first: Option<u64>,
+    /// Only events up to this position
+    #[arg(long, value_name = "POSITION")]
+    last: Option<u64>,
     #[command(flatten)]
     filter: EventFilterArgs,
     #[command(flatten)]
@@ -38,12 +44,15 @@ impl ExportArgs {
             bar.advance(piece.len() as u64);
             output::print_bytes(piece)
         };
-        let query = self.filter.parameters([("format", Some(self.format.clone())), ("account", self.account.clone())]);
+        let query = self.filter.parameters([
+            ("format", Some(self.format.clone())),
+            ("account", self.account.clone()),
+            ("first", self.first.map(|position| position.to_string())),
+            ("last", self.last.map(|position| position.to_string())),
+        ]);
         if let Some(offline) = client.offline() {
             let source = offline.call(operation::EXPORT_EVENTS, async |call| {
-                let parameters = Parameters::from_values(&query);
-                let (format, filter) = (parameters.export_format()?, parameters.event_filter()?);
-                maintenance::export_events(call, format, filter).await
+                maintenance::export_stopped_events(call, Parameters::from_values(&query).export_query()?)
             })?;
             return take_bytes(source, print);
         }

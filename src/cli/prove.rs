@@ -27,7 +27,7 @@ impl ProveArgs {
         let client = self.source.open()?;
         if let Some(offline) = client.offline() {
             let bundle = offline.call(operation::PROVE_ACCOUNT, async |call| {
-                log_proofs::prove_account(call, parse_account("account", &self.number)?).await
+                log_proofs::prove_stopped_account(call, parse_account("account", &self.number)?).await
             })?;
             return output::print_bytes(&bundle);
         }

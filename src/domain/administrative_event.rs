@@ -1,8 +1,10 @@
 //! Administrative events: changes to the service itself. Like all events, they have names in the past tense and are
 //! never changed.
 
+use std::collections::BTreeMap;
+
 use super::event_type::event_types;
-use super::{Channel, EventDefinition, GatewayKind, Grant, Timestamp};
+use super::{AccountNumber, Channel, EventDefinition, GatewayKind, Grant, Timestamp};
 
 // Frozen: numbers and names. Journals hold the numbers; filters, exports and metrics hold the names.
 event_types! {
@@ -26,6 +28,8 @@ event_types! {
         WebhookClosed = 1_016 "webhook_closed" {}
         MasterKeyRotationAborted = 1_017 "master_key_rotation_aborted" {}
         MasterKeyRotationFinished = 1_018 "master_key_rotation_finished" {}
+        EventsExported = 1_019 "events_exported" {}
+        AccountBundleExported = 1_020 "account_bundle_exported" {}
     }
 }
 
@@ -157,6 +161,22 @@ pub enum AdministrativeEvent {
         /// Why.
         reason: String,
     },
+    /// Events were exported. Recorded before the first byte was sent.
+    EventsExported {
+        /// The format, as in `cloudevents`.
+        format: String,
+        /// The conditions that were asked for: parameters and values.
+        filter: BTreeMap<String, String>,
+        /// The first position to be examined.
+        first: u64,
+        /// The last position to be examined; before `first` if the log ended before it.
+        last: u64,
+    },
+    /// The bundle of an account, its history with proofs, was made. Recorded before it was sent.
+    AccountBundleExported {
+        /// The account.
+        account: AccountNumber,
+    },
 }
 
 /// An order of an operator to accounts.
@@ -224,6 +244,8 @@ impl AdministrativeEvent {
             AdministrativeEvent::MasterKeyRotationFinished { .. } => AdministrativeEventType::MasterKeyRotationFinished,
             AdministrativeEvent::AccountsOrdered { .. } => AdministrativeEventType::AccountsOrdered,
             AdministrativeEvent::ReconciliationOrdered { .. } => AdministrativeEventType::ReconciliationOrdered,
+            AdministrativeEvent::EventsExported { .. } => AdministrativeEventType::EventsExported,
+            AdministrativeEvent::AccountBundleExported { .. } => AdministrativeEventType::AccountBundleExported,
         }
     }
 
@@ -246,7 +268,9 @@ impl AdministrativeEvent {
             | AdministrativeEvent::ApiKeyRevoked { .. }
             | AdministrativeEvent::MasterKeyRotated { .. }
             | AdministrativeEvent::MasterKeyRotationAborted { .. }
-            | AdministrativeEvent::MasterKeyRotationFinished { .. } => None,
+            | AdministrativeEvent::MasterKeyRotationFinished { .. }
+            | AdministrativeEvent::EventsExported { .. }
+            | AdministrativeEvent::AccountBundleExported { .. } => None,
         }
     }
 }

@@ -108,6 +108,23 @@ struct ReconciliationOrderedV1<'a> {
     from: &'a str,
 }
 
+/// Type 1019. The filter is in the order of its names.
+#[derive(Encode, BorrowDecode)]
+struct EventsExportedV1<'a> {
+    format: &'a str,
+    filter: Vec<(&'a str, &'a str)>,
+    first: u64,
+    last: u64,
+    from: &'a str,
+}
+
+/// Type 1020.
+#[derive(Encode, BorrowDecode)]
+struct AccountBundleExportedV1<'a> {
+    account: &'a str,
+    from: &'a str,
+}
+
 /// Writes the payload of an administrative event.
 pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
     let AuditLogEntry { event, source: from } = entry;
@@ -138,27 +155,7 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
             let (channel, deliveries) = (channel.definition().number, *deliveries);
             encode_payload(&WebhookDeliveriesV1 { channel, what: "", deliveries, reason, from }, out);
         }
-        AdministrativeEvent::ApiKeyCreated(Grant {
-            id,
-            name,
-            role,
-            accounts,
-            expires_at: expires,
-            verifier: proof,
-        }) => {
-            let (id, role, expires) = (*id, role_code(*role), expires.map(|end| end.0));
-            let accounts = accounts.iter().map(String::as_str).collect();
-            match proof {
-                CredentialVerifier::Hash(hash) => {
-                    let created = ApiKeyCreatedV1 { id, name, role, accounts, expires, hash: *hash, from };
-                    encode_payload(&created, out);
-                }
-                CredentialVerifier::Tenant(tenant) => {
-                    let created = TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from };
-                    encode_payload(&created, out);
-                }
-            }
-        }
+        AdministrativeEvent::ApiKeyCreated(grant) => encode_grant(grant, from, out),
         AdministrativeEvent::ApiKeyRevoked { id } => encode_payload(&ApiKeyRevokedV1 { id: *id, from }, out),
         AdministrativeEvent::MasterKeyRotated { rewrapped } => {
             encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out);
@@ -176,6 +173,27 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
         AdministrativeEvent::ReconciliationOrdered { gateway, reason } => {
             let gateway = gateway.code();
             encode_payload(&ReconciliationOrderedV1 { gateway, reason, from }, out);
+        }
+        AdministrativeEvent::EventsExported { format, filter, first, last } => {
+            let filter = filter.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            encode_payload(&EventsExportedV1 { format, filter, first: *first, last: *last, from }, out);
+        }
+        AdministrativeEvent::AccountBundleExported { account } => {
+            encode_payload(&AccountBundleExportedV1 { account: &account.to_string(), from }, out);
+        }
+    }
+}
+
+fn encode_grant(grant: &Grant, from: &str, out: &mut Vec<u8>) {
+    let Grant { id, name, role, accounts, expires_at, verifier } = grant;
+    let (id, role, expires) = (*id, role_code(*role), expires_at.map(|end| end.0));
+    let accounts = accounts.iter().map(String::as_str).collect();
+    match verifier {
+        CredentialVerifier::Hash(hash) => {
+            encode_payload(&ApiKeyCreatedV1 { id, name, role, accounts, expires, hash: *hash, from }, out);
+        }
+        CredentialVerifier::Tenant(tenant) => {
+            encode_payload(&TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from }, out);
         }
     }
 }
@@ -308,6 +326,16 @@ fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Resu
             let ReconciliationOrderedV1 { gateway, reason, from } = decode_payload(payload)?;
             let gateway = GatewayKind::from_code(gateway).ok_or(PayloadError::Damaged)?;
             (AdministrativeEvent::ReconciliationOrdered { gateway, reason: reason.to_owned() }, from)
+        }
+        AdministrativeEventType::EventsExported => {
+            let EventsExportedV1 { format, filter, first, last, from } = decode_payload(payload)?;
+            let filter = filter.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            (AdministrativeEvent::EventsExported { format: format.to_owned(), filter, first, last }, from)
+        }
+        AdministrativeEventType::AccountBundleExported => {
+            let AccountBundleExportedV1 { account, from } = decode_payload(payload)?;
+            let account = account.parse().map_err(|_| PayloadError::Damaged)?;
+            (AdministrativeEvent::AccountBundleExported { account }, from)
         }
         AdministrativeEventType::WebhookClosed => {
             let WebhookDeliveriesV1 { channel, deliveries, reason, from, .. } = decode_payload(payload)?;

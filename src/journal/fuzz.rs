@@ -86,6 +86,13 @@ fn sample_events() -> Vec<JournalEvent> {
             gateway: GatewayKind::Bridge,
             reason: "it was restored".to_owned(),
         },
+        AdministrativeEvent::EventsExported {
+            format: "csv".to_owned(),
+            filter: [("key".to_owned(), "7".to_owned())].into(),
+            first: 3,
+            last: 2,
+        },
+        AdministrativeEvent::AccountBundleExported { account: "861821726232".parse().unwrap() },
         AdministrativeEvent::WebhookClosed { channel, deliveries: 12, reason: "gone".to_owned() },
     ];
     let entry = |event| JournalEvent::Administration(AuditLogEntry { event, source: "127.0.0.1:40000".to_owned() });

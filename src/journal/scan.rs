@@ -30,7 +30,7 @@ impl Journal {
         &self,
         position: u64,
         most: u64,
-        is_wanted: impl Fn(&RecordHeader) -> bool,
+        mut is_wanted: impl FnMut(&RecordHeader) -> bool,
         mut take: impl FnMut(JournalRecord) -> ControlFlow<()>,
     ) -> Result<u64, Error> {
         let end = self.head().min(position.saturating_add(most));
@@ -59,7 +59,7 @@ impl Journal {
         &self,
         position: u64,
         most: u64,
-        is_wanted: impl Fn(&RecordHeader) -> bool,
+        mut is_wanted: impl FnMut(&RecordHeader) -> bool,
         mut take: impl FnMut(JournalRecord) -> ControlFlow<()>,
     ) -> Result<u64, Error> {
         let last = self.head().min(position.saturating_sub(1));

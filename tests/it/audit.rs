@@ -121,14 +121,20 @@ async fn the_same_on_a_server_and_on_a_directory() {
     let act: Value = serde_json::from_str(&acts).unwrap();
     assert_eq!((&act["subject"], &act["origin"]), (&json!("administration"), &json!("operator")));
     assert!(act["data"]["from"].as_str().unwrap().starts_with("127.0.0.1:"), "{act}");
+    // The two exports and the bundle from the server are recorded, those from the directory are not.
+    let acts = run_verb(&["events", "--type", "events_exported,account_bundle_exported", "-o", "jsonl"], &directory, 0);
+    let acts: Vec<Value> = acts.lines().map(|act| serde_json::from_str(act).unwrap()).collect();
+    let looked_at: Vec<_> = acts.iter().map(|act| (&act["data"]["filter"], &act["data"]["account"])).collect();
+    let (all, other, none) = (json!({}), json!({"account": OTHER}), Value::Null);
+    assert_eq!(looked_at, [(&all, &none), (&other, &none), (&none, &json!(BANNED))]);
     let export = file("export");
     fs::write(&export, run_verb(&["export"], &directory, 0)).unwrap();
     assert!(run_verb(&["verify", "--export", &export, "--public-key", &key], &[], 0).contains("complete   true"));
-    assert!(run_verb(&["verify"], &directory, 0).contains("checkpoint  10"), "the last one was signed at the end");
+    assert!(run_verb(&["verify"], &directory, 0).contains("checkpoint  13"), "the last one was signed at the end");
 
     let restored = file("restored");
     run_verb(&["restore", &backup, "--data-dir", &restored, "--public-key", &key], &[], 0);
-    assert!(run_verb(&["verify"], &["--data-dir", &restored], 0).contains("events      10"));
+    assert!(run_verb(&["verify"], &["--data-dir", &restored], 0).contains("events      13"));
     // Without the master key everything can be read, and nothing can be signed.
     let text = run_verb(&["checkpoint"], &["--data-dir", &restored], 1);
     assert!(text.contains("the master key file") && text.contains("is missing"), "{text}");

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
+use super::views::golden;
 use super::*;
 use crate::vault::MasterKeyId;
 
@@ -23,7 +24,12 @@ where
 }
 
 fn export_bytes(fixture: &AuditFixture, filter: &EventFilter) -> Vec<u8> {
-    collect_bytes(|write| fixture.audit.write_export(ExportFormat::CloudEvents, filter, |_, _| {}, write))
+    export_of_range(fixture, filter, None, None)
+}
+
+fn export_of_range(fixture: &AuditFixture, filter: &EventFilter, first: Option<u64>, last: Option<u64>) -> Vec<u8> {
+    let range = fixture.audit.export_range(first, last);
+    collect_bytes(|write| fixture.audit.write_export(ExportFormat::CloudEvents, filter, range, |_, _| {}, write))
 }
 
 fn backup_bytes(fixture: &AuditFixture) -> Vec<u8> {
@@ -193,11 +199,75 @@ async fn an_altered_export_is_rejected() {
     assert_eq!(verify_export(&export_bytes(&fixture, &one_account)[..], Some(signer)).unwrap().events, 9);
 }
 
+/// What an export proves, by its filter and its positions. The fixture has 16 events, one a second.
+#[tokio::test]
+async fn an_export_says_what_it_proves() {
+    let fixture = AuditFixture::with_history().await;
+    let signer = fixture.audit.signer().unwrap();
+    let words = |parameters: &[(&str, &'static str)], first, last| {
+        let filter =
+            EventFilter::parse(|name| parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
+                .unwrap();
+        let written = filter.to_parameters();
+        assert_eq!(EventFilter::parse(|name| written.get(name).map(String::as_str)).unwrap(), filter);
+        let export = export_of_range(&fixture, &filter, first, last);
+        let verified = verify_export(&export[..], Some(signer)).unwrap();
+        format!("{} {} {}", verified.events, verified.is_complete, verified.proves)
+    };
+    let spoken = [
+        words(&[], None, None),
+        words(&[], Some(3), Some(7)),
+        words(&[], Some(9), Some(90)),
+        words(&[], Some(17), None),
+        words(&[("type", "banned,registered")], None, None),
+        words(&[("account", SECOND)], None, None),
+        words(&[("account", SECOND), ("origin", "gateway:simulator")], Some(2), None),
+        words(&[("key", "7"), ("reason~", "spam")], None, Some(12)),
+        words(&[("requestid", "0000000000000000000000000000abc2")], None, None),
+        words(&[("since", "2026-11-25T09:00:02Z"), ("until", "2026-11-25T09:00:04Z")], None, None),
+        words(&[("since", "2026-11-25T09:00:02Z"), ("type", "banned")], None, None),
+        words(&[("until", "2026-11-24")], None, None),
+    ];
+    golden("export_proofs", &spoken.join("\n"));
+}
+
+/// A service that signs more than it wrote is found, too.
+#[tokio::test]
+async fn a_signed_export_must_have_what_it_claims() {
+    let fixture = AuditFixture::with_history().await;
+    let (log, signer) = (fixture.audit.log().unwrap(), fixture.audit.signer().unwrap());
+    let export = export_of_range(&fixture, &EventFilter::default(), Some(3), Some(7));
+    let (events, manifest) =
+        export.split_at(export.len() - export.split_inclusive(|byte| *byte == b'\n').last().unwrap().len());
+    let forged = |change: &dyn Fn(&mut Value)| {
+        let mut manifest: Value = serde_json::from_slice(manifest).unwrap();
+        change(&mut manifest);
+        let mut parsed: ExportManifest = serde_json::from_value(manifest).unwrap();
+        parsed.signature = log.sign(&parsed.signed_text(&signer.name));
+        let bytes = [events, &serde_json::to_vec(&parsed).unwrap(), b"\n"].concat();
+        verify_export(&bytes[..], Some(signer)).unwrap_err().to_string()
+    };
+    let faults = [
+        forged(&|manifest| manifest["last"] = "8".into()),
+        forged(&|manifest| manifest["first"] = "4".into()),
+        forged(&|manifest| manifest["first"] = "0".into()),
+        forged(&|manifest| manifest["last"] = "17".into()),
+        forged(&|manifest| manifest["last"] = "2".into()),
+        forged(&|manifest| manifest["first"] = "x".into()),
+        forged(&|manifest| manifest["complete"] = true.into()),
+        forged(&|manifest| manifest["account"] = FIRST.into()),
+        forged(&|manifest| manifest["muster"] = "export 1".into()),
+        forged(&|manifest| manifest["muster"] = "export 3".into()),
+        forged(&|manifest| drop(manifest.as_object_mut().unwrap().remove("filter"))),
+    ];
+    golden("export_faults", &faults.join("\n"));
+}
+
 #[tokio::test]
 async fn csv_has_a_row_for_each_event() {
     let fixture = AuditFixture::with_history().await;
-    let csv =
-        collect_bytes(|write| fixture.audit.write_export(ExportFormat::Csv, &EventFilter::default(), |_, _| {}, write));
+    let (filter, range) = (EventFilter::default(), fixture.audit.export_range(None, None));
+    let csv = collect_bytes(|write| fixture.audit.write_export(ExportFormat::Csv, &filter, range, |_, _| {}, write));
     let text = String::from_utf8(csv).unwrap();
     assert_eq!(text.lines().count(), 17);
     assert!(text.starts_with(

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 
-fn golden(name: &str, text: &str) {
+pub(super) fn golden(name: &str, text: &str) {
     insta::with_settings!(
         { snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"), prepend_module_to_snapshot => false,
           omit_expression => true },

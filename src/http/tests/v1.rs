@@ -107,7 +107,7 @@ async fn valid_and_invalid_requests() {
         ("GET", "acts?account=861821726232", JSON),
         ("GET", "log/checkpoint?size=1", JSON),
         ("GET", "log/proof/inclusion", JSON),
-        ("GET", "log/proof/inclusion?seq=17", JSON),
+        ("GET", "log/proof/inclusion?seq=99", JSON),
         ("GET", "log/proof/inclusion?seq=3&size=2", JSON),
         ("GET", "log/proof/consistency?from=9&to=3", JSON),
         ("GET", "log/proof/account/861821729999", JSON),

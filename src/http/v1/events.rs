@@ -100,8 +100,11 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                      without the service. Or CSV, which cannot be verified; formulas in it get an apostrophe in front. \
                      If the export fails, the connection closes before its end.",
                 )
+                .describe("The audit log gets an event `events_exported` before the first byte is sent.")
                 .query_parameter("format", one_of(["cloudevents", "csv"]), "The format; `cloudevents` is the default.")
                 .query_parameter("account", account_digits(), "Only events of this account.")
+                .query_parameter("first", number(1), "The first position. The default is the log's first.")
+                .query_parameter("last", number(1), "The last position. The default is the log's last.")
                 .event_filters()
                 .register_schema::<CloudEvent<'_>>()
                 .register_schema::<ExportManifest>()
@@ -156,13 +159,12 @@ async fn list_acts(request: V1Request) -> Result<Response, Problem> {
 }
 
 async fn export_events(request: V1Request) -> Result<Response, Problem> {
-    let parameters = request.filter_parameters(&["format", "account"])?;
-    let (format, filter) = (parameters.export_format()?, parameters.event_filter()?);
-    let content_type = match format {
+    let query = request.filter_parameters(&["format", "account", "first", "last"])?.export_query()?;
+    let content_type = match query.format {
         ExportFormat::CloudEvents => NDJSON,
         ExportFormat::Csv => "text/csv; charset=utf-8",
     };
-    Ok(stream_response(content_type, maintenance::export_events(&request.call, format, filter).await?))
+    Ok(stream_response(content_type, maintenance::export_events(&request.call, query).await?))
 }
 
 fn export_response() -> ResponseBuilder {

@@ -231,6 +231,15 @@ fn sample_journal_events() -> Vec<JournalEvent> {
         },
         AdministrativeEvent::MasterKeyRotationAborted { rewrapped: 40 },
         AdministrativeEvent::MasterKeyRotationFinished { rewrapped: 2 },
+        AdministrativeEvent::EventsExported {
+            format: "cloudevents".to_owned(),
+            filter: [("reason~", "spam"), ("type", "banned")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            first: 1,
+            last: 41,
+        },
+        AdministrativeEvent::AccountBundleExported { account: "861821726232".parse().unwrap() },
     ];
     let entry = |event| JournalEvent::Administration(AuditLogEntry { event, source: "127.0.0.1:40000".to_owned() });
     sample_events().into_iter().map(JournalEvent::Account).chain(administrative.into_iter().map(entry)).collect()

@@ -72,15 +72,18 @@ const RETIRED_PHRASES: [&str; 9] = [
 ];
 
 /// The documents that users read.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "src/manual/clock.md",
+    "src/manual/exports.md",
     "src/manual/frozen_formats.md",
     "src/manual/glossary.md",
+    "src/manual/labels.md",
     "src/manual/receivers.md",
     "src/manual/signals-and-logs.md",
     "src/manual/starts.md",
     "src/manual/tests.md",
+    "src/manual/who_did_what.md",
 ];
 
 /// A type definition: its name and line.

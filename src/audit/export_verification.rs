@@ -1,0 +1,271 @@
+//! Verifies an export from its first line to its last, and says what that proves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, Read};
+
+use serde::{Deserialize, Serialize};
+
+use super::export_manifest::{ExportManifest, FORMAT_1, FORMAT_2, LineDigests};
+use super::signed_note::{LogCheckpoint, Signer};
+use super::{Error, IntegrityFault};
+use crate::limits::{EXPORT_CHUNK_LINES, EXPORT_LINE_BYTES};
+
+/// The result of verifying an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportVerification {
+    /// How many events it has.
+    pub events: u64,
+    /// Whether the file holds all events of the log at that size.
+    #[serde(rename = "complete")]
+    pub is_complete: bool,
+    /// The size of the log when the export was taken.
+    pub log_size: u64,
+    /// The signer of the export.
+    pub public_key: String,
+    /// What the file proves, in words.
+    pub proves: String,
+}
+
+/// What an export of format 2 was asked for, and the positions that were examined.
+struct SignedSelection<'m> {
+    first: u64,
+    last: u64,
+    filter: &'m BTreeMap<String, String>,
+}
+
+/// The fields of an exported event that are verified.
+#[derive(Deserialize)]
+struct ExportLine {
+    id: String,
+    subject: String,
+    version: u64,
+    prev: String,
+}
+
+/// Verifies an export from its first line to its last. It must be signed by `signer`, or, without one, by the signer
+/// that it names.
+pub fn verify_export(mut file: impl BufRead, signer: Option<&Signer>) -> Result<ExportVerification, Error> {
+    let mut digests = LineDigests::new();
+    let mut chain = ExportHistories::default();
+    let manifest: ExportManifest = loop {
+        let number = digests.lines + 1;
+        let at = |what: String| IntegrityFault::new(format!("line {number}: {what}"));
+        let mut line = Vec::new();
+        let read = file.by_ref().take(EXPORT_LINE_BYTES).read_until(b'\n', &mut line);
+        read.map_err(|source| Error::Io { what: "read the export".to_owned(), source })?;
+        if line.pop() != Some(b'\n') {
+            let what = "the file is truncated before its last line, which proves it; or it is not an export";
+            return Err(at(what.to_owned()).into());
+        }
+        if line.starts_with(br#"{"muster":"#) {
+            break serde_json::from_slice(&line).map_err(|error| at(format!("the last line is malformed: {error}")))?;
+        }
+        let event: ExportLine =
+            serde_json::from_slice(&line).map_err(|error| at(format!("it is not an event: {error}")))?;
+        chain.check_line(event).map_err(at)?;
+        digests.add(&line);
+    };
+    let mut rest = Vec::new();
+    let read = file.take(1).read_to_end(&mut rest);
+    read.map_err(|source| Error::Io { what: "read the export".to_owned(), source })?;
+    if !rest.is_empty() {
+        return Err(IntegrityFault::new("there is data after the last line").into());
+    }
+    Ok(check_manifest(&manifest, digests, &chain, signer)?)
+}
+
+fn check_manifest(
+    manifest: &ExportManifest,
+    digests: LineDigests,
+    chain: &ExportHistories,
+    signer: Option<&Signer>,
+) -> Result<ExportVerification, IntegrityFault> {
+    let selection = SignedSelection::of(manifest)?;
+    let signer = &Signer::parse_expected(&manifest.public_key, signer)?;
+    let unsigned = |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not valid: {cause}"));
+    let checkpoint = signer.verify_note(&manifest.checkpoint).map_err(unsigned("checkpoint"))?;
+    let checkpoint =
+        LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
+    let signed = signer.verify_note(&manifest.signature).map_err(unsigned("signature"))?;
+    if signed != manifest.signed_text(&signer.name) || checkpoint.origin != signer.name {
+        return Err(IntegrityFault::new("the signed text differs from the last line"));
+    }
+    let (events, sha256, parts) = digests.finish();
+    let differing = parts.iter().zip(&manifest.parts).position(|(found, signed)| found != signed);
+    if let Some(part) = differing.map(|part| part as u64) {
+        let (first, last) = (part * EXPORT_CHUNK_LINES + 1, ((part + 1) * EXPORT_CHUNK_LINES).min(events));
+        return Err(IntegrityFault::new(format!("lines {first} to {last} were changed after the export")));
+    }
+    if (events, &sha256) != (manifest.events, &manifest.sha256) {
+        return Err(IntegrityFault::new(format!("there are {events} events, but {} were exported", manifest.events)));
+    }
+    if let Some(fault) = chain.fault.as_ref().filter(|_| manifest.is_complete || manifest.account.is_some()) {
+        return Err(fault.clone());
+    }
+    if let Some(account) = &manifest.account
+        && chain.heads.keys().any(|subject| subject != account)
+    {
+        return Err(IntegrityFault::new(format!("it claims account {account} alone, but has events of others")));
+    }
+    if manifest.is_complete && events != checkpoint.size {
+        return Err(IntegrityFault::new(format!(
+            "it claims to be complete, but has {events} of {} events",
+            checkpoint.size
+        )));
+    }
+    Ok(ExportVerification {
+        events,
+        is_complete: manifest.is_complete,
+        log_size: checkpoint.size,
+        public_key: signer.to_string(),
+        proves: match selection {
+            Some(selection) => selection.describe_proof(chain, manifest.account.as_deref(), events, checkpoint.size)?,
+            None => describe_proof_1(manifest, checkpoint.size),
+        },
+    })
+}
+
+/// What an export of format 1 proves.
+fn describe_proof_1(manifest: &ExportManifest, size: u64) -> String {
+    match &manifest.account {
+        _ if manifest.is_complete => format!("all events of positions 1 to {size}"),
+        Some(account) => describe_account(account, size),
+        None => {
+            format!("some events among positions 1 to {size}, as the service signed; the file does not name its filter")
+        }
+    }
+}
+
+impl<'m> SignedSelection<'m> {
+    /// The selection of a manifest; `None` in format 1.
+    fn of(manifest: &'m ExportManifest) -> Result<Option<SignedSelection<'m>>, IntegrityFault> {
+        let ExportManifest { format, first, last, filter, .. } = manifest;
+        let position = |text: &str| {
+            text.parse::<u64>().map_err(|_| IntegrityFault::new(format!("its position {text:?} is malformed")))
+        };
+        match (format.as_str(), first, last, filter) {
+            (FORMAT_1, None, None, None) => Ok(None),
+            (FORMAT_2, Some(first), Some(last), Some(filter)) => {
+                Ok(Some(SignedSelection { first: position(first)?, last: position(last)?, filter }))
+            }
+            (FORMAT_1 | FORMAT_2, _, _, _) => {
+                Err(IntegrityFault::new(format!("its last line does not have the fields of format {format:?}")))
+            }
+            (_, _, _, _) => Err(IntegrityFault::new(format!(
+                "its format is {format:?}, but only {FORMAT_1:?} and {FORMAT_2:?} can be read"
+            ))),
+        }
+    }
+
+    /// What the file proves, in words. A fault if it does not have the events that it must have. The chain of
+    /// `whole_account` was checked, and that the file has no other account.
+    fn describe_proof(&self, chain: &ExportHistories, whole_account: Option<&str>, events: u64, size: u64) -> Result<String, IntegrityFault> {
+        let SignedSelection { first, last, filter } = *self;
+        let fault = |what: String| Err(IntegrityFault::new(what));
+        let is_whole = |account: &str| first == 1 && filter.len() == 1 && filter.get("account").is_some_and(|it| it == account);
+        if !whole_account.is_none_or(is_whole) {
+            return fault("its account differs from its filter".to_owned());
+        }
+        if first == 0 || last > size {
+            return fault(format!("it claims positions {first} to {last} of a log with {size} events"));
+        }
+        if last < first {
+            return match events {
+                0 => Ok(format!("nothing: the log ended at position {last}, before position {first}")),
+                _ => fault(format!("it has {events} events, but the log ended before position {first}")),
+            };
+        }
+        if let Some(outside) =
+            [chain.first, chain.last].into_iter().find(|at| events > 0 && !(first..=last).contains(at))
+        {
+            return fault(format!("position {outside} is not among its positions {first} to {last}"));
+        }
+        // Positions rise from line to line, so as many events as positions are all of them.
+        let has_all = events == last - first + 1;
+        let time = describe_time(filter);
+        if filter.is_empty() && !has_all {
+            return fault(format!("it claims all events of positions {first} to {last}, but has {events}"));
+        }
+        if filter.keys().all(|name| TIME_PARAMETERS.contains(&name.as_str())) && has_all {
+            let words = time.map_or_else(String::new, |time| {
+                format!("; that these are the events {time} is the word of the service")
+            });
+            return Ok(format!("all events of positions {first} to {last}{words}"));
+        }
+        if let Some(account) = whole_account {
+            return Ok(describe_account(account, last));
+        }
+        let conditions: Vec<String> =
+            filter.iter().filter_map(|(name, value)| describe_condition(name, value)).collect();
+        let words = conditions.into_iter().chain(time).collect::<Vec<_>>().join(" and ");
+        Ok(format!("those {words} among positions {first} to {last}, as the service signed"))
+    }
+}
+
+/// The account's chain was verified.
+fn describe_account(account: &str, last: u64) -> String {
+    format!("those of account {account} among positions 1 to {last}, without a gap, as the service signed")
+}
+
+/// The conditions that the service turns into positions.
+const TIME_PARAMETERS: [&str; 2] = ["since", "until"];
+
+fn describe_time(filter: &BTreeMap<String, String>) -> Option<String> {
+    match (filter.get("since"), filter.get("until")) {
+        (None, None) => None,
+        (Some(since), None) => Some(format!("from {since} on")),
+        (None, Some(until)) => Some(format!("before {until}")),
+        (Some(since), Some(until)) => Some(format!("from {since} until before {until}")),
+    }
+}
+
+/// A condition of a filter, in words. `None` if it is about the time.
+fn describe_condition(name: &str, value: &str) -> Option<String> {
+    match name {
+        "since" | "until" => None,
+        "type" => Some(format!("of type {}", value.replace(',', " or "))),
+        "account" => Some(format!("of account {value}")),
+        "key" => Some(format!("of key {value}")),
+        "origin" => Some(format!("of origin {value}")),
+        "requestid" => Some(format!("of request {value}")),
+        "reason~" => Some(format!("with {value:?} in the reason")),
+        other => Some(format!("with {other} {value:?}")),
+    }
+}
+
+/// The histories in a file, as far as it was read.
+#[derive(Default)]
+struct ExportHistories {
+    first: u64,
+    last: u64,
+    heads: HashMap<String, (u64, u64)>,
+    /// The first gap in a history. A filter leaves gaps too, so [`check_manifest`] decides whether it is a fault.
+    fault: Option<IntegrityFault>,
+}
+
+impl ExportHistories {
+    fn check_line(&mut self, line: ExportLine) -> Result<(), String> {
+        let ExportLine { id, subject, version, prev } = line;
+        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is not a position"));
+        let (position, previous) = (number(&id)?, number(&prev)?);
+        if position <= self.last {
+            return Err(format!("position {position} follows position {}", self.last));
+        }
+        let head = self.heads.entry(subject).or_default();
+        if self.fault.is_none() && (version, previous) != (head.0 + 1, head.1) {
+            self.fault = Some(IntegrityFault::new(format!(
+                "position {position} is version {version} after position {previous}, but version {} after position {} \
+                 is expected: events before it are missing",
+                head.0 + 1,
+                head.1
+            )));
+        }
+        *head = (version, position);
+        if self.first == 0 {
+            self.first = position;
+        }
+        self.last = position;
+        Ok(())
+    }
+}
