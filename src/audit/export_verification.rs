@@ -160,10 +160,17 @@ impl<'m> SignedSelection<'m> {
 
     /// What the file proves, in words. A fault if it does not have the events that it must have. The chain of
     /// `whole_account` was checked, and that the file has no other account.
-    fn describe_proof(&self, chain: &ExportHistories, whole_account: Option<&str>, events: u64, size: u64) -> Result<String, IntegrityFault> {
+    fn describe_proof(
+        &self,
+        chain: &ExportHistories,
+        whole_account: Option<&str>,
+        events: u64,
+        size: u64,
+    ) -> Result<String, IntegrityFault> {
         let SignedSelection { first, last, filter } = *self;
         let fault = |what: String| Err(IntegrityFault::new(what));
-        let is_whole = |account: &str| first == 1 && filter.len() == 1 && filter.get("account").is_some_and(|it| it == account);
+        let is_whole =
+            |account: &str| first == 1 && filter.len() == 1 && filter.get("account").is_some_and(|it| it == account);
         if !whole_account.is_none_or(is_whole) {
             return fault("its account differs from its filter".to_owned());
         }
