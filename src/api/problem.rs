@@ -206,6 +206,7 @@ impl From<vault::Error> for Problem {
             | Error::NamedMasterKeyMissing { .. }
             | Error::NeededKeyUnavailable { .. }
             | Error::WrongMasterKey { .. }
+            | Error::KeyDoesNotOpenBackup { .. }
             | Error::MasterKeyCommand { .. }
             | Error::NoKeyInEnvironment(_)
             | Error::AccountSecretDoesNotOpen { .. }

@@ -196,7 +196,7 @@ pub(crate) fn check_backup(bytes: &[u8]) -> Option<String> {
             bytes == SAMPLES.backup,
             "verification differs from a restore"
         );
-        let restored = |signer| restore(bytes, &target, signer, Timestamp(1_800_000_000_000_000));
+        let restored = |signer| restore(bytes, &target, signer, None, Timestamp(1_800_000_000_000_000));
         match restored(Some(&SAMPLES.signer)) {
             Ok(_) => {
                 assert_eq!(bytes, SAMPLES.backup, "an altered backup is restored");

@@ -14,7 +14,8 @@ use super::{Error, transparency_log};
 use crate::config;
 use crate::domain::{AdministrativeEvent, AuditLogEntry, Timestamp};
 use crate::journal::{Journal, Origin};
-use crate::store::Store;
+use crate::store::{Store, create_directories};
+use crate::vault::{self, MasterKeyId, NamedMasterKey};
 
 /// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,12 +29,22 @@ pub struct RestoreReport {
     pub accounts: u64,
     /// The signer of the backup.
     pub public_key: String,
+    /// The id of the master key that the directory needs; null if a backup of version 0.1 does not say.
+    pub master_key: Option<MasterKeyId>,
+    /// What the operator has to do now.
+    pub next: String,
 }
 
 /// Restores a backup into the directory `to`, which must be empty or missing. The backup is verified in a temporary
 /// directory beside `to` and moved only if it is intact. Otherwise nothing is left behind. It must be signed by
-/// `signer`, if there is one.
-pub fn restore(backup: impl Read, to: &Path, signer: Option<&Signer>, at: Timestamp) -> Result<RestoreReport, Error> {
+/// `signer`, if there is one. `master_key`, if there is one, must open it, and is put in place.
+pub fn restore(
+    backup: impl Read,
+    to: &Path,
+    signer: Option<&Signer>,
+    master_key: Option<&NamedMasterKey>,
+    at: Timestamp,
+) -> Result<RestoreReport, Error> {
     let failed = |what: &'static str, path: &Path| {
         let what = format!("{what} {}", path.display());
         move |source| Error::Io { what, source }
@@ -53,17 +64,19 @@ pub fn restore(backup: impl Read, to: &Path, signer: Option<&Signer>, at: Timest
     let temporary =
         TempDir::with_prefix_in(".muster-restoring-", parent).map_err(failed("write a temporary file beside", to))?;
     let restored_path = temporary.path().join("data");
-    let report = restore_into_temporary(backup, &restored_path, signer, at)?;
+    let report = restore_into_temporary(backup, &restored_path, signer, master_key, at)?;
     // The rename succeeds only if `to` is missing or an empty directory.
     fs::rename(&restored_path, to).map_err(failed("move the restored directory to", to))?;
     fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync", parent))?;
-    Ok(RestoreReport { data_dir: to.to_owned(), ..report })
+    let next = describe_next_step(to, report.master_key, master_key.is_some());
+    Ok(RestoreReport { data_dir: to.to_owned(), next, ..report })
 }
 
 fn restore_into_temporary(
     backup: impl Read,
     directory: &Path,
     signer: Option<&Signer>,
+    master_key: Option<&NamedMasterKey>,
     at: Timestamp,
 ) -> Result<RestoreReport, Error> {
     let mut backup = BackupReader::open(backup)?;
@@ -75,6 +88,13 @@ fn restore_into_temporary(
         transparency_log::save_restored_checkpoint(&store, &source.signer, &note)?;
     }
     store.flush()?;
+    let keys = vault::default_master_key_path(directory);
+    let keys = keys.parent().unwrap_or(directory);
+    let failed = |source| Error::Io { what: format!("make {}", keys.display()), source };
+    create_directories(keys).map_err(failed)?;
+    if let Some(master_key) = master_key {
+        master_key.put_in_place(&store)?;
+    }
     let journal = Journal::open(store, Box::new(|_| {}))?;
     let accounts = journal.account_count() as u64;
     let entry =
@@ -83,6 +103,23 @@ fn restore_into_temporary(
         .build()
         .map_err(|source| Error::Io { what: "start a runtime".to_owned(), source })?
         .block_on(journal.append_administrative_event(entry, Origin::OPERATOR, at))?;
-    let public_key = source.signer.to_string();
-    Ok(RestoreReport { data_dir: directory.to_owned(), events: size, accounts, public_key })
+    Ok(RestoreReport {
+        data_dir: directory.to_owned(),
+        events: size,
+        accounts,
+        public_key: source.signer.to_string(),
+        master_key: source.master_key.or(master_key.map(NamedMasterKey::id)),
+        next: String::new(),
+    })
+}
+
+/// What the operator of the restored directory `to` has to do.
+fn describe_next_step(to: &Path, master_key: Option<MasterKeyId>, is_in_place: bool) -> String {
+    let file = vault::default_master_key_path(to);
+    let file = file.display();
+    let key = master_key.map_or("the master key of the backup's time".to_owned(), |id| format!("key {id}"));
+    if is_in_place {
+        return format!("start the service; {key} is in {file}");
+    }
+    format!("put {key} into {file} (mode 0600), or make the settings give it; then start the service")
 }

@@ -9,6 +9,7 @@ use super::progress::ProgressDisplay;
 use super::signals::InterruptFlag;
 use super::verify::{count_reads, parse_signer};
 use crate::files::open_file;
+use crate::vault::NamedMasterKey;
 use crate::{audit, clock};
 
 /// Restore a data directory from a backup
@@ -25,14 +26,17 @@ pub(super) struct RestoreArgs {
     /// The log's public key, or a file with it; by default, the key that the backup names
     #[arg(long, value_name = "KEY|FILE")]
     public_key: Option<String>,
+    /// Put the master key in this file into the directory; it must open the backup
+    #[arg(long, value_name = "FILE")]
+    master_key_file: Option<PathBuf>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = ListingFormat::Text)]
     output: ListingFormat,
 }
 
 const EXAMPLES: &str = "Examples:
-  muster restore /backup/muster-2026-11-25 --data-dir /var/lib/muster
-  install -m 600 -D /safe/master.key /var/lib/muster/keys/master.key
+  muster restore /backup/muster-2026-11-25 --data-dir /var/lib/muster --master-key-file /safe/master.key
+  muster restore /backup/muster-2026-11-25 --data-dir /var/lib/muster     without the key: shows which one is needed
 
 Signals: SIGINT or SIGTERM stops the restore and removes what was written. A second signal ends the process at once.
 
@@ -42,8 +46,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 4 the backup is damaged (the first 
 impl RestoreArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
         let signer = parse_signer(self.public_key.as_deref())?;
+        let master_key = self.master_key_file.as_deref().map(NamedMasterKey::read).transpose();
+        let master_key = master_key.map_err(audit::Error::from)?;
         let restored = read_backup(&self.from, "restoring", |backup| {
-            audit::restore(backup, &self.data_dir, signer.as_ref(), clock::now())
+            audit::restore(backup, &self.data_dir, signer.as_ref(), master_key.as_ref(), clock::now())
         })?;
         listing_output::print_value(self.output, &serde_json::to_value(restored).unwrap_or_default())
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::master_key_file::MalformedKey;
-use super::master_key_id::NeededKey;
+use super::master_key_id::{MasterKeyId, NeededKey};
 use crate::domain::AccountNumber;
 use crate::{journal, store};
 
@@ -77,6 +77,19 @@ pub enum Error {
         program: String,
         /// What is wrong; the text follows the setting's name.
         words: String,
+    },
+    /// The master key that is named for a restore is not that of the backup.
+    #[error(
+        "the backup needs {needed}, the file holds {held} ({path}); name the file with that key, or restore without a key \
+         and put it in place before the start"
+    )]
+    KeyDoesNotOpenBackup {
+        /// The key that opens the backup.
+        needed: NeededKey,
+        /// The key in the file.
+        held: MasterKeyId,
+        /// The file.
+        path: PathBuf,
     },
     /// The environment holds no master key.
     #[error("MUSTER_VAULT__MASTER_KEY has no master key: {0}; set it to the key's 64 hexadecimal digits")]

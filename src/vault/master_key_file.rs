@@ -23,6 +23,11 @@ use crate::store;
 const PREFIX: &str = "muster master key 1 ";
 const DIGITS: usize = 64;
 
+/// The file of a data directory whose settings name no source of the master key.
+pub fn default_path(data_directory: &Path) -> PathBuf {
+    data_directory.join("keys").join("master.key")
+}
+
 /// Reads the key. `None` if the file does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<SymmetricKey>, Error> {
     let failed = |what| move |source| Error::MasterKeyFile { what, path: path.to_owned(), source };

@@ -126,7 +126,7 @@ impl MasterKeyRing {
     }
 
     /// Whether `sealed` is the text that detects a wrong master key, sealed with one of these keys.
-    fn opens_key_check(&self, sealed: &[u8]) -> bool {
+    pub(super) fn opens_key_check(&self, sealed: &[u8]) -> bool {
         self.open_sealed(&AadContext::MasterKeyCheck.aad_for(None), sealed).is_some()
     }
 

@@ -39,7 +39,7 @@ impl MasterKeySource {
             (Some(text), _) => MasterKeySource::Environment(text.clone()),
             (None, Some(command)) => MasterKeySource::Command(command.clone()),
             (None, None) => {
-                let default = || store.path().join("keys").join("master.key");
+                let default = || master_key_file::default_path(store.path());
                 MasterKeySource::File {
                     path: master_key_file.clone().unwrap_or_else(default),
                     is_named: master_key_file.is_some(),

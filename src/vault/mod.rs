@@ -7,6 +7,7 @@
 //! | `master_key_id` | the id of a master key |
 //! | `master_key_ring` | the known master keys: one, or two during a rotation |
 //! | `master_key_rotation` | reseals everything under a new master key |
+//! | `restored_key` | the master key of a restored store |
 //! | `rotation_start` | the start of a rotation, and what becomes of the old key |
 //! | `aad` | additional authenticated data: the purpose and owner of sealed bytes |
 //! | `error` | errors of sealing and opening |
@@ -34,6 +35,7 @@ mod master_key_rotation;
 mod master_key_source;
 mod plaintext_content;
 mod request_key;
+mod restored_key;
 mod rotation_start;
 mod tenant_secrets;
 
@@ -53,11 +55,13 @@ use zeroize::Zeroizing;
 pub use erasure::{ErasureGuard, SealingGuard};
 pub use error::Error;
 pub use log_key::{LogKey, PublicKey};
+pub use master_key_file::default_path as default_master_key_path;
 pub use master_key_id::{InvalidMasterKeyId, MasterKeyId, NeededKey};
 pub use master_key_ring::{has_recorded_rotation, master_key_token};
 pub use master_key_rotation::{MasterKeyStatus, Rotation, RotationReport};
 pub use plaintext_content::{ContentSecrets, PlaintextContent};
 pub use request_key::RequestFingerprint;
+pub use restored_key::NamedMasterKey;
 pub use rotation_start::OldKeyChoice;
 
 use crate::config;

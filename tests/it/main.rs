@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod authorization;
+mod backups;
 mod bridge;
 mod calls;
 mod clock;

@@ -29,7 +29,8 @@ fn mask_variable_parts(text: &str) -> String {
         let word = |word: &str| {
             let (name, value) = word.split_once('=').filter(|it| it.0.len() < 30).unwrap_or(("", word));
             let has_digit = value.contains(|letter: char| letter.is_ascii_digit());
-            match value.len() > 20 && has_digit && value.chars().all(is_part) {
+            let is_key_id = value.len() == 8 && value.chars().all(|letter| letter.is_ascii_hexdigit());
+            match is_key_id || (value.len() > 20 && has_digit && value.chars().all(is_part)) {
                 true if name.is_empty() => "…".to_owned(),
                 true => format!("{name}=…"),
                 false => word.to_owned(),

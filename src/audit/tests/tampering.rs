@@ -277,7 +277,7 @@ async fn csv_has_a_row_for_each_event() {
 }
 
 fn restore_backup(fixture: &AuditFixture, backup: &[u8], signer: Option<&Signer>) -> Result<RestoreReport, Error> {
-    restore(backup, &fixture.directory.path().join("restored"), signer, at(100))
+    restore(backup, &fixture.directory.path().join("restored"), signer, None, at(100))
 }
 
 #[test]
@@ -304,7 +304,6 @@ fn a_backup_is_restored_completely_or_not_at_all() {
     assert_eq!((done.events, done.accounts, &done.data_dir), (16, 2, &target));
     assert!(matches!(restore_backup(&fixture, &backup, None), Err(Error::Store(store::Error::NotEmpty { .. }))));
     // The same store, history and keys, plus the event of the restore.
-    fs::create_dir(target.join("keys")).unwrap();
     fs::copy(fixture.data().join("keys/master.key"), target.join("keys/master.key")).unwrap();
     let copy = open_at(&target).unwrap();
     assert_eq!((copy.source.clone(), copy.signer().unwrap()), (fixture.audit.source.clone(), signer));

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use md5::{Digest, Md5};
 use reqwest::Method;
@@ -130,11 +129,12 @@ pub(super) async fn check_backup(frozen: &Path) {
     let (backup, key) = (backup.to_str().unwrap(), key.to_str().unwrap());
     let (code, _, stderr) = run_muster(&["backup", "verify", backup, "--public-key", key], &[]);
     assert_eq!(code, Some(0), "{stderr}");
-    let (code, _, stderr) = run_muster(&["restore", backup, "--data-dir", &data, "--public-key", key], &[]);
-    assert_eq!(code, Some(0), "{stderr}");
     let killed = directory_of(frozen);
-    let copied = Command::new("cp").args(["-a", killed.path().join("keys").to_str().unwrap(), &data]).status();
-    assert!(copied.unwrap().success());
+    let master_key = killed.path().join("keys/master.key");
+    let master_key = ["--public-key", key, "--master-key-file", master_key.to_str().unwrap()];
+    let restore = ["restore", backup, "--data-dir", &data];
+    let (code, _, stderr) = run_muster(&[&restore[..], &master_key].concat(), &[]);
+    assert_eq!(code, Some(0), "{stderr}");
     json_file(&frozen.join("keys.json"))["admin"].as_str().unwrap().clone_into(&mut fixture.admin);
     let muster = fixture.start("10m,10m");
     for number in ACCOUNTS {
