@@ -72,13 +72,14 @@ const RETIRED_PHRASES: [&str; 9] = [
 ];
 
 /// The documents that users read.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "src/manual/clock.md",
     "src/manual/exports.md",
     "src/manual/frozen_formats.md",
     "src/manual/glossary.md",
     "src/manual/labels.md",
+    "src/manual/master_keys.md",
     "src/manual/receivers.md",
     "src/manual/signals-and-logs.md",
     "src/manual/starts.md",
