@@ -111,6 +111,7 @@ redeliver_per_second = 10
 keep_attempts = "48h"
 accept_plain_2xx = true
 register_status_as_string = true
+include_labels = true
 channel_sync_status.url = "https://receiver.example.com/sync"
 channel_sync_status.deliver = "latest"
 channel_register_status.url = "https://receiver.example.com/register"
