@@ -238,7 +238,7 @@ async fn a_signed_export_must_have_what_it_claims() {
     let (log, signer) = (fixture.audit.log().unwrap(), fixture.audit.signer().unwrap());
     let export = export_of_range(&fixture, &EventFilter::default(), Some(3), Some(7));
     let (events, manifest) =
-        export.split_at(export.len() - export.split_inclusive(|byte| *byte == b'\n').last().unwrap().len());
+        export.split_at(export.len() - export.split_inclusive(|byte| *byte == b'\n').next_back().unwrap().len());
     let forged = |change: &dyn Fn(&mut Value)| {
         let mut manifest: Value = serde_json::from_slice(manifest).unwrap();
         change(&mut manifest);

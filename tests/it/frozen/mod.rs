@@ -6,7 +6,7 @@
 //! new frozen folder:
 //!
 //! ```text
-//! MUSTER_FREEZE=0.2 cargo test --test it frozen::the_recipe     fails if the folder exists
+//! MUSTER_FREEZE=0.3 cargo test --test it frozen::the_recipe     fails if the folder exists
 //! ```
 //!
 //! Then add the line that it prints to `VERSIONS`.
@@ -33,7 +33,10 @@ use crate::service_process::{list_files, run_muster, temp_directory};
 use fixture::directory_of;
 
 /// Each frozen version, and the SHA-256 of its `SHA256SUMS`.
-const VERSIONS: [(&str, &str); 1] = [("0.1", "508d84a0e31eeeb637c406d8e454ea6f05e216f654678f7cfe5a88e2ed85f7de")];
+const VERSIONS: [(&str, &str); 2] = [
+    ("0.1", "508d84a0e31eeeb637c406d8e454ea6f05e216f654678f7cfe5a88e2ed85f7de"),
+    ("0.2", "bf82bcad530accfe9aa5844be140bdf8b99b4c165f1b8037ab7f558e1933690a"),
+];
 
 /// Accounts of each gateway. All their events and states are compared with the frozen output.
 const ACCOUNTS: [&str; 22] = [
