@@ -1,7 +1,7 @@
 //! Commands of operators to the scheduler: redeliver, retry now, discard. Pure.
 
 use super::delivery_scheduler::DeliveryScheduler;
-use super::lane::{DeliveryLane, DeliveryLaneKey, LaneChange, LaneKind, LaneMode};
+use super::lane::{DeliveryLane, DeliveryLaneKey, InFlightAttempt, LaneChange, LaneKind, LaneMode};
 use crate::domain::{AccountNumber, Timestamp};
 
 impl DeliveryScheduler {
@@ -32,20 +32,25 @@ impl DeliveryScheduler {
         position: u64,
         now: Timestamp,
     ) -> Option<Vec<LaneChange>> {
-        if self.is_in_flight(account, position)
-            && let Some(in_flight) = self.in_flight.get_mut(&account)
-        {
-            in_flight.is_retry_requested = true;
+        let in_flight = self.in_flight_attempt(account, position);
+        let retried = in_flight.map(|attempt| {
+            attempt.is_retry_requested = true;
+            attempt.kind
+        });
+        if retried == Some(LaneKind::New) {
             return Some(Vec::new());
         }
+        // A redelivery in flight does not unblock the other lane, which may wait for the same delivery after a crash.
         let key = DeliveryLaneKey { account, kind: LaneKind::New };
-        let lane = self.lanes.get_mut(key).filter(|lane| lane.next_position() == position)?;
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.next_position() == position) else {
+            return retried.map(|_| Vec::new());
+        };
         match lane.mode() {
             LaneMode::Blocked => lane.failed = 0,
             LaneMode::Stored(until) if self.waiting.remove(&(until, key)) => {}
             // The lane is ready, or its attempt is in flight.
             LaneMode::Stored(_) => return Some(Vec::new()),
-            LaneMode::InMemory => return None,
+            LaneMode::InMemory => return retried.map(|_| Vec::new()),
         }
         let row = self.lanes.update_position(key, position, LaneMode::Stored(now))?.row_change(account);
         self.make_ready(key);
@@ -55,14 +60,18 @@ impl DeliveryScheduler {
     /// Discards a dead delivery that blocks its lane or is queued for redelivery. An attempt in flight continues, but
     /// no other attempt follows it.
     pub(super) fn discard(&mut self, account: AccountNumber, position: u64, now: Timestamp) -> Vec<LaneChange> {
-        if self.is_in_flight(account, position)
-            && let Some(in_flight) = self.in_flight.get_mut(&account)
-        {
-            in_flight.is_discarded = true;
+        let [new, redelivery] = [LaneKind::New, LaneKind::Redelivery].map(|kind| DeliveryLaneKey { account, kind });
+        let in_flight = self.in_flight_attempt(account, position);
+        let discarded = in_flight.map(|attempt| {
+            attempt.is_discarded = true;
+            attempt.kind
+        });
+        if discarded == Some(LaneKind::New) {
             return Vec::new();
         }
-        let [new, redelivery] = [LaneKind::New, LaneKind::Redelivery].map(|kind| DeliveryLaneKey { account, kind });
-        if let Some(lane) = self.lanes.get_mut(redelivery).filter(|lane| lane.is_next(position)) {
+        // A redelivery in flight does not unblock the other lane, which may wait for the same delivery after a crash.
+        if let Some(lane) = self.lanes.get_mut(redelivery).filter(|lane| discarded.is_none() && lane.is_next(position))
+        {
             // The next redelivery is read from the delivery store.
             lane.queue.clear();
         }
@@ -86,12 +95,10 @@ impl DeliveryScheduler {
         row.into_iter().collect()
     }
 
-    /// Whether an attempt of this delivery is in flight.
-    fn is_in_flight(&self, account: AccountNumber, position: u64) -> bool {
-        let lane = self
-            .in_flight
-            .get(&account)
-            .and_then(|in_flight| self.lanes.get(DeliveryLaneKey { account, kind: in_flight.kind }));
-        lane.is_some_and(|lane| lane.is_next(position))
+    /// The attempt of this delivery that is in flight, if there is one.
+    fn in_flight_attempt(&mut self, account: AccountNumber, position: u64) -> Option<&mut InFlightAttempt> {
+        let in_flight = self.in_flight.get_mut(&account)?;
+        let lane = self.lanes.get(DeliveryLaneKey { account, kind: in_flight.kind })?;
+        lane.is_next(position).then_some(in_flight)
     }
 }

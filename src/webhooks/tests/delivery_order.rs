@@ -300,6 +300,47 @@ impl ChannelModel {
     }
 }
 
+/// After a crash a delivery may be both a redelivery and the next new one. A command during the redelivery's attempt also
+/// unblocks the lane of the new one.
+#[test]
+fn a_command_during_a_redelivery_unblocks_the_same_new_delivery() {
+    for command in [ModelAction::Drop, ModelAction::Redeliver(0)] {
+        let policy = DeliveryPolicy {
+            retry_waits: RETRY_WAITS.to_vec(),
+            after_last_try: DeadLetterPolicy::Block,
+            deliver: DeliveryMode::All,
+            redelivery_interval: Duration::from_millis(1),
+            max_redeliveries_in_flight: 1,
+        };
+        let mut model = ChannelModel::new(vec![AccountNumber::from_stored(8_618_210_001).unwrap()], policy);
+        let finish = |end| ModelAction::Finish { which: 0, end };
+        // The cursor is not saved before the crash, so the delivered event is read again.
+        for action in [
+            ModelAction::Read(1),
+            ModelAction::Start(1),
+            finish(AttemptEnd::Succeeded),
+            ModelAction::Redeliver(0),
+            ModelAction::Crash,
+            ModelAction::Read(1),
+        ] {
+            model.apply(action);
+        }
+        // A redelivery comes first. It is deferred while the attempts of the new delivery are used up.
+        while model.dead.is_empty() {
+            for end in [AttemptEnd::Deferred, AttemptEnd::Failed] {
+                model.apply(ModelAction::Start(1));
+                model.apply(finish(end));
+            }
+            model.apply(ModelAction::Wait(60));
+        }
+        model.apply(ModelAction::Start(1));
+        assert_eq!(model.in_flight.first().map(|(key, _, _)| key.kind), Some(LaneKind::Redelivery));
+        model.apply(command);
+        model.apply(finish(AttemptEnd::Succeeded));
+        model.drain();
+    }
+}
+
 fn actions() -> impl Strategy<Value = Vec<ModelAction>> {
     let end =
         prop_oneof![4 => Just(AttemptEnd::Succeeded), 4 => Just(AttemptEnd::Failed), 1 => Just(AttemptEnd::Deferred)];
