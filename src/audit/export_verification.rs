@@ -1,13 +1,17 @@
 //! Verifies an export from its first line to its last, and says what that proves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, Read};
 
 use serde::{Deserialize, Serialize};
 
+use super::cloud_event::parse_event_type;
+use super::event_filter::{EventFilter, InvalidFilter};
 use super::export_manifest::{ExportManifest, FORMAT_1, FORMAT_2, LineDigests};
+use super::rfc3339::{format_rfc3339, parse_rfc3339};
 use super::signed_note::{LogCheckpoint, Signer};
 use super::{Error, IntegrityFault};
+use crate::domain::Timestamp;
 use crate::limits::{EXPORT_CHUNK_LINES, EXPORT_LINE_BYTES};
 
 /// The result of verifying an export.
@@ -38,7 +42,10 @@ struct SignedSelection<'m> {
 #[derive(Deserialize)]
 struct ExportLine {
     id: String,
+    #[serde(rename = "type")]
+    event_type: String,
     subject: String,
+    time: String,
     version: u64,
     prev: String,
 }
@@ -179,7 +186,8 @@ impl<'m> SignedSelection<'m> {
         }
         if last < first {
             return match events {
-                0 => Ok(format!("nothing: the log ended at position {last}, before position {first}")),
+                0 if last == size => Ok(format!("nothing: the log ended at position {last}, before position {first}")),
+                0 => fault(format!("it claims that the log ended at position {last}, but it has {size} events")),
                 _ => fault(format!("it has {events} events, but the log ended before position {first}")),
             };
         }
@@ -188,6 +196,7 @@ impl<'m> SignedSelection<'m> {
         {
             return fault(format!("position {outside} is not among its positions {first} to {last}"));
         }
+        chain.check_filter(filter)?;
         // Positions rise from line to line, so as many events as positions are all of them.
         let has_all = events == last - first + 1;
         let time = describe_time(filter);
@@ -247,13 +256,49 @@ struct ExportHistories {
     first: u64,
     last: u64,
     heads: HashMap<String, (u64, u64)>,
+    types: BTreeSet<String>,
+    /// The earliest and the latest time.
+    times: Option<(Timestamp, Timestamp)>,
     /// The first gap in a history. A filter leaves gaps too, so [`check_manifest`] decides whether it is a fault.
     fault: Option<IntegrityFault>,
 }
 
 impl ExportHistories {
+    /// Checks that the events meet the conditions on their account, type and time.
+    fn check_filter(&self, filter: &BTreeMap<String, String>) -> Result<(), IntegrityFault> {
+        let filter = EventFilter::parse(|name| filter.get(name).map(String::as_str)).map_err(
+            |InvalidFilter { parameter, words }| {
+                let words = format!("its {parameter} {words}; if a newer version of muster made it, use that one");
+                IntegrityFault::new(words)
+            },
+        )?;
+        let other =
+            |what: &str, found: &str| Err(IntegrityFault::new(format!("its filter excludes the {what} {found}")));
+        let account = filter.account.map(|account| account.to_string());
+        if let Some(subject) =
+            self.heads.keys().find(|subject| account.as_ref().is_some_and(|account| account != *subject))
+        {
+            return other("subject", subject);
+        }
+        let is_excluded = |name: &&String| {
+            !filter.types.is_empty() && parse_event_type(name).is_none_or(|found| !filter.types.contains(&found))
+        };
+        if let Some(name) = self.types.iter().find(is_excluded) {
+            return other("type", name);
+        }
+        match self.times {
+            Some((earliest, _)) if filter.since.is_some_and(|since| earliest < since) => {
+                other("time", &format_rfc3339(earliest))
+            }
+            Some((_, latest)) if filter.until.is_some_and(|until| latest >= until) => {
+                other("time", &format_rfc3339(latest))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn check_line(&mut self, line: ExportLine) -> Result<(), String> {
-        let ExportLine { id, subject, version, prev } = line;
+        let ExportLine { id, event_type, subject, time, version, prev } = line;
         let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is not a position"));
         let (position, previous) = (number(&id)?, number(&prev)?);
         if position <= self.last {
@@ -269,6 +314,10 @@ impl ExportHistories {
             )));
         }
         *head = (version, position);
+        self.types.insert(event_type);
+        let at = parse_rfc3339(&time).ok_or_else(|| format!("{time:?} is not a time"))?;
+        let (earliest, latest) = self.times.unwrap_or((at, at));
+        self.times = Some((earliest.min(at), latest.max(at)));
         if self.first == 0 {
             self.first = position;
         }

@@ -22,6 +22,9 @@ use crate::store;
 
 const PREFIX: &str = "muster master key 1 ";
 const DIGITS: usize = 64;
+/// The name of a temporary file: this, and random letters and digits.
+const TEMPORARY: &str = ".master-key-";
+const TEMPORARY_RANDOM: usize = 6;
 
 /// The file of a data directory whose settings name no source of the master key.
 pub fn default_path(data_directory: &Path) -> PathBuf {
@@ -93,6 +96,28 @@ pub(super) fn write_temporary(path: &Path, key: &SymmetricKey) -> Result<NamedTe
     write_file().map_err(|source| Error::MasterKeyFile { what: "make", path: path.to_owned(), source })
 }
 
+/// Removes the temporary files that a kill left beside the key's file. They hold a key that may have been retired since.
+pub(super) fn remove_leftovers(path: &Path) {
+    if let Err(error) = remove_leftovers_in(parent_directory(&resolve_links(path))) {
+        tracing::warn!(%error, path = %path.display(), "a temporary file with a master key beside this file was not removed");
+    }
+}
+
+fn remove_leftovers_in(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let random =
+            entry.file_name().into_string().ok().and_then(|name| Some(name.strip_prefix(TEMPORARY)?.to_owned()));
+        let is_leftover = random.is_some_and(|random| {
+            random.len() == TEMPORARY_RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+        if is_leftover {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes the key to a new file with a random name, readable only by its owner.
 fn write_temporary_in(directory: &Path, key: &SymmetricKey) -> io::Result<NamedTempFile> {
     let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS + 1));
@@ -103,7 +128,8 @@ fn write_temporary_in(directory: &Path, key: &SymmetricKey) -> io::Result<NamedT
         }
     }
     text.push('\n');
-    let mut file = tempfile::Builder::new().prefix(".master-key-").tempfile_in(directory)?;
+    remove_leftovers_in(directory)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).rand_bytes(TEMPORARY_RANDOM).tempfile_in(directory)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     Ok(file)

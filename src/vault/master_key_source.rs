@@ -52,7 +52,10 @@ impl MasterKeySource {
     pub(super) fn load(&self, may_create: bool) -> Result<SymmetricKey, Error> {
         match self {
             MasterKeySource::File { path, is_named } => match master_key_file::read(path)? {
-                Some(key) => Ok(key),
+                Some(key) => {
+                    master_key_file::remove_leftovers(path);
+                    Ok(key)
+                }
                 None if !may_create => Err(Error::MasterKeyMissing { path: path.clone() }),
                 None if *is_named => Err(Error::NamedMasterKeyMissing { path: path.clone() }),
                 None => master_key_file::create(path),

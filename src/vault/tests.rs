@@ -89,6 +89,25 @@ fn a_master_key_replaces_only_its_own_file() {
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 6, "no temporary file is left");
 }
 
+/// A kill leaves a temporary file with a key, which may be retired later. A start and the next rotation remove it.
+#[test]
+fn a_temporary_file_with_a_key_does_not_stay() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()).unwrap());
+    let place = |name: &str| directory.path().join("keys").join(name);
+    let (leftover, other) = (place(".master-key-aB3dE6"), place(".master-key-of-ours"));
+    fs::write(&other, "another's").unwrap();
+    for is_start in [true, false] {
+        fs::copy(place("master.key"), &leftover).unwrap();
+        if is_start {
+            drop(open(directory.path()).unwrap());
+        } else {
+            master_key_file::write(&place("master.key"), &Zeroizing::new([7; 32])).unwrap();
+        }
+        assert!(!leftover.exists() && other.exists(), "{is_start}");
+    }
+}
+
 /// Opening works at every moment while a rotation ends.
 #[test]
 fn sealed_values_open_throughout_a_rotation() {

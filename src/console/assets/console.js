@@ -111,7 +111,8 @@
       detail.append(element("code", cut(typeof value === "string" ? value : JSON.stringify(value))));
       item.append(detail, " ");
     }
-    item.append(element("span", `by ${event.origin}`, { class: "note" }));
+    const key = event.keyname === undefined ? "" : ` (${event.keyname})`;
+    item.append(element("span", `by ${event.origin}${key}`, { class: "note" }));
     return item;
   }
 

@@ -300,40 +300,40 @@ impl ChannelModel {
     }
 }
 
+fn deliver_all(after_last_try: DeadLetterPolicy) -> DeliveryPolicy {
+    DeliveryPolicy {
+        retry_waits: RETRY_WAITS.to_vec(),
+        after_last_try,
+        deliver: DeliveryMode::All,
+        redelivery_interval: Duration::ZERO,
+        max_redeliveries_in_flight: 1,
+    }
+}
+
 /// After a crash a delivery may be both a redelivery and the next new one. A command during the redelivery's attempt also
 /// unblocks the lane of the new one.
 #[test]
 fn a_command_during_a_redelivery_unblocks_the_same_new_delivery() {
-    for command in [ModelAction::Drop, ModelAction::Redeliver(0)] {
-        let policy = DeliveryPolicy {
-            retry_waits: RETRY_WAITS.to_vec(),
-            after_last_try: DeadLetterPolicy::Block,
-            deliver: DeliveryMode::All,
-            redelivery_interval: Duration::from_millis(1),
-            max_redeliveries_in_flight: 1,
-        };
-        let mut model = ChannelModel::new(vec![AccountNumber::from_stored(8_618_210_001).unwrap()], policy);
+    use ModelAction::{Crash, Read, Redeliver, Start};
+    for command in [ModelAction::Drop, Redeliver(0)] {
+        let mut model = ChannelModel::new(
+            vec![AccountNumber::from_stored(8_618_210_001).unwrap()],
+            deliver_all(DeadLetterPolicy::Block),
+        );
         let finish = |end| ModelAction::Finish { which: 0, end };
         // The cursor is not saved before the crash, so the delivered event is read again.
-        for action in [
-            ModelAction::Read(1),
-            ModelAction::Start(1),
-            finish(AttemptEnd::Succeeded),
-            ModelAction::Redeliver(0),
-            ModelAction::Crash,
-            ModelAction::Read(1),
-        ] {
+        for action in [Read(1), Start(1), finish(AttemptEnd::Succeeded), Redeliver(0), Crash, Read(1)] {
             model.apply(action);
         }
         // A redelivery comes first. It is deferred while the attempts of the new delivery are used up.
         while model.dead.is_empty() {
             for end in [AttemptEnd::Deferred, AttemptEnd::Failed] {
-                model.apply(ModelAction::Start(1));
+                model.apply(Start(1));
                 model.apply(finish(end));
             }
             model.apply(ModelAction::Wait(60));
         }
-        model.apply(ModelAction::Start(1));
+        model.apply(Start(1));
         assert_eq!(model.in_flight.first().map(|(key, _, _)| key.kind), Some(LaneKind::Redelivery));
         model.apply(command);
         model.apply(finish(AttemptEnd::Succeeded));
@@ -391,14 +391,7 @@ fn one_account_does_not_fill_the_window() {
     let account = |index: u64| AccountNumber::from_stored(8_618_210_000 + index).unwrap();
     let mut journal = vec![account(0); 1_000];
     journal.push(account(1));
-    let policy = DeliveryPolicy {
-        retry_waits: RETRY_WAITS.to_vec(),
-        after_last_try: DeadLetterPolicy::Continue,
-        deliver: DeliveryMode::All,
-        redelivery_interval: Duration::ZERO,
-        max_redeliveries_in_flight: 1,
-    };
-    let mut model = ChannelModel::new(journal, policy);
+    let mut model = ChannelModel::new(journal, deliver_all(DeadLetterPolicy::Continue));
     model.apply(ModelAction::Read(1_001));
     assert_eq!(model.lanes.pending_count(), 1, "only the other account's");
     model.drain();
