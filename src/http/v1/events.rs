@@ -117,6 +117,8 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
 async fn list_events(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.filter_parameters(&["after", "before", "order", "account", "limit"])?;
     let (after, filter, start) = (parameters.number("after")?, parameters.event_filter()?, read_start(&parameters)?);
+    // A malformed one is an error in every format, as its description says.
+    let last_id = last_event_id(&request.head.headers)?;
     let call = &request.call;
     let formats = [ResponseFormat::JsonPage, ResponseFormat::NdJson, ResponseFormat::EventStream];
     match (ResponseFormat::negotiate(&formats, &request.head.headers), start) {
@@ -130,8 +132,7 @@ async fn list_events(request: V1Request) -> Result<Response, Problem> {
             Ok(lines_response(events::read_events(call, query, most)?, JSON_LINES, EventView::to_json))
         }
         (ResponseFormat::EventStream, ReadStart::After(_)) => {
-            let after = last_event_id(&request.head.headers)?.or(after);
-            Ok(event_stream_response(events::follow_events(call, after, filter)?))
+            Ok(event_stream_response(events::follow_events(call, last_id.or(after), filter)?))
         }
         (ResponseFormat::EventStream, ReadStart::Before(_)) => {
             Err(Problem::invalid_parameter("order", "must be asc for a live tail"))
