@@ -11,7 +11,7 @@ use crate::domain::{AccountNumber, CommandRejection, Reason};
 #[serde(deny_unknown_fields)]
 #[schema(as = Erasure, example = json!({"reason": "the customer asked for it"}))]
 pub struct EraseSecretsRequest {
-    /// 1 to 256 bytes of text on one line. It is recorded for good.
+    /// 1 to 256 bytes of text on one line. It cannot be changed later.
     #[schema(min_length = 1, max_length = 256)]
     pub reason: String,
 }

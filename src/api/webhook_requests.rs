@@ -49,7 +49,7 @@ pub struct SetAppSecretRequest {
 #[serde(deny_unknown_fields)]
 #[schema(as = Reason, example = json!({"reason": "maintenance"}))]
 pub struct PauseRequest {
-    /// 1 to 256 bytes of text on one line. It is recorded for good.
+    /// 1 to 256 bytes of text on one line. It cannot be changed later.
     pub reason: String,
 }
 
@@ -97,7 +97,7 @@ pub struct DeadLetterRequest {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = Closing, example = json!({"reason": "the receiver no longer exists"}))]
 pub struct CloseRequest {
-    /// The reason: 1 to 256 bytes of text on one line. It is recorded for good; a dry run may leave it out.
+    /// The reason: 1 to 256 bytes of text on one line. It cannot be changed later; a dry run may leave it out.
     pub reason: Option<String>,
     /// Whether to only count them.
     #[serde(default)]

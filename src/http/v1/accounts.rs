@@ -181,7 +181,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                      waits for its code fails, and the account goes offline. batchOnline is rejected until batchInsert \
                      imports new content.",
                 )
-                .json_body::<EraseSecretsRequest>(Required::True, "The reason. It is recorded for good.")
+                .json_body::<EraseSecretsRequest>(Required::True, "The reason. It cannot be changed later.")
                 .json_response::<EraseSecretsResponse>(200, "The secrets are erased.")
                 .problem(409, "The account's state does not allow it, or no service is running.")
                 .problem(404, UNKNOWN_ACCOUNT)
@@ -264,7 +264,7 @@ async fn diff_account(request: V1Request) -> Result<Response, Problem> {
 struct LabelsBody {
     #[schema(value_type = LabelsView)]
     labels: LabelEntries,
-    /// The reason: up to 256 bytes of text on one line; left out or empty if there is none. It is recorded for good.
+    /// The reason: up to 256 bytes of text on one line; left out or empty if there is none. It cannot be changed later.
     #[serde(default)]
     #[schema(max_length = 256)]
     reason: String,
