@@ -131,7 +131,7 @@ impl ReasonFilter {
         }
     }
 
-    fn matches(&self, reason: &str) -> bool {
+    pub(super) fn matches(&self, reason: &str) -> bool {
         reason.to_lowercase().contains(&self.lowercase)
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::cloud_event::parse_event_type;
 use super::event_filter::{EventFilter, InvalidFilter};
 use super::export_manifest::{ExportManifest, FORMAT_1, FORMAT_2, LineDigests};
+use super::exported_requests::ExportedRequests;
 use super::rfc3339::{format_rfc3339, parse_rfc3339};
 use super::signed_note::{LogCheckpoint, Signer};
 use super::{Error, IntegrityFault};
@@ -48,6 +49,14 @@ struct ExportLine {
     time: String,
     version: u64,
     prev: String,
+    origin: String,
+    requestid: Option<String>,
+    data: ExportLineData,
+}
+
+#[derive(Deserialize)]
+struct ExportLineData {
+    reason: Option<String>,
 }
 
 /// Verifies an export from its first line to its last. It must be signed by `signer`, or, without one, by the signer
@@ -259,12 +268,13 @@ struct ExportHistories {
     types: BTreeSet<String>,
     /// The earliest and the latest time.
     times: Option<(Timestamp, Timestamp)>,
+    requests: ExportedRequests,
     /// The first gap in a history. A filter leaves gaps too, so [`check_manifest`] decides whether it is a fault.
     fault: Option<IntegrityFault>,
 }
 
 impl ExportHistories {
-    /// Checks that the events meet the conditions on their account, type and time.
+    /// Checks that the events meet every condition.
     fn check_filter(&self, filter: &BTreeMap<String, String>) -> Result<(), IntegrityFault> {
         let filter = EventFilter::parse(|name| filter.get(name).map(String::as_str)).map_err(
             |InvalidFilter { parameter, words }| {
@@ -286,6 +296,7 @@ impl ExportHistories {
         if let Some(name) = self.types.iter().find(is_excluded) {
             return other("type", name);
         }
+        self.requests.check_filter(&filter)?;
         match self.times {
             Some((earliest, _)) if filter.since.is_some_and(|since| earliest < since) => {
                 other("time", &format_rfc3339(earliest))
@@ -298,7 +309,7 @@ impl ExportHistories {
     }
 
     fn check_line(&mut self, line: ExportLine) -> Result<(), String> {
-        let ExportLine { id, event_type, subject, time, version, prev } = line;
+        let ExportLine { id, event_type, subject, time, version, prev, origin, requestid, data } = line;
         let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is not a position"));
         let (position, previous) = (number(&id)?, number(&prev)?);
         if position <= self.last {
@@ -315,6 +326,7 @@ impl ExportHistories {
         }
         *head = (version, position);
         self.types.insert(event_type);
+        self.requests.add(origin, requestid, data.reason);
         let at = parse_rfc3339(&time).ok_or_else(|| format!("{time:?} is not a time"))?;
         let (earliest, latest) = self.times.unwrap_or((at, at));
         self.times = Some((earliest.min(at), latest.max(at)));

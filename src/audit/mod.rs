@@ -22,6 +22,7 @@
 //! | `export` | many events in one verifiable file |
 //! | `export_manifest` | the signed last line of an export |
 //! | `export_verification` | verification of an export, and what it proves |
+//! | `exported_requests` | who caused the events of an export, in which requests, and why: compared with its filter |
 //! | `verify` | verification of the journal from the first record to the last |
 //! | `replay` | replay of the journal and comparison with the served state |
 //! | `backup` | backup of the store into one file |
@@ -46,6 +47,7 @@ mod event_filter;
 mod export;
 mod export_manifest;
 mod export_verification;
+mod exported_requests;
 mod history;
 mod key_names;
 mod known_backups;

@@ -67,6 +67,17 @@ fn gateway_name(id: u64) -> String {
     kind.map_or_else(|| id.to_string(), |kind| kind.name().to_owned())
 }
 
+/// Who caused an event, from its `origin`. `None` if only a newer program knows it.
+pub(super) fn parse_origin(shown: &str) -> Option<Principal> {
+    // An operator without a key is shown without a number, and the simulator without its name.
+    Some(match OriginFilter::parse(shown)? {
+        OriginFilter::Caller(id) => Principal::Caller(id.unwrap_or(0)),
+        OriginFilter::Gateway(id) => Principal::Gateway(id.unwrap_or(u64::from(GatewayKind::Simulator.code()))),
+        OriginFilter::Operator(id) => Principal::Operator(id.unwrap_or(0)),
+        OriginFilter::Service => Principal::Service,
+    })
+}
+
 /// Parses a number from 1 on.
 pub(super) fn parse_id(text: &str) -> Option<u64> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());

@@ -224,6 +224,8 @@ async fn an_export_says_what_it_proves() {
         words(&[("account", SECOND), ("origin", "gateway:simulator")], Some(2), None),
         words(&[("key", "7"), ("reason~", "spam")], None, Some(12)),
         words(&[("requestid", "0000000000000000000000000000abc2")], None, None),
+        words(&[("requestid", "00000000000000000000000000000000"), ("origin", "operator")], None, None),
+        words(&[("reason~", "SPAM")], None, None),
         words(&[("since", "2026-11-25T09:00:02Z"), ("until", "2026-11-25T09:00:04Z")], None, None),
         words(&[("since", "2026-11-25T09:00:02Z"), ("type", "banned")], None, None),
         words(&[("until", "2026-11-24")], None, None),
@@ -236,10 +238,9 @@ async fn an_export_says_what_it_proves() {
 async fn a_signed_export_must_have_what_it_claims() {
     let fixture = AuditFixture::with_history().await;
     let (log, signer) = (fixture.audit.log().unwrap(), fixture.audit.signer().unwrap());
-    let export = export_of_range(&fixture, &EventFilter::default(), Some(3), Some(7));
-    let (events, manifest) =
-        export.split_at(export.len() - export.split_inclusive(|byte| *byte == b'\n').next_back().unwrap().len());
-    let forged = |change: &dyn Fn(&mut Value)| {
+    let forged_from = |export: &[u8], change: &dyn Fn(&mut Value)| {
+        let (events, manifest) =
+            export.split_at(export.len() - export.split_inclusive(|byte| *byte == b'\n').next_back().unwrap().len());
         let mut manifest: Value = serde_json::from_slice(manifest).unwrap();
         change(&mut manifest);
         let mut parsed: ExportManifest = serde_json::from_value(manifest).unwrap();
@@ -247,6 +248,9 @@ async fn a_signed_export_must_have_what_it_claims() {
         let bytes = [events, &serde_json::to_vec(&parsed).unwrap(), b"\n"].concat();
         verify_export(&bytes[..], Some(signer)).unwrap_err().to_string()
     };
+    let export = export_of_range(&fixture, &EventFilter::default(), Some(3), Some(7));
+    let forged = |change: &dyn Fn(&mut Value)| forged_from(&export, change);
+    let banned = EventFilter { types: vec![parse_event_type("banned").unwrap()], ..EventFilter::default() };
     let faults = [
         forged(&|manifest| manifest["last"] = "8".into()),
         forged(&|manifest| manifest["first"] = "4".into()),
@@ -259,6 +263,11 @@ async fn a_signed_export_must_have_what_it_claims() {
         forged(&|manifest| manifest["filter"] = json!({"since": "2030-01-01"})),
         forged(&|manifest| manifest["filter"] = json!({"until": "2026-01-01"})),
         forged(&|manifest| manifest["filter"] = json!({"until": "garbage"})),
+        forged(&|manifest| manifest["filter"] = json!({"key": "8"})),
+        forged(&|manifest| manifest["filter"] = json!({"origin": "caller"})),
+        forged(&|manifest| manifest["filter"] = json!({"requestid": "0000000000000000000000000000abc2"})),
+        forged(&|manifest| manifest["filter"] = json!({"reason~": "spam"})),
+        forged_from(&export_bytes(&fixture, &banned), &|manifest| manifest["filter"] = json!({"reason~": "fraud"})),
         forged(&|manifest| manifest["complete"] = true.into()),
         forged(&|manifest| manifest["account"] = FIRST.into()),
         forged(&|manifest| manifest["muster"] = "export 1".into()),
