@@ -231,10 +231,10 @@ pub async fn create_backup(call: &Call) -> Result<ByteSource, Problem> {
     Ok(ByteSource::new(permit, move |write| {
         // The backup is recorded before the response ends, so every complete response has its entry in the audit log.
         let written = call.api().audit().write_backup(|_, _| {}, write)?;
-        if let Some(position) = written {
+        if let Some(backup_taken) = written {
             // If the key is no longer valid, the client gets no complete response, and nothing is recorded.
             let requester = call.authorize()?.into_requester_identity();
-            runtime.block_on(record_done(call.api(), AdministrativeEvent::BackupTaken { position }, requester));
+            runtime.block_on(record_done(call.api(), backup_taken, requester));
         }
         Ok(())
     }))

@@ -89,8 +89,9 @@ impl MasterKeyView {
 
     /// The view of this vault's key, with the backups. Blocks to read the audit log.
     pub fn new(vault: &Vault, audit: &Audit) -> Result<MasterKeyView, audit::Error> {
-        let backups = Some(audit.backups_of_current_key()?);
-        Ok(MasterKeyView { backups, ..MasterKeyView::without_backups(vault) })
+        let view = MasterKeyView::without_backups(vault);
+        let keys: Vec<MasterKeyId> = [Some(view.id), view.previous_id].into_iter().flatten().collect();
+        Ok(MasterKeyView { backups: Some(audit.backups_of_master_keys(&keys)?), ..view })
     }
 }
 

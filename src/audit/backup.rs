@@ -31,6 +31,7 @@ use sha2::{Digest, Sha256};
 
 use super::signed_note::{LogCheckpoint, Signer};
 use super::{Audit, Error, encode_hex};
+use crate::domain::AdministrativeEvent;
 use crate::journal;
 use crate::limits::STREAM_CHUNK_BYTES;
 use crate::store::Table;
@@ -90,12 +91,12 @@ impl Audit {
         Ok(vault::master_key_token(&self.store).map(drop)?)
     }
 
-    /// Writes a backup in pieces. Returns the position of the last event in it, or `None` if `write` stops it.
+    /// Writes a backup in pieces. Returns the event that records it, or `None` if `write` stops it.
     pub fn write_backup(
         &self,
         mut progress: impl FnMut(u64, u64),
         write: impl FnMut(Vec<u8>) -> ControlFlow<()>,
-    ) -> Result<Option<u64>, Error> {
+    ) -> Result<Option<AdministrativeEvent>, Error> {
         let log = self.log()?;
         let master_key = vault::master_key_token(&self.store)?;
         let signer = log.signer().clone();
@@ -121,6 +122,8 @@ impl Audit {
             }
         }
         self.write_tables(&TABLES_AFTER_BLOCKS, &mut out)?;
+        let backup_taken =
+            AdministrativeEvent::BackupTaken { position: size, master_key: MasterKeyId::load(&self.store)? };
         if vault::master_key_token(&self.store)? != master_key {
             return Err(vault::Error::RotationUnderWay.into());
         }
@@ -135,7 +138,7 @@ impl Audit {
             &serde_json::to_vec(&BackupTrailer { sha256, checkpoint, signature }).unwrap_or_default(),
         );
         out.flush();
-        Ok(out.control_flow.is_continue().then_some(size))
+        Ok(out.control_flow.is_continue().then_some(backup_taken))
     }
 
     fn write_tables(

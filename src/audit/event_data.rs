@@ -13,7 +13,7 @@ use super::content_view::{ContentOrderView, ContentView};
 use super::encode_hex;
 use super::labels_view::LabelsView;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, Reason};
+use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, MasterKeyId, Reason};
 use crate::journal::{JournalEvent, JournalRecord};
 
 /// The data of an event. Secrets appear as fingerprints only.
@@ -121,18 +121,28 @@ pub(crate) enum EventData<'a> {
         from: &'a str,
     },
     /// Data of `backup_taken` and `restored`.
+    #[serde(rename_all = "camelCase")]
     Backup {
         /// The last position in the backup.
         position: String,
         /// The origin of the request.
         from: &'a str,
+        /// The id of the master key that opens the backup. In `backup_taken` since schema version 2.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = String, nullable = false, required = false, example = "3f9a01c2")]
+        master_key: Option<MasterKeyId>,
     },
     /// Data of `master_key_rotated`, `master_key_rotation_aborted` and `master_key_rotation_finished`.
+    #[serde(rename_all = "camelCase")]
     MasterKeyRotated {
         /// Keys and secrets that were sealed under the new master key.
         rewrapped: u64,
         /// The origin of the request.
         from: &'a str,
+        /// The id of the master key that holds afterwards. Since schema version 2.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = String, nullable = false, required = false, example = "3f9a01c2")]
+        master_key: Option<MasterKeyId>,
     },
     /// Data of `accounts_ordered`.
     AccountsOrdered {
@@ -264,8 +274,11 @@ impl<'a> EventData<'a> {
             AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
                 EventData::ProjectionRebuilt { projection, differences: *differences, from }
             }
-            AdministrativeEvent::BackupTaken { position } | AdministrativeEvent::Restored { position } => {
-                EventData::Backup { position: position.to_string(), from }
+            AdministrativeEvent::BackupTaken { position, master_key } => {
+                EventData::Backup { position: position.to_string(), from, master_key: *master_key }
+            }
+            AdministrativeEvent::Restored { position } => {
+                EventData::Backup { position: position.to_string(), from, master_key: None }
             }
             AdministrativeEvent::WebhookUrlSet { channel, url } => {
                 EventData::Webhook(WebhookEventData { url: Some(url), ..new(channel) })
@@ -301,10 +314,10 @@ impl<'a> EventData<'a> {
                 })
             }
             AdministrativeEvent::ApiKeyCreated(grant) => EventData::ApiKey(ApiKeyEventData::of_grant(grant, from)),
-            AdministrativeEvent::MasterKeyRotated { rewrapped }
-            | AdministrativeEvent::MasterKeyRotationAborted { rewrapped }
-            | AdministrativeEvent::MasterKeyRotationFinished { rewrapped } => {
-                EventData::MasterKeyRotated { rewrapped: *rewrapped, from }
+            AdministrativeEvent::MasterKeyRotated { rewrapped, master_key }
+            | AdministrativeEvent::MasterKeyRotationAborted { rewrapped, master_key }
+            | AdministrativeEvent::MasterKeyRotationFinished { rewrapped, master_key } => {
+                EventData::MasterKeyRotated { rewrapped: *rewrapped, from, master_key: *master_key }
             }
             AdministrativeEvent::AccountsOrdered { order, accounts, reason } => {
                 EventData::AccountsOrdered { order: order.name(), accounts: *accounts, reason, from }

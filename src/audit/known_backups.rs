@@ -8,7 +8,7 @@ use super::{Audit, Error};
 use crate::domain::AdministrativeEvent;
 use crate::journal::{JournalEvent, StreamId};
 use crate::limits::KNOWN_BACKUPS;
-use crate::vault;
+use crate::vault::{self, MasterKeyId};
 
 /// The backups in the audit log that need the current master key; during a rotation, either of its two keys. Muster does
 /// not know copies of the data directory, or whether a file still exists.
@@ -33,16 +33,25 @@ pub struct KnownBackup {
 }
 
 impl Audit {
-    /// The backups since the last rotation that is complete. Only they need the current master key.
-    pub fn backups_of_current_key(&self) -> Result<KnownBackups, Error> {
+    /// The backups that need one of `keys`: the master key of the store, and during a rotation also the other one.
+    pub fn backups_of_master_keys(&self, keys: &[MasterKeyId]) -> Result<KnownBackups, Error> {
         let (mut count, mut latest) = (0, Vec::new());
-        // Whether the next rotation found is not the end: it was reverted, or is not complete.
+        // Events that do not say which key the backup needs are listed if no complete rotation came after them.
+        let mut is_after_rotations = true;
+        // Whether the next rotation found does not count: it was reverted, or is not complete.
         let mut is_pending = vault::has_recorded_rotation(&self.store)?;
         for record in self.journal.history_back(StreamId::Administration) {
             let record = record?;
             let JournalEvent::Administration(entry) = &record.event else { continue };
             let event = &entry.event;
-            if let AdministrativeEvent::BackupTaken { position } | AdministrativeEvent::Restored { position } = event {
+            if let AdministrativeEvent::BackupTaken { position, .. } | AdministrativeEvent::Restored { position } =
+                event
+            {
+                let key =
+                    if let AdministrativeEvent::BackupTaken { master_key, .. } = event { *master_key } else { None };
+                if !key.map_or(is_after_rotations, |key| keys.contains(&key)) {
+                    continue;
+                }
                 count += 1;
                 if latest.len() < KNOWN_BACKUPS {
                     let event = event.event_type().definition().name;
@@ -53,9 +62,7 @@ impl Audit {
                 // one found. If it was not, backups of an earlier key are listed too, which does no harm.
                 is_pending = true;
             } else if let AdministrativeEvent::MasterKeyRotated { .. } = event {
-                if !is_pending {
-                    break;
-                }
+                is_after_rotations &= is_pending;
                 is_pending = false;
             }
         }

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::event_type::event_types;
-use super::{AccountNumber, Channel, EventDefinition, GatewayKind, Grant, Timestamp};
+use super::{AccountNumber, Channel, EventDefinition, GatewayKind, Grant, MasterKeyId, Timestamp};
 
 // Frozen: numbers and names. Journals hold the numbers; filters, exports and metrics hold the names.
 event_types! {
     /// The type of an administrative event.
     AdministrativeEventType {
         ProjectionRebuilt = 1_001 "projection_rebuilt" {}
-        BackupTaken = 1_002 "backup_taken" {}
+        BackupTaken = 1_002 "backup_taken" { schema: 2 }
         Restored = 1_003 "restored" {}
         WebhookUrlSet = 1_004 "webhook_url_set" {}
         WebhookSecretSet = 1_005 "webhook_secret_set" {}
@@ -21,13 +21,13 @@ event_types! {
         WebhookLettersDropped = 1_009 "webhook_letters_dropped" {}
         ApiKeyCreated = 1_010 "api_key_created" {}
         ApiKeyRevoked = 1_011 "api_key_revoked" {}
-        MasterKeyRotated = 1_012 "master_key_rotated" {}
+        MasterKeyRotated = 1_012 "master_key_rotated" { schema: 2 }
         TenantKeyCreated = 1_013 "tenant_key_created" {}
         AccountsOrdered = 1_014 "accounts_ordered" {}
         ReconciliationOrdered = 1_015 "reconciliation_ordered" {}
         WebhookClosed = 1_016 "webhook_closed" {}
-        MasterKeyRotationAborted = 1_017 "master_key_rotation_aborted" {}
-        MasterKeyRotationFinished = 1_018 "master_key_rotation_finished" {}
+        MasterKeyRotationAborted = 1_017 "master_key_rotation_aborted" { schema: 2 }
+        MasterKeyRotationFinished = 1_018 "master_key_rotation_finished" { schema: 2 }
         EventsExported = 1_019 "events_exported" {}
         AccountBundleExported = 1_020 "account_bundle_exported" {}
     }
@@ -56,6 +56,8 @@ pub enum AdministrativeEvent {
     BackupTaken {
         /// The position of the last event in the backup.
         position: u64,
+        /// The id of the key that opens the backup. `None` if it was not recorded, as in schema version 1.
+        master_key: Option<MasterKeyId>,
     },
     /// This store was restored from a backup.
     Restored {
@@ -132,17 +134,23 @@ pub enum AdministrativeEvent {
     MasterKeyRotated {
         /// How many keys and secrets were sealed again; those already under the new key are not counted.
         rewrapped: u64,
+        /// The id of the new key. `None` in schema version 1.
+        master_key: Option<MasterKeyId>,
     },
     /// A rotation of the master key was undone: everything is sealed with the previous key again.
     MasterKeyRotationAborted {
         /// How many keys and secrets were sealed again with the previous key.
         rewrapped: u64,
+        /// The id of the previous key. `None` in schema version 1.
+        master_key: Option<MasterKeyId>,
     },
     /// A start of the service completed an interrupted rotation, or an interrupted abort. Recorded right before the
     /// master key's file is replaced.
     MasterKeyRotationFinished {
         /// How many keys and secrets this start sealed again.
         rewrapped: u64,
+        /// The id of the key that holds now. `None` in schema version 1.
+        master_key: Option<MasterKeyId>,
     },
     /// An operator ordered accounts online or offline. The outcome is in each account's history, under the same request
     /// id.

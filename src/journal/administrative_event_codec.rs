@@ -2,14 +2,17 @@
 
 use bincode::{BorrowDecode, Encode};
 
+use super::administrative_codes::{
+    channel_from_number, order_code, order_from_code, role_code, role_from_code, scheme_code, scheme_from_code,
+};
 use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
-    AccountOrder, AdministrativeEvent, AdministrativeEventType, AuditLogEntry, Channel, CredentialVerifier,
-    GatewayKind, Grant, Role, SigningScheme, Timestamp,
+    AdministrativeEvent, AdministrativeEventType, AuditLogEntry, Channel, CredentialVerifier, GatewayKind, Grant,
+    MasterKeyId, Role, Timestamp,
 };
 
 // --- Version 1 of each payload. A channel is 1 for sync, 2 for register. ---
-// Frozen: fields, their order, their types and the numbers in them. Records in journals and backups hold these bytes.
+// Frozen: fields, their order and their types. Records in journals and backups hold these bytes.
 
 /// Type 1001.
 #[derive(Encode, BorrowDecode)]
@@ -125,6 +128,24 @@ struct AccountBundleExportedV1<'a> {
     from: &'a str,
 }
 
+// --- Version 2: with the id of the master key that holds afterwards. ---
+
+/// Type 1002.
+#[derive(Encode, BorrowDecode)]
+struct BackupTakenV2<'a> {
+    position: u64,
+    master_key: Option<u32>,
+    from: &'a str,
+}
+
+/// Types 1012, 1017 and 1018.
+#[derive(Encode, BorrowDecode)]
+struct MasterKeyRotatedV2<'a> {
+    rewrapped: u64,
+    master_key: Option<u32>,
+    from: &'a str,
+}
+
 /// Writes the payload of an administrative event.
 pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
     let AuditLogEntry { event, source: from } = entry;
@@ -133,7 +154,10 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
         AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
             encode_payload(&ProjectionRebuiltV1 { projection, differences: *differences, from }, out);
         }
-        AdministrativeEvent::BackupTaken { position } => encode_payload(&BackupV1 { position: *position, from }, out),
+        AdministrativeEvent::BackupTaken { position, master_key } => {
+            let (position, master_key) = (*position, master_key.map(|id| id.0));
+            encode_payload(&BackupTakenV2 { position, master_key, from }, out);
+        }
         AdministrativeEvent::Restored { position } => encode_payload(&BackupV1 { position: *position, from }, out),
         AdministrativeEvent::WebhookUrlSet { channel, url } => encode_payload(&webhook(channel, url), out),
         AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until } => {
@@ -157,14 +181,11 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
         }
         AdministrativeEvent::ApiKeyCreated(grant) => encode_grant(grant, from, out),
         AdministrativeEvent::ApiKeyRevoked { id } => encode_payload(&ApiKeyRevokedV1 { id: *id, from }, out),
-        AdministrativeEvent::MasterKeyRotated { rewrapped } => {
-            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out);
-        }
-        AdministrativeEvent::MasterKeyRotationAborted { rewrapped } => {
-            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out);
-        }
-        AdministrativeEvent::MasterKeyRotationFinished { rewrapped } => {
-            encode_payload(&MasterKeyRotatedV1 { rewrapped: *rewrapped, from }, out);
+        AdministrativeEvent::MasterKeyRotated { rewrapped, master_key }
+        | AdministrativeEvent::MasterKeyRotationAborted { rewrapped, master_key }
+        | AdministrativeEvent::MasterKeyRotationFinished { rewrapped, master_key } => {
+            let (rewrapped, master_key) = (*rewrapped, master_key.map(|id| id.0));
+            encode_payload(&MasterKeyRotatedV2 { rewrapped, master_key, from }, out);
         }
         AdministrativeEvent::AccountsOrdered { order, accounts, reason } => {
             let (order, accounts) = (order_code(*order), *accounts);
@@ -204,11 +225,33 @@ pub(super) fn decode(
     schema: u16,
     payload: &[u8],
 ) -> Result<AuditLogEntry, PayloadError> {
-    // Version 2 of a type has its arm before the last: `(AdministrativeEventType::BackupTaken, 2) => …`.
-    match (event_type, schema) {
-        (_, 1) => decode_version_1(event_type, payload),
-        (_, _) => Err(PayloadError::Unknown),
-    }
+    // Version 2 of a type has its arm before the last.
+    let (event, from) = match (event_type, schema) {
+        (_, 1) => return decode_version_1(event_type, payload),
+        (AdministrativeEventType::BackupTaken, 2) => {
+            let BackupTakenV2 { position, master_key, from } = decode_payload(payload)?;
+            (AdministrativeEvent::BackupTaken { position, master_key: master_key.map(MasterKeyId) }, from)
+        }
+        (AdministrativeEventType::MasterKeyRotated, 2) => {
+            let (rewrapped, master_key, from) = decode_rotation_2(payload)?;
+            (AdministrativeEvent::MasterKeyRotated { rewrapped, master_key }, from)
+        }
+        (AdministrativeEventType::MasterKeyRotationAborted, 2) => {
+            let (rewrapped, master_key, from) = decode_rotation_2(payload)?;
+            (AdministrativeEvent::MasterKeyRotationAborted { rewrapped, master_key }, from)
+        }
+        (AdministrativeEventType::MasterKeyRotationFinished, 2) => {
+            let (rewrapped, master_key, from) = decode_rotation_2(payload)?;
+            (AdministrativeEvent::MasterKeyRotationFinished { rewrapped, master_key }, from)
+        }
+        (_, _) => return Err(PayloadError::Unknown),
+    };
+    Ok(AuditLogEntry { event, source: from.to_owned() })
+}
+
+fn decode_rotation_2(payload: &[u8]) -> Result<(u64, Option<MasterKeyId>, &str), PayloadError> {
+    let MasterKeyRotatedV2 { rewrapped, master_key, from } = decode_payload(payload)?;
+    Ok((rewrapped, master_key.map(MasterKeyId), from))
 }
 
 fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Result<AuditLogEntry, PayloadError> {
@@ -219,7 +262,7 @@ fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Resu
         }
         AdministrativeEventType::BackupTaken => {
             let BackupV1 { position, from } = decode_payload(payload)?;
-            (AdministrativeEvent::BackupTaken { position }, from)
+            (AdministrativeEvent::BackupTaken { position, master_key: None }, from)
         }
         AdministrativeEventType::Restored => {
             let BackupV1 { position, from } = decode_payload(payload)?;
@@ -265,18 +308,9 @@ fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Resu
         AdministrativeEventType::ApiKeyCreated => {
             let ApiKeyCreatedV1 { id, name, role, accounts, expires, hash, from } = decode_payload(payload)?;
             let accounts = accounts.into_iter().map(str::to_owned).collect();
-            let (name, role, expires) = (name.to_owned(), role_from_code(role)?, expires.map(Timestamp));
-            (
-                AdministrativeEvent::ApiKeyCreated(Grant {
-                    id,
-                    name,
-                    role,
-                    accounts,
-                    expires_at: expires,
-                    verifier: CredentialVerifier::Hash(hash),
-                }),
-                from,
-            )
+            let (name, role, expires_at) = (name.to_owned(), role_from_code(role)?, expires.map(Timestamp));
+            let verifier = CredentialVerifier::Hash(hash);
+            (AdministrativeEvent::ApiKeyCreated(Grant { id, name, role, accounts, expires_at, verifier }), from)
         }
         AdministrativeEventType::ApiKeyRevoked => {
             let ApiKeyRevokedV1 { id, from } = decode_payload(payload)?;
@@ -284,32 +318,22 @@ fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Resu
         }
         AdministrativeEventType::MasterKeyRotated => {
             let MasterKeyRotatedV1 { rewrapped, from } = decode_payload(payload)?;
-            (AdministrativeEvent::MasterKeyRotated { rewrapped }, from)
+            (AdministrativeEvent::MasterKeyRotated { rewrapped, master_key: None }, from)
         }
         AdministrativeEventType::MasterKeyRotationAborted => {
             let MasterKeyRotatedV1 { rewrapped, from } = decode_payload(payload)?;
-            (AdministrativeEvent::MasterKeyRotationAborted { rewrapped }, from)
+            (AdministrativeEvent::MasterKeyRotationAborted { rewrapped, master_key: None }, from)
         }
         AdministrativeEventType::MasterKeyRotationFinished => {
             let MasterKeyRotatedV1 { rewrapped, from } = decode_payload(payload)?;
-            (AdministrativeEvent::MasterKeyRotationFinished { rewrapped }, from)
+            (AdministrativeEvent::MasterKeyRotationFinished { rewrapped, master_key: None }, from)
         }
         AdministrativeEventType::TenantKeyCreated => {
             let TenantKeyCreatedV1 { id, name, tenant, accounts, expires, from } = decode_payload(payload)?;
             let accounts = accounts.into_iter().map(str::to_owned).collect();
-            let (name, role, expires) = (name.to_owned(), Role::Caller, expires.map(Timestamp));
-            let proof = CredentialVerifier::Tenant(tenant.to_owned());
-            (
-                AdministrativeEvent::ApiKeyCreated(Grant {
-                    id,
-                    name,
-                    role,
-                    accounts,
-                    expires_at: expires,
-                    verifier: proof,
-                }),
-                from,
-            )
+            let (name, role, expires_at) = (name.to_owned(), Role::Caller, expires.map(Timestamp));
+            let verifier = CredentialVerifier::Tenant(tenant.to_owned());
+            (AdministrativeEvent::ApiKeyCreated(Grant { id, name, role, accounts, expires_at, verifier }), from)
         }
         AdministrativeEventType::AccountsOrdered => {
             let AccountsOrderedV1 { order, accounts, reason, from } = decode_payload(payload)?;
@@ -350,44 +374,4 @@ fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Resu
         }
     };
     Ok(AuditLogEntry { event, source: from.to_owned() })
-}
-
-fn channel_from_number(number: u8) -> Result<Channel, PayloadError> {
-    Channel::from_number(number).ok_or(PayloadError::Damaged)
-}
-
-fn order_code(order: AccountOrder) -> u8 {
-    match order {
-        AccountOrder::Online => 1,
-        AccountOrder::Recycle => 2,
-    }
-}
-
-fn order_from_code(code: u8) -> Result<AccountOrder, PayloadError> {
-    AccountOrder::ALL.into_iter().find(|order| order_code(*order) == code).ok_or(PayloadError::Damaged)
-}
-
-fn role_code(role: Role) -> u8 {
-    match role {
-        Role::Caller => 1,
-        Role::Operator => 2,
-        Role::Auditor => 3,
-        Role::Admin => 4,
-    }
-}
-
-fn role_from_code(code: u8) -> Result<Role, PayloadError> {
-    Role::ALL.into_iter().find(|role| role_code(*role) == code).ok_or(PayloadError::Damaged)
-}
-
-fn scheme_code(scheme: SigningScheme) -> u8 {
-    match scheme {
-        SigningScheme::Standard => 1,
-        SigningScheme::App => 2,
-    }
-}
-
-fn scheme_from_code(code: u8) -> Result<SigningScheme, PayloadError> {
-    let schemes = [SigningScheme::Standard, SigningScheme::App];
-    schemes.into_iter().find(|scheme| scheme_code(*scheme) == code).ok_or(PayloadError::Damaged)
 }

@@ -14,8 +14,8 @@ use super::stream_heads::{StartupCheckpoint, StreamHead, StreamHeads};
 use super::{JournalEvent, Origin, Principal, RequestId, Root, StreamId, snapshot as snapshots_of, verify_consistency};
 use crate::domain::{
     Account, AccountOrder, AccountType, AdministrativeEvent, AuditLogEntry, Channel, Content, ContentField,
-    ContentTexts, CredentialVerifier, Event, GatewayKind, Grant, Reason, Role, SealedBytes, SigningScheme, TaskId,
-    Timestamp, VerifyType,
+    ContentTexts, CredentialVerifier, Event, GatewayKind, Grant, MasterKeyId, Reason, Role, SealedBytes, SigningScheme,
+    TaskId, Timestamp, VerifyType,
 };
 use crate::store::StoreId;
 use crate::testkit::sample::content_with;
@@ -69,14 +69,14 @@ fn sample_events() -> Vec<JournalEvent> {
     let (channel, what, name) = (Channel::SyncStatus, "all".to_owned(), "ab".to_owned());
     let scheme = SigningScheme::Standard;
     let administrative = [
-        AdministrativeEvent::BackupTaken { position: 300 },
+        AdministrativeEvent::BackupTaken { position: 300, master_key: None },
         AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until: Some(Timestamp(-1)) },
         AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries: 1 << 40, reason: "old".to_owned() },
         AdministrativeEvent::ApiKeyCreated(grant),
         AdministrativeEvent::ApiKeyCreated(tenant),
-        AdministrativeEvent::MasterKeyRotated { rewrapped: 9 },
-        AdministrativeEvent::MasterKeyRotationAborted { rewrapped: 8 },
-        AdministrativeEvent::MasterKeyRotationFinished { rewrapped: 0 },
+        AdministrativeEvent::MasterKeyRotated { rewrapped: 9, master_key: Some(MasterKeyId(0x3f9a_01c2)) },
+        AdministrativeEvent::MasterKeyRotationAborted { rewrapped: 8, master_key: Some(MasterKeyId(0x3f9a_01c2)) },
+        AdministrativeEvent::MasterKeyRotationFinished { rewrapped: 0, master_key: Some(MasterKeyId(0x3f9a_01c2)) },
         AdministrativeEvent::AccountsOrdered {
             order: AccountOrder::Recycle,
             accounts: 10_000,

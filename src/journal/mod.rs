@@ -6,6 +6,7 @@
 //! | `journal_event` | what a record holds: an event of an account, an administrative one, or an unknown one |
 //! | `event_codec` | payloads of account events, in frozen versions that it converts to the current events. Uses bincode |
 //! | `administrative_event_codec` | payloads of administrative events. Uses bincode |
+//! | `administrative_codes` | the numbers in those payloads |
 //! | `content_codec` | the payload of an account's imported content, with its versions. Uses bincode |
 //! | `payload` | payloads as bytes, through bincode |
 //! | `block` | records that are committed together: written whole or not at all |
@@ -21,6 +22,7 @@
 //! | `restore` | restores blocks into an empty store |
 //! | `fuzz` | fuzz targets of the decoders; only tests compile it |
 
+mod administrative_codes;
 mod administrative_event_codec;
 mod append_batch;
 mod block;

@@ -1,26 +1,17 @@
-//! The id of a master key: a short fingerprint by which people tell keys apart.
+//! The id of a master key: how it follows from the key, and where a store records it.
 //!
 //! The id is 32 bits of an HMAC with the key, so it tells nothing of a random key. It proves nothing either: whether a
 //! key fits is decided by opening a sealed value.
 
 use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Error;
 use super::cipher::{self, SymmetricKey};
+pub use crate::domain::{InvalidMasterKeyId, MasterKeyId};
 use crate::store::{Store, Table};
-
-/// The id of a master key, as in `3f9a01c2`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct MasterKeyId(u32);
-
-/// The text is not the id of a master key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the id of a master key must have 8 lower-case hexadecimal digits")]
-pub struct InvalidMasterKeyId;
 
 /// The table key of the id of the master key that the store needs. Stores from before version 0.2 get it at a start.
 const MASTER_KEY_ID: &[u8] = b"master key id";
@@ -47,33 +38,15 @@ impl MasterKeyId {
     }
 }
 
-impl fmt::Display for MasterKeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", self.0)
+impl Serialize for MasterKeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl FromStr for MasterKeyId {
-    type Err = InvalidMasterKeyId;
-
-    /// Accepts only the form that `Display` writes.
-    fn from_str(text: &str) -> Result<MasterKeyId, InvalidMasterKeyId> {
-        let id = u32::from_str_radix(text, 16).map(MasterKeyId).ok();
-        id.filter(|id| id.to_string() == text).ok_or(InvalidMasterKeyId)
-    }
-}
-
-impl TryFrom<String> for MasterKeyId {
-    type Error = InvalidMasterKeyId;
-
-    fn try_from(text: String) -> Result<MasterKeyId, InvalidMasterKeyId> {
-        text.parse()
-    }
-}
-
-impl From<MasterKeyId> for String {
-    fn from(id: MasterKeyId) -> String {
-        id.to_string()
+impl<'de> Deserialize<'de> for MasterKeyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MasterKeyId, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -206,19 +206,20 @@ impl Rotation {
             let entry = AuditLogEntry { event, source: requester.from.clone() };
             runtime.block_on(journal.append_administrative_event(entry, requester.origin, clock::now()))
         };
+        let master_key = Some(self.vault.master_keys().id());
         let rotation_file = store.load_sidecar(ROTATION_FILE)?.unwrap_or_default();
         if !is_rotation_recorded(store, &rotation_file)? {
             record(if is_undo(&rotation_file) {
-                AdministrativeEvent::MasterKeyRotationAborted { rewrapped }
+                AdministrativeEvent::MasterKeyRotationAborted { rewrapped, master_key }
             } else {
-                AdministrativeEvent::MasterKeyRotated { rewrapped }
+                AdministrativeEvent::MasterKeyRotated { rewrapped, master_key }
             })?;
             mark_rotation_recorded(store, &rotation_file)?;
         }
         let ends = self.vault.master_keys().matches_setting
             || matches!(self.vault.inner.master_key_source, MasterKeySource::File { .. });
         if is_start && ends {
-            record(AdministrativeEvent::MasterKeyRotationFinished { rewrapped })?;
+            record(AdministrativeEvent::MasterKeyRotationFinished { rewrapped, master_key })?;
         }
         Ok(rewrapped)
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `master_key_source` | the source of the master key: file, command or environment |
 //! | `master_key_file` | reads and writes the master key's file |
-//! | `master_key_id` | the id of a master key |
+//! | `master_key_id` | the id of a master key: how it follows from the key, and where a store records it |
 //! | `master_key_ring` | the known master keys: one, or two during a rotation |
 //! | `master_key_rotation` | reseals everything under a new master key |
 //! | `restored_key` | the master key of a restored store |

@@ -29,8 +29,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{self, Settings};
 use crate::domain::{
-    AdministrativeEvent, AuditLogEntry, ContentField, ContentTexts, CredentialVerifier, Event, Grant, Reason, Role,
-    SealedBytes, TaskId, Timestamp, VerifyType,
+    AdministrativeEvent, AuditLogEntry, ContentField, ContentTexts, CredentialVerifier, Event, Grant, MasterKeyId,
+    Reason, Role, SealedBytes, TaskId, Timestamp, VerifyType,
 };
 use crate::journal::{AppendRequest, Origin, Principal, RequestId};
 use crate::store::StoreId;
@@ -64,7 +64,7 @@ impl AuditFixture {
             fixture.happen(number, event, seconds).await;
         }
         let entry = AuditLogEntry {
-            event: AdministrativeEvent::BackupTaken { position: 15 },
+            event: AdministrativeEvent::BackupTaken { position: 15, master_key: Some(MasterKeyId(0x3f9a_01c2)) },
             source: "127.0.0.1:40000".to_owned(),
         };
         fixture.audit.journal.append_administrative_event(entry, Origin::OPERATOR, at(60)).await.unwrap();

@@ -122,12 +122,44 @@ fn a_key_is_found_in_every_role() {
     }
 }
 
+/// Backups are found by their key, even if it was replaced meanwhile and is in use again.
+#[tokio::test]
+async fn the_backups_of_a_key_are_found() {
+    let fixture = AuditFixture::empty();
+    let [first, second] = [1, 2].map(|id| Some(MasterKeyId(id)));
+    let backup = |position, master_key| AdministrativeEvent::BackupTaken { position, master_key };
+    let rotated = |master_key| AdministrativeEvent::MasterKeyRotated { rewrapped: 3, master_key };
+    for event in [
+        backup(10, first),
+        backup(11, None),
+        rotated(second),
+        backup(20, second),
+        AdministrativeEvent::Restored { position: 21 },
+        rotated(first),
+        backup(30, first),
+        // Taken before the rotation, and recorded after it.
+        backup(31, second),
+        backup(32, None),
+    ] {
+        let entry = AuditLogEntry { event, source: "command line".to_owned() };
+        fixture.audit.journal.append_administrative_event(entry, Origin::OPERATOR, at(100)).await.unwrap();
+    }
+    for (keys, expected) in
+        [(&[first][..], &["32", "30", "10"][..]), (&[first, second], &["32", "31", "30", "20", "10"])]
+    {
+        let keys: Vec<MasterKeyId> = keys.iter().copied().flatten().collect();
+        let known = fixture.audit.backups_of_master_keys(&keys).unwrap();
+        let found: Vec<&str> = known.latest.iter().map(|backup| backup.position.as_str()).collect();
+        assert_eq!((found.as_slice(), known.count), (expected, expected.len() as u64));
+    }
+}
+
 #[tokio::test]
 async fn the_audit_log_is_filtered() {
     let fixture = AuditFixture::with_history().await;
     for position in 1..=20 {
         let event = match position % 2 {
-            0 => AdministrativeEvent::BackupTaken { position },
+            0 => AdministrativeEvent::BackupTaken { position, master_key: None },
             _ => AdministrativeEvent::WebhookPaused {
                 channel: crate::domain::Channel::SyncStatus,
                 reason: format!("Maintenance {position}"),

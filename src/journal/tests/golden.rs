@@ -10,8 +10,11 @@ use super::encoding::{golden, hex, unhex};
 use super::*;
 
 /// One journal per format, and what it holds; the current format last.
-const JOURNALS: [(&str, &str); 2] =
-    [("journal_format_1", "journals_folded"), ("journal_format_2", "journals_folded_2")];
+const JOURNALS: [(&str, &str); 3] = [
+    ("journal_format_1", "journals_folded"),
+    ("journal_format_2", "journals_folded_2"),
+    ("journal_format_3", "journals_folded_3"),
+];
 
 /// Their events: every type, in histories that the rules allow.
 async fn append_sample_history(fixture: &JournalFixture) {
@@ -58,7 +61,7 @@ async fn a_journal_has_its_bytes() {
         block.map(|(first, it)| format!("{first} {}", hex(&it)))
     };
     let blocks: Vec<String> = fixture.store.blocks_from(0).map(|it| block(it).unwrap()).collect();
-    golden("journal_format_2", &blocks.join("\n"));
+    golden("journal_format_3", &blocks.join("\n"));
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::{
     Account, AccountOrder, AccountType, AdministrativeEvent, Channel, Content, ContentField, ContentTexts,
-    CredentialVerifier, Fingerprint, GatewayKind, Grant, Labels, ProviderCall, Reason, Role, SealedBytes,
+    CredentialVerifier, Fingerprint, GatewayKind, Grant, Labels, MasterKeyId, ProviderCall, Reason, Role, SealedBytes,
     SigningScheme, TaskId, VerifyType,
 };
 use crate::testkit::fixture::open_store;
@@ -172,7 +172,7 @@ fn sample_events() -> [Event; 18] {
 fn sample_journal_events() -> Vec<JournalEvent> {
     let administrative = [
         AdministrativeEvent::ProjectionRebuilt { projection: "roster".to_owned(), differences: 3 },
-        AdministrativeEvent::BackupTaken { position: 41 },
+        AdministrativeEvent::BackupTaken { position: 41, master_key: Some(MasterKeyId(0x3f9a_01c2)) },
         AdministrativeEvent::Restored { position: 40 },
         AdministrativeEvent::WebhookUrlSet {
             channel: Channel::SyncStatus,
@@ -206,7 +206,7 @@ fn sample_journal_events() -> Vec<JournalEvent> {
             verifier: CredentialVerifier::Hash([7; 32]),
         }),
         AdministrativeEvent::ApiKeyRevoked { id: 2 },
-        AdministrativeEvent::MasterKeyRotated { rewrapped: 41 },
+        AdministrativeEvent::MasterKeyRotated { rewrapped: 41, master_key: Some(MasterKeyId(0x3f9a_01c2)) },
         AdministrativeEvent::ApiKeyCreated(Grant {
             id: 3,
             name: "old back-end".to_owned(),
@@ -229,8 +229,8 @@ fn sample_journal_events() -> Vec<JournalEvent> {
             deliveries: 12,
             reason: "the receiver is gone for good".to_owned(),
         },
-        AdministrativeEvent::MasterKeyRotationAborted { rewrapped: 40 },
-        AdministrativeEvent::MasterKeyRotationFinished { rewrapped: 2 },
+        AdministrativeEvent::MasterKeyRotationAborted { rewrapped: 40, master_key: Some(MasterKeyId(0x3f9a_01c2)) },
+        AdministrativeEvent::MasterKeyRotationFinished { rewrapped: 2, master_key: Some(MasterKeyId(0x3f9a_01c2)) },
         AdministrativeEvent::EventsExported {
             format: "cloudevents".to_owned(),
             filter: [("reason~", "spam"), ("type", "banned")]

@@ -109,8 +109,10 @@ async fn proofs_survive_a_restart() {
 async fn acts_are_recorded() {
     let fixture = JournalFixture::new();
     fixture.fill(1, 2).await;
-    let entry =
-        AuditLogEntry { event: AdministrativeEvent::BackupTaken { position: 2 }, source: "command line".to_owned() };
+    let entry = AuditLogEntry {
+        event: AdministrativeEvent::BackupTaken { position: 2, master_key: None },
+        source: "command line".to_owned(),
+    };
     let origin = Origin { principal: Principal::Operator(3), request: RequestId(9) };
     for version in 1..=2 {
         let recorded = fixture.journal.append_administrative_event(entry.clone(), origin, Timestamp(5)).await.unwrap();

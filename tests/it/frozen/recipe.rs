@@ -256,7 +256,7 @@ async fn run_operator_actions(fixture: &FrozenFixture, muster: &ServiceProcess) 
         fixture.set(muster, Method::POST, path, body).await;
     }
     for act in ["projection_rebuilt", "master_key_rotated"] {
-        fixture.wait_for_text(muster, "events?limit=1000", &format!("muster.administration.{act}.v1")).await;
+        fixture.wait_for_text(muster, "events?limit=1000", &format!("muster.administration.{act}.v")).await;
     }
     let labels = json!({"labels": {"team": "sales"}, "reason": "another team"});
     fixture.set(muster, Method::PUT, "accounts/8618210012/labels", labels).await;
