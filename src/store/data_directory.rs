@@ -72,7 +72,7 @@ impl DataDirectory {
                 found: text.lines().next().unwrap_or_default().to_owned(),
             })?
         };
-        for part in [path.join("store"), path.join("cache"), path.join("log")] {
+        for part in own_directories(path) {
             fs::create_dir_all(&part).map_err(io_error("create", &part))?;
         }
         Ok(DataDirectory { path: path.to_owned(), id, marker, is_new })
@@ -132,6 +132,11 @@ impl DataDirectory {
     pub(super) fn sidecar_path(&self) -> PathBuf {
         self.path.join("log")
     }
+}
+
+/// The directories in a data directory whose files the store alone writes, replaces and removes.
+pub fn own_directories(data_directory: &Path) -> [PathBuf; 3] {
+    ["store", "cache", "log"].map(|name| data_directory.join(name))
 }
 
 /// The text is not a store id.

@@ -25,7 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use data_directory::{StoreId, create_directories};
+pub use data_directory::{StoreId, create_directories, own_directories};
 
 use crate::config;
 use crate::limits::BLOCK_BYTES;

@@ -12,6 +12,7 @@ use super::master_key_ring::{MasterKeyRing, ROTATION_FILE};
 use super::master_key_rotation::Rotation;
 use super::master_key_source::MasterKeySource;
 use super::{Error, Vault, master_key_file};
+use crate::store::own_directories;
 
 /// What becomes of the old master key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +71,7 @@ impl Vault {
                 Ok(Some(file.into()))
             }
             (MasterKeySource::File { path, .. }, Some(OldKeyChoice::Keep(file))) => {
-                check_old_key_file(file, path)?;
+                check_old_key_file(file, path, self.inner.store.path())?;
                 Ok(Some(file.clone()))
             }
             (MasterKeySource::File { .. }, Some(OldKeyChoice::Discard))
@@ -131,7 +132,7 @@ impl Vault {
 }
 
 /// Fails if `file` cannot take the old key of the master key's file `path`.
-fn check_old_key_file(file: &Path, path: &Path) -> Result<(), Error> {
+fn check_old_key_file(file: &Path, path: &Path, data_directory: &Path) -> Result<(), Error> {
     let wrong = |words| Err(Error::InvalidOldKeyFile { path: file.to_owned(), words });
     if !file.is_absolute() {
         return wrong("must be an absolute path on the service's machine");
@@ -141,6 +142,9 @@ fn check_old_key_file(file: &Path, path: &Path) -> Result<(), Error> {
     }
     if file.parent().is_none_or(|parent| !parent.is_dir()) {
         return wrong("is in a directory that does not exist on the service's machine");
+    }
+    if own_directories(data_directory).iter().any(|own| resolve(file).starts_with(resolve(own))) {
+        return wrong("is among files that the service replaces and removes; name a file outside the data directory");
     }
     Ok(())
 }

@@ -23,6 +23,9 @@ fn the_old_key_is_kept_in_a_new_file() {
         ("keys/master.key", "is the master key's own file"),
         ("linked/master.key", "is the master key's own file"),
         ("nowhere/old.key", "is in a directory that does not exist"),
+        ("store/old.key", "name a file outside the data directory"),
+        ("cache/old.key", "name a file outside the data directory"),
+        ("linked/../log/old.key", "name a file outside the data directory"),
     ] {
         let refused = vault.begin_rotation(None, Some(&OldKeyChoice::Keep(path(name)))).err().unwrap().to_string();
         assert!(refused.contains(words), "{name}: {refused}");
