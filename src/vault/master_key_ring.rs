@@ -30,10 +30,13 @@ pub(super) const MASTER_KEY_CHECK: &[u8] = b"master key check";
 const ROTATION_RECORDED: &[u8] = b"master key rotation";
 /// The sidecar file of an unfinished rotation. It holds two lines in hexadecimal digits: the next key sealed with the
 /// last one, and the last key sealed with the next one. The third line marks an undo; it is empty otherwise. The fourth
-/// has the ids of both keys. Files of earlier versions have only the first two lines, and the third in an undo.
+/// has the ids of both keys. Each further line has the id of a key, a space, and the file in which the key is kept, as it
+/// is shown. Version 0.2 wrote four lines, version 0.1 only the first two, and the third in an undo.
 pub(super) const ROTATION_FILE: &str = "rotation";
 /// The third line of the file, if the rotation undoes another one.
 const UNDO_LINE: &str = "undoes";
+/// The lines before those that say where keys are kept.
+const LINES_BEFORE_KEPT_KEYS: usize = 4;
 /// The first digits of the file identify the rotation, because they are random.
 const ROTATION_ID_DIGITS: usize = 64;
 
@@ -139,6 +142,27 @@ impl MasterKeyRing {
 /// The ids in a rotation file: of the last key, then of the next. Empty if an older version wrote the file.
 fn parse_rotation_ids(file: &str) -> Vec<MasterKeyId> {
     file.lines().nth(3).into_iter().flat_map(str::split_whitespace).filter_map(|id| id.parse().ok()).collect()
+}
+
+/// The rotation file with one more line, which says where a key is kept.
+pub(super) fn add_kept_key(file: &str, line: &str) -> String {
+    let mut lines: Vec<&str> = file.lines().collect();
+    lines.resize(lines.len().max(LINES_BEFORE_KEPT_KEYS), "");
+    if !kept_keys(file).any(|known| known == line) {
+        lines.push(line);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The lines that say where keys are kept.
+pub(super) fn kept_keys(file: &str) -> impl Iterator<Item = &str> {
+    file.lines().skip(LINES_BEFORE_KEPT_KEYS)
+}
+
+/// The files in which the key with this id is kept, for sentences. `None` if there is none.
+pub(super) fn describe_kept_key(file: &str, id: MasterKeyId) -> Option<String> {
+    let files = kept_keys(file).filter_map(|line| line.strip_prefix(&format!("{id} ")));
+    Some(files.collect::<Vec<_>>().join(" and ")).filter(|files| !files.is_empty())
 }
 
 /// Whether this rotation file marks an undo.

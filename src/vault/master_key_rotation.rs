@@ -11,7 +11,6 @@
 //! atomically, so a crash leaves one or the other. If the key comes from a file, an undo is impossible once the rotation
 //! is recorded: a backup taken since then may open only with the new key, which may have no other copy.
 
-use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -26,7 +25,8 @@ use super::cipher;
 use super::log_key::LOG_KEY;
 use super::master_key_id::MasterKeyId;
 use super::master_key_ring::{
-    MASTER_KEY_CHECK, MasterKeyRing, ROTATION_FILE, is_rotation_recorded, is_undo, mark_rotation_recorded,
+    MASTER_KEY_CHECK, MasterKeyRing, ROTATION_FILE, add_kept_key, describe_kept_key, is_rotation_recorded, is_undo,
+    kept_keys, mark_rotation_recorded,
 };
 use super::master_key_source::MasterKeySource;
 use super::request_key::REQUEST_KEY;
@@ -43,8 +43,6 @@ pub struct Rotation {
     vault: Vault,
     /// Cancelled when an undo is requested.
     pub(super) stop: CancellationToken,
-    /// The file in which this rotation keeps the old key, if it does.
-    pub(super) old_key_file: Option<PathBuf>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -128,7 +126,7 @@ impl Vault {
     fn new_rotation(&self, permit: OwnedSemaphorePermit) -> Rotation {
         let stop = CancellationToken::new();
         *self.inner.stop_rotation.lock().unwrap_or_else(PoisonError::into_inner) = stop.clone();
-        Rotation { vault: self.clone(), stop, old_key_file: None, _permit: permit }
+        Rotation { vault: self.clone(), stop, _permit: permit }
     }
 }
 
@@ -148,7 +146,9 @@ impl Rotation {
         if let (MasterKeySource::File { path, .. }, true) = (source, is_rotation_recorded(store, &rotation_file)?) {
             return Err(Error::RotationTooLateToUndo { path: path.clone() });
         }
-        store.save_sidecar(ROTATION_FILE, &MasterKeyRing::encode_rotation_file(current, last, true)?)?;
+        let undo = MasterKeyRing::encode_rotation_file(current, last, true)?;
+        let undo = kept_keys(&rotation_file).fold(undo, |undo, kept| add_kept_key(&undo, kept));
+        store.save_sidecar(ROTATION_FILE, &undo)?;
         std::mem::swap(current, last);
         // The setting gives exactly one of the two keys.
         *matches_setting = !*matches_setting;
@@ -299,7 +299,8 @@ impl Rotation {
             key_ring.matches_setting = true;
         }
         inner.store.sync()?;
-        let has_undone = inner.store.load_sidecar(ROTATION_FILE)?.is_some_and(|rotation_file| is_undo(&rotation_file));
+        let rotation_file = inner.store.load_sidecar(ROTATION_FILE)?.unwrap_or_default();
+        let has_undone = is_undo(&rotation_file);
         let setting = inner.master_key_source.setting();
         if !key_ring.matches_setting {
             let key = if has_undone { "old" } else { "new" };
@@ -311,17 +312,23 @@ impl Rotation {
         inner.store.remove_sidecar(ROTATION_FILE)?;
         let id = key_ring.id();
         // Dropping the key clears it from memory.
-        let kept = self.old_key_file.as_ref().map(|file| format!(", kept in {}", file.display())).unwrap_or_default();
-        let retired = key_ring.previous.take().map(|key| format!(" ({}{kept})", MasterKeyId::of(&key)));
+        let retired = key_ring.previous.take().map(|key| MasterKeyId::of(&key)).map(|id| {
+            let kept = describe_kept_key(&rotation_file, id).map(|files| format!(", kept in {files}"));
+            format!(" ({id}{})", kept.unwrap_or_default())
+        });
         let retired = retired.unwrap_or_default();
         let place = match &inner.master_key_source {
             MasterKeySource::File { path, .. } => path.display().to_string(),
             MasterKeySource::Command(_) | MasterKeySource::Environment(_) => setting.to_owned(),
         };
         if has_undone {
+            let copy = describe_kept_key(&rotation_file, id).map(|files| {
+                format!(". A copy of the key in use is in {files}: delete it, or move it to a safe place")
+            });
             return Ok(format!(
                 "nothing: everything is sealed with the previous master key {id} ({place}); the new one{retired} opens \
-                 only backups taken meanwhile"
+                 only backups taken meanwhile{}",
+                copy.unwrap_or_default()
             ));
         }
         Ok(format!(

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::cipher::{self, SymmetricKey};
 use super::master_key_id::{MasterKeyId, NeededKey};
-use super::master_key_ring::{MasterKeyRing, ROTATION_FILE};
+use super::master_key_ring::{MasterKeyRing, ROTATION_FILE, add_kept_key};
 use super::master_key_rotation::Rotation;
 use super::master_key_source::MasterKeySource;
 use super::{Error, Vault, master_key_file};
+use crate::domain::escape_controls;
 use crate::store::own_directories;
 
 /// What becomes of the old master key.
@@ -34,9 +35,9 @@ impl Vault {
         new_key_file: Option<&Path>,
         old_key: Option<&OldKeyChoice>,
     ) -> Result<Rotation, Error> {
-        let mut rotation = self.try_acquire_rotation().ok_or(Error::RotationUnderWay)?;
+        let rotation = self.try_acquire_rotation().ok_or(Error::RotationUnderWay)?;
         let source = &self.inner.master_key_source;
-        rotation.old_key_file = self.old_key_file(old_key)?;
+        let old_key_file = self.old_key_file(old_key)?;
         let next = if self.master_keys().previous.is_some() {
             self.check_continuation(new_key_file)?;
             None
@@ -47,13 +48,20 @@ impl Vault {
             // Checks now, not at the end, that the file can be written.
             drop(master_key_file::write_temporary(path, next)?);
         }
-        if let Some(file) = &rotation.old_key_file {
-            keep_old_key(file, self.master_keys().oldest())?;
+        let store = &self.inner.store;
+        let mut rotation_file = match &next {
+            Some(next) => MasterKeyRing::encode_rotation_file(&self.master_keys().current, next, false)?,
+            None => store.load_sidecar(ROTATION_FILE)?.unwrap_or_default(),
+        };
+        if let Some(file) = &old_key_file {
+            let key_ring = self.master_keys();
+            keep_old_key(file, key_ring.oldest())?;
+            let (id, file) = (MasterKeyId::of(key_ring.oldest()), escape_controls(&file.display().to_string()));
+            rotation_file = add_kept_key(&rotation_file, &format!("{id} {file}"));
         }
+        let mut key_ring = self.master_keys_mut();
+        store.save_sidecar(ROTATION_FILE, &rotation_file)?;
         if let Some(next) = next {
-            let mut key_ring = self.master_keys_mut();
-            let rotation_file = MasterKeyRing::encode_rotation_file(&key_ring.current, &next, false)?;
-            self.inner.store.save_sidecar(ROTATION_FILE, &rotation_file)?;
             key_ring.previous = Some(std::mem::replace(&mut key_ring.current, next));
             key_ring.matches_setting = false;
         }

@@ -46,7 +46,11 @@ fn the_old_key_is_kept_in_a_new_file() {
     let other = OldKeyChoice::Keep(path("other.key"));
     let rotation = vault.begin_rotation(None, Some(&other)).unwrap();
     rotation.rewrap_all(|_, _| {}).unwrap();
-    rotation.finish().unwrap();
+    let done = rotation.finish().unwrap();
+    assert!(
+        done.contains(&format!("kept in {} and {})", path("old.key").display(), path("other.key").display())),
+        "{done}"
+    );
     for name in ["old.key", "other.key"] {
         assert_eq!(fs::read(path(name)).unwrap(), first, "{name}");
         assert_eq!(fs::metadata(path(name)).unwrap().permissions().mode() & 0o777, 0o600, "{name}");

@@ -23,7 +23,8 @@ fn a_rotation_is_undone() {
             let vault = open(directory.path()).unwrap();
             vault.create_data_key(account("861821726232")).unwrap();
             vault.put_receiver_settings("sync", b"a receiver").unwrap();
-            let rotation = vault.begin_rotation(Some(&next), None).unwrap();
+            let keep = OldKeyChoice::Keep(elsewhere.path().join("old.key"));
+            let rotation = vault.begin_rotation(Some(&next), Some(&keep)).unwrap();
             vault.create_data_key(account("861821726231")).unwrap();
             if is_sealed {
                 rotation.rewrap_all(|_, _| {}).unwrap();
@@ -57,7 +58,10 @@ fn a_rotation_is_undone() {
             // A second request to undo changes nothing.
             rotation.begin_undo().unwrap();
             rotation.rewrap_all(|_, _| {}).unwrap();
-            assert!(rotation.finish().unwrap().contains("sealed with the previous master key"), "{what}");
+            let done = rotation.finish().unwrap();
+            assert!(done.contains("sealed with the previous master key"), "{what}: {done}");
+            let kept = format!("the key in use is in {}: delete it", elsewhere.path().join("old.key").display());
+            assert!(done.contains(&kept), "{what}: {done}");
         }
         let vault = open(directory.path()).unwrap();
         assert!(vault.unfinished_rotation().is_none() && master_key_token(&vault.inner.store).is_ok(), "{what}");
