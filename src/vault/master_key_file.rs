@@ -39,13 +39,15 @@ pub(super) fn read(path: &Path) -> Result<Option<SymmetricKey>, Error> {
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(failed("open")(source)),
     };
+    let bytes = read_open_file(&file, MASTER_KEY_TEXT_BYTES).map_err(failed("read"))?;
+    let key = parse(bytes.trim_ascii_end());
+    let key = key.map_err(|form| Error::MalformedMasterKey { path: path.to_owned(), form })?;
+    // Last: the advice to change its mode is for a file with a key, not for one whose path was mistyped.
     let mode = file.metadata().map_err(failed("read"))?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(Error::ReadableByOthers { path: path.to_owned(), mode });
     }
-    let bytes = read_open_file(&file, MASTER_KEY_TEXT_BYTES).map_err(failed("read"))?;
-    let key = parse(bytes.trim_ascii_end()).map(Some);
-    key.map_err(|form| Error::MalformedMasterKey { path: path.to_owned(), form })
+    Ok(Some(key))
 }
 
 /// Creates a random key and writes its file, durably, before the key seals anything.

@@ -91,6 +91,20 @@ fn a_store_without_an_id_gets_one() {
     assert_eq!(MasterKeyId::load(&vault.inner.store).unwrap(), Some(next));
 }
 
+/// An error advises `chmod` only for a file that has a key, because a path may be mistyped.
+#[test]
+fn only_a_key_is_to_be_made_private() {
+    let directory = tempfile::tempdir().unwrap();
+    let vault = open(directory.path()).unwrap();
+    let named = directory.path().join("named");
+    for (text, words) in [("127.0.0.1 localhost", "has no master key"), (PREFIX_AND_ZEROS, "chmod 600")] {
+        fs::write(&named, text).unwrap();
+        fs::set_permissions(&named, fs::Permissions::from_mode(0o644)).unwrap();
+        let refused = vault.begin_rotation(Some(&named), Some(&OldKeyChoice::Discard)).err().unwrap().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+}
+
 /// Ids are stored and printed: a key has the same id in every version.
 #[test]
 fn the_id_of_a_key_never_changes() {
