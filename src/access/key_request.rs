@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::AuthError;
 use crate::clock;
-use crate::domain::{Role, Timestamp, is_single_line};
+use crate::domain::{Role, Timestamp, describe_invisible_control, is_single_line};
 use crate::journal;
 use crate::limits::{ACCOUNT_DIGITS_MAX, API_KEY_NAME_BYTES, API_KEY_PREFIXES, TENANT_ID_BYTES, TENANT_SECRET_BYTES};
 use crate::vault;
@@ -80,7 +80,8 @@ impl KeyRequest {
         let KeyRequest { name, role, accounts, expires, tenant, secret } = self;
         let invalid = |field, words: String| Err(KeyError::InvalidField { field, words });
         if !is_single_line(name, API_KEY_NAME_BYTES) {
-            return invalid("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line"));
+            let cause = describe_invisible_control(name);
+            return invalid("name", format!("must be 1 to {API_KEY_NAME_BYTES} bytes of text on one line{cause}"));
         }
         let is_prefix = |prefix: &String| {
             (1..=ACCOUNT_DIGITS_MAX).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_digit())

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{Call, Problem, ServiceHandles, parse_reason, run_to_completion};
 use crate::audit::LabelsView;
-use crate::domain::{AccountNumber, Command, CommandRejection, Labels, Reason};
+use crate::domain::{AccountNumber, Command, CommandRejection, Labels, Reason, trim_line};
 
 /// The new labels of an account.
 pub struct ChangeLabelsRequest {
@@ -33,7 +33,7 @@ pub async fn change_labels(
     request: ChangeLabelsRequest,
 ) -> Result<AccountLabelsResponse, Problem> {
     let ChangeLabelsRequest { labels, reason } = request;
-    let reason = if reason.trim().is_empty() { Reason::none() } else { Reason::new(parse_reason(&reason)?) };
+    let reason = if trim_line(&reason).is_empty() { Reason::none() } else { Reason::new(parse_reason(&reason)?) };
     let ServiceHandles { accounts, .. } = call.api().service()?.clone();
     let command = Command::ChangeLabels { labels: labels.clone(), reason };
     let origin = call.authorize()?.origin();

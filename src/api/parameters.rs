@@ -5,7 +5,10 @@ use super::problem::Problem;
 use crate::audit::{
     AccountFilter, AsOf, EventFilter, ExportFormat, HistoryOrder, InvalidFilter, ReplayEnd, TIME_FORM, parse_time,
 };
-use crate::domain::{AccountNumber, MalformedLabelFilter, OnlineStatus, Status, Timestamp, is_single_line};
+use crate::domain::{
+    AccountNumber, MalformedLabelFilter, OnlineStatus, Status, Timestamp, describe_invisible_control, is_single_line,
+    trim_line,
+};
 use crate::limits::{ACCOUNT_DIGITS_MAX, OPERATOR_REASON_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
 
 /// The filter by a label. A call may have several; an account must match all of them.
@@ -196,10 +199,12 @@ pub fn parse_time_parameter(name: &'static str, text: &str) -> Result<Timestamp,
 
 /// Trims and validates the reason in a body.
 pub fn parse_reason(reason: &str) -> Result<&str, Problem> {
-    let reason = reason.trim();
+    let reason = trim_line(reason);
     if is_single_line(reason, OPERATOR_REASON_BYTES) {
         return Ok(reason);
     }
-    let words = format!("must be 1 to {OPERATOR_REASON_BYTES} bytes of text on one line; it is recorded for good");
+    let cause = describe_invisible_control(reason);
+    let words =
+        format!("must be 1 to {OPERATOR_REASON_BYTES} bytes of text on one line{cause}; it is recorded for good");
     Err(Problem::invalid_parameter("reason", words))
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::cloud_event::parse_event_type;
 use super::origin_filter::{OriginFilter, parse_id};
 use super::rfc3339::{TIME_FORM, format_rfc3339, parse_rfc3339};
-use crate::domain::{AccountNumber, EventType, MalformedAccountNumber, Timestamp, is_single_line};
+use crate::domain::{
+    AccountNumber, EventType, MalformedAccountNumber, Timestamp, describe_invisible_control, is_single_line,
+};
 use crate::journal::{JournalEvent, JournalRecord, RecordHeader, RequestId, StreamId};
 use crate::limits::REASON_BYTES;
 
@@ -127,7 +129,10 @@ impl ReasonFilter {
     fn parse(text: &str) -> Result<ReasonFilter, String> {
         match is_single_line(text, REASON_BYTES) {
             true => Ok(ReasonFilter { text: text.to_owned(), lowercase: text.to_lowercase() }),
-            false => Err(format!("must be 1 to {REASON_BYTES} bytes of text on one line")),
+            false => {
+                let cause = describe_invisible_control(text);
+                Err(format!("must be 1 to {REASON_BYTES} bytes of text on one line{cause}"))
+            }
         }
     }
 

@@ -67,7 +67,7 @@ pub use gateway_routing::{
 pub use labels::{InvalidLabels, LabelFilter, Labels, MalformedLabelFilter};
 pub use master_key_id::{InvalidMasterKeyId, MasterKeyId};
 pub use roles::{CredentialVerifier, Grant, Permission, Role};
-pub use single_line_text::{escape_controls, is_single_line};
+pub use single_line_text::{describe_invisible_control, escape_controls, is_single_line, trim_line};
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,9 @@ use super::{ChannelHandle, Error, Webhooks, build_receiver};
 use crate::client::{ForbiddenAddress, redact_url};
 use crate::clock;
 use crate::config::parse_receiver_url;
-use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, SigningScheme, is_single_line};
+use crate::domain::{
+    AdministrativeEvent, AuditLogEntry, Channel, SigningScheme, describe_invisible_control, is_single_line, trim_line,
+};
 use crate::journal::{self, Origin, RequesterIdentity};
 use crate::limits::{OPERATOR_REASON_BYTES, RECEIVER_URL_BYTES, SECRET_GRACE_MAX, SIGNING_SECRETS};
 use crate::{store, vault};
@@ -280,11 +282,12 @@ pub(super) fn no_receiver_error(channel: Channel) -> ManagementError {
 
 /// Trims and validates the reason that an operator gives.
 pub(super) fn validate_reason(reason: &str) -> Result<String, ManagementError> {
-    let reason = reason.trim();
+    let reason = trim_line(reason);
     if is_single_line(reason, OPERATOR_REASON_BYTES) {
         return Ok(reason.to_owned());
     }
-    let words = format!("must be 1 to {OPERATOR_REASON_BYTES} bytes of text on one line");
+    let cause = describe_invisible_control(reason);
+    let words = format!("must be 1 to {OPERATOR_REASON_BYTES} bytes of text on one line{cause}");
     Err(ManagementError::InvalidField { field: "reason", words })
 }
 

@@ -67,6 +67,8 @@ async fn a_malformed_reason_changes_nothing() {
         (&[long.as_bytes()][..], "at most 200 characters on one line"),
         (&[b"caf\xe9"], "in UTF-8"),
         (&["\u{202e}turned".as_bytes()], "on one line"),
+        (&["\u{2028}moved".as_bytes()], "without a line end (U+2028)"),
+        (&[b"to\tBerlin"], "without a tab (U+0009)"),
         (&[b"one", b"two"], "is given twice"),
     ] {
         let answer = send(&muster, ONLINE, requests::accounts([ACCOUNT]), reasons).await;

@@ -91,7 +91,7 @@ fn unknown_values_say_what_is_allowed() {
         ("requestid", "abc", "must be the id of a request, 32 hex digits"),
         ("requestid", "+0000000000000000000000000000000", "must be the id of a request"),
         ("reason~", "", "must be 1 to 1024 bytes of text on one line"),
-        ("reason~", "two\nlines", "must be 1 to 1024 bytes"),
+        ("reason~", "two\nlines", "must be 1 to 1024 bytes of text on one line, without a line end (U+000A)"),
     ] {
         let invalid = filter(&[(parameter, value)]).unwrap_err();
         assert_eq!(invalid.parameter, parameter, "{value:?}");
