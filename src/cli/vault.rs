@@ -168,7 +168,7 @@ fn describe_affected_backups(master_key: &Value) -> String {
     let (count, latest) = (backups["count"].as_u64().unwrap_or_default(), backups["latest"].as_array());
     let latest = latest.map(Vec::as_slice).unwrap_or_default();
     if latest.is_empty() {
-        return format!("the audit log knows no backup since the old key {id} came into use\n");
+        return format!("the audit log knows no backup that needs the old key {id}\n");
     }
     let mut text = format!("these backups need the old key {id}:\n");
     for backup in latest {
