@@ -327,7 +327,8 @@ impl ApiKeys {
             | AdministrativeEvent::AccountsOrdered { .. }
             | AdministrativeEvent::ReconciliationOrdered { .. }
             | AdministrativeEvent::EventsExported { .. }
-            | AdministrativeEvent::AccountBundleExported { .. } => {}
+            | AdministrativeEvent::AccountBundleExported { .. }
+            | AdministrativeEvent::GenerationBegun { .. } => {}
         }
     }
 }

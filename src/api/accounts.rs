@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 use super::events::EventPage;
 use super::{Call, PageReader, Problem};
 use crate::audit::{
-    AccountFilter, AccountRow, AccountWithCauses, AsOf, EventFilter, EventView, FieldChange, HistoryOrder,
+    self, AccountFilter, AccountRow, AccountWithCauses, AsOf, Audit, EventFilter, EventView, FieldChange, HistoryOrder,
 };
-use crate::domain::AccountNumber;
+use crate::domain::{AccountNumber, EventId};
 
 /// Which accounts to list.
 #[derive(Clone)]
@@ -38,8 +38,19 @@ pub struct HistoryQuery {
     pub order: HistoryOrder,
     /// Only matching events are listed.
     pub filter: EventFilter,
-    /// The version at which the previous page ended.
-    pub cursor: Option<u64>,
+    /// Where the read starts.
+    pub start: HistoryStart,
+}
+
+/// Where a read of a history starts, in its order.
+#[derive(Clone, Copy)]
+pub enum HistoryStart {
+    /// At the first event in the order.
+    First,
+    /// Behind this version of the present history.
+    Behind(u64),
+    /// Where the previous page ended: at this version of this generation. A restore may have lost it.
+    Cursor(EventId),
 }
 
 /// The difference between two versions of an account.
@@ -55,6 +66,16 @@ pub struct AccountDiff {
     pub to: u64,
     /// The fields that differ.
     pub changes: Vec<FieldChange>,
+}
+
+impl HistoryStart {
+    fn resolve(self, audit: &Audit, account: AccountNumber) -> Result<Option<u64>, audit::Error> {
+        match self {
+            HistoryStart::First => Ok(None),
+            HistoryStart::Behind(version) => Ok(Some(version)),
+            HistoryStart::Cursor(cursor) => audit.resolve_version(account, cursor).map(Some),
+        }
+    }
 }
 
 /// Lists accounts.
@@ -83,16 +104,23 @@ pub async fn show_account(call: &Call, account: AccountNumber, as_of: AsOf) -> R
 /// Lists the events of an account.
 pub async fn show_history(call: &Call, query: HistoryQuery, limit: usize) -> Result<EventPage, Problem> {
     let audit = call.api().audit().clone();
-    let HistoryQuery { account, order, filter, cursor } = query;
-    call.read_blocking(move || Ok(EventPage::of(audit.history(account, order, cursor, &filter, limit)?))).await
+    let HistoryQuery { account, order, filter, start } = query;
+    call.read_blocking(move || {
+        let from = start.resolve(&audit, account)?;
+        let page = audit.history(account, order, from, &filter, limit)?;
+        let last = page.next.and(page.items.last()).map(EventView::version_id);
+        Ok(EventPage { events: page.items, next: last.map(|last| last.to_string()) })
+    })
+    .await
 }
 
 /// Reads at most `most` events of an account. Fails immediately if the account is unknown.
 pub async fn read_history(call: &Call, query: HistoryQuery, most: u64) -> Result<PageReader<EventView>, Problem> {
     show_history(call, query.clone(), 1).await?;
     let audit = call.api().audit().clone();
-    let HistoryQuery { account, order, filter, cursor } = query;
-    PageReader::new(call, cursor, most, move |cursor, limit| Ok(audit.history(account, order, cursor, &filter, limit)?))
+    let HistoryQuery { account, order, filter, start } = query;
+    let from = start.resolve(&audit, account)?;
+    PageReader::new(call, from, most, move |from, limit| Ok(audit.history(account, order, from, &filter, limit)?))
 }
 
 /// Compares two versions of an account.

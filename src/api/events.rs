@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use super::{Call, PageReader, Problem};
 use crate::audit::{self, Audit, CloudEvent, EventFilter, EventView, QueryPage};
-use crate::journal::JournalRecord;
+use crate::domain::EventId;
+use crate::journal::{Journal, JournalRecord};
 use crate::limits::LIVE_TAIL_READ_AHEAD;
 
 /// Which events to list.
@@ -22,12 +23,19 @@ pub struct EventQuery {
     pub filter: EventFilter,
 }
 
-/// Start position and direction of a read.
+/// Start and direction of a read.
 #[derive(Clone, Copy)]
 pub enum ReadStart {
-    /// Ascending, after this position.
+    /// Ascending, after this event; without one, from the first event.
+    After(Option<EventId>),
+    /// Descending, before this event; without one, from the last event.
+    Before(Option<EventId>),
+}
+
+/// Start position and direction of a read.
+#[derive(Clone, Copy)]
+enum ReadPosition {
     After(u64),
-    /// Descending, before this position.
     Before(u64),
 }
 
@@ -66,24 +74,36 @@ pub struct LiveTail {
 }
 
 impl EventPage {
-    pub(super) fn of(page: QueryPage<EventView>) -> EventPage {
-        EventPage { events: page.items, next: page.next.map(|next| next.to_string()) }
+    fn of(page: QueryPage<EventView>, journal: &Journal) -> EventPage {
+        let next = page.next.map(|next| journal.generations().event_id(next).to_string());
+        EventPage { events: page.items, next }
     }
 }
 
 impl ReadStart {
+    /// The position of the start. Fails if the log does not have it.
+    fn resolve(self, journal: &Journal) -> Result<ReadPosition, audit::Error> {
+        let resolve = |id: Option<EventId>, or| id.map_or(Ok(or), |id| journal.position_of(id));
+        Ok(match self {
+            ReadStart::After(id) => ReadPosition::After(resolve(id, 0)?),
+            ReadStart::Before(id) => ReadPosition::Before(resolve(id, u64::MAX)?),
+        })
+    }
+}
+
+impl ReadPosition {
     fn read(self, audit: &Audit, filter: &EventFilter, limit: usize) -> Result<QueryPage<EventView>, audit::Error> {
         match self {
-            ReadStart::After(position) => audit.events(position, filter, limit),
-            ReadStart::Before(position) => audit.events_back(position, filter, limit),
+            ReadPosition::After(position) => audit.events(position, filter, limit),
+            ReadPosition::Before(position) => audit.events_back(position, filter, limit),
         }
     }
 
     /// Continues after a page, in the same direction.
-    fn resume_at(self, next: Option<u64>) -> ReadStart {
+    fn resume_at(self, next: Option<u64>) -> ReadPosition {
         match self {
-            ReadStart::After(first) => ReadStart::After(next.unwrap_or(first)),
-            ReadStart::Before(first) => ReadStart::Before(next.unwrap_or(first)),
+            ReadPosition::After(first) => ReadPosition::After(next.unwrap_or(first)),
+            ReadPosition::Before(first) => ReadPosition::Before(next.unwrap_or(first)),
         }
     }
 }
@@ -91,22 +111,29 @@ impl ReadStart {
 /// Lists events of all accounts.
 pub async fn list_events(call: &Call, query: EventQuery, limit: usize) -> Result<EventPage, Problem> {
     let audit = call.api().audit().clone();
-    call.read_blocking(move || Ok(EventPage::of(query.start.read(&audit, &query.filter, limit)?))).await
+    call.read_blocking(move || {
+        let start = query.start.resolve(audit.journal())?;
+        Ok(EventPage::of(start.read(&audit, &query.filter, limit)?, audit.journal()))
+    })
+    .await
 }
 
 /// Reads at most `most` events of all accounts.
 pub fn read_events(call: &Call, query: EventQuery, most: u64) -> Result<PageReader<EventView>, Problem> {
     let audit = call.api().audit().clone();
     let EventQuery { start, filter } = query;
+    let start = start.resolve(audit.journal())?;
     PageReader::new(call, None, most, move |next, limit| Ok(start.resume_at(next).read(&audit, &filter, limit)?))
 }
 
-/// Follows the events after the position `after`. `None` follows only new events.
-pub fn follow_events(call: &Call, after: Option<u64>, filter: EventFilter) -> Result<LiveTail, Problem> {
+/// Follows the events after the event `after`. `None` follows only new events.
+pub fn follow_events(call: &Call, after: Option<EventId>, filter: EventFilter) -> Result<LiveTail, Problem> {
     let permit = call.api().acquire_live_reader()?;
     call.authorize()?;
     let audit = call.api().audit().clone();
-    let position = after.unwrap_or_else(|| audit.journal().head());
+    let journal = audit.journal();
+    let position = after.map_or_else(|| Ok(journal.head()), |after| journal.position_of(after));
+    let position = position.map_err(audit::Error::from)?;
     let head = audit.journal().subscribe_head();
     let stop = call.api().stop().clone();
     Ok(LiveTail { audit, filter, head, position, read_ahead: VecDeque::new(), stop, _permit: permit })
@@ -115,15 +142,20 @@ pub fn follow_events(call: &Call, after: Option<u64>, filter: EventFilter) -> Re
 /// Lists the audit log.
 pub async fn list_acts(
     call: &Call,
-    cursor: Option<u64>,
+    cursor: Option<EventId>,
     filter: EventFilter,
     limit: usize,
 ) -> Result<AuditLogPage, Problem> {
     let audit = call.api().audit().clone();
     call.read_blocking(move || {
         let invalid_cursor = || Problem::invalid_parameter("cursor", "must be the next of the previous page");
+        let journal = audit.journal();
+        let cursor = cursor.map(|cursor| journal.position_of(cursor)).transpose().map_err(audit::Error::from)?;
         let page = audit.administrative_events(cursor, &filter, limit)?.ok_or_else(invalid_cursor)?;
-        Ok(AuditLogPage { acts: page.items, next: page.next.map(|next| next.to_string()) })
+        Ok(AuditLogPage {
+            acts: page.items,
+            next: page.next.map(|next| journal.generations().event_id(next).to_string()),
+        })
     })
     .await
 }

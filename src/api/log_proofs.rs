@@ -2,7 +2,7 @@
 
 use super::{Call, Problem};
 use crate::audit::{self, ConsistencyProof, InclusionProof};
-use crate::domain::{AccountNumber, AdministrativeEvent};
+use crate::domain::{AccountNumber, AdministrativeEvent, EventId};
 
 /// Signs the log's size and root.
 pub async fn show_checkpoint(call: &Call) -> Result<String, Problem> {
@@ -15,10 +15,10 @@ pub async fn show_public_key(call: &Call) -> Result<String, Problem> {
     call.read(async { Ok(format!("{}\n", call.api().audit().signer()?)) }).await
 }
 
-/// Proves that the event at `position` is in the log of `size` events. Without `size`, the current size applies.
-pub async fn prove_inclusion(call: &Call, position: u64, size: Option<u64>) -> Result<InclusionProof, Problem> {
+/// Proves that an event is in the log of `size` events. Without `size`, the current size applies.
+pub async fn prove_inclusion(call: &Call, id: EventId, size: Option<u64>) -> Result<InclusionProof, Problem> {
     let audit = call.api().audit().clone();
-    call.read_blocking(move || Ok(audit.inclusion_proof(position, size)?)).await
+    call.read_blocking(move || Ok(audit.inclusion_proof(id, size)?)).await
 }
 
 /// Proves that the log of `from` events is the beginning of the log of `to` events. Without `to`, the current size

@@ -13,7 +13,7 @@ use crate::audit::{
     self, EventFilter, ExportFormat, ExportRange, ReplayEnd, ReplayReport, VerificationReport, write_time,
 };
 use crate::clock;
-use crate::domain::{AccountNumber, AdministrativeEvent};
+use crate::domain::{AccountNumber, AdministrativeEvent, EventId};
 use crate::journal::RequesterIdentity;
 
 /// The projections of the journal.
@@ -29,7 +29,7 @@ pub struct ProjectionsResponse {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Head)]
 pub(crate) struct JournalHeadView {
-    /// The position of the last event; `0` if there is none.
+    /// The id of the last event: its position; `0` if there is none.
     pub(crate) position: String,
     /// The time of that event; null if there is none.
     #[schema(required, format = DateTime)]
@@ -43,7 +43,7 @@ pub(crate) struct JournalHeadView {
 pub(crate) struct ProjectionView {
     /// `roster`, the account list.
     pub(crate) name: &'static str,
-    /// The position of the last applied event.
+    /// The id of the last applied event.
     pub(crate) position: String,
     /// The number of events that are not applied yet.
     pub(crate) lag: u64,
@@ -71,10 +71,10 @@ pub struct ExportQuery {
     pub format: ExportFormat,
     /// Which events.
     pub filter: EventFilter,
-    /// The first position. Without it, the log's first.
-    pub first: Option<u64>,
-    /// The last position. Without it, the log's last.
-    pub last: Option<u64>,
+    /// The first event. Without it, the log's first.
+    pub first: Option<EventId>,
+    /// The last event. Without it, the log's last.
+    pub last: Option<EventId>,
 }
 
 /// The start of a rebuild.
@@ -113,6 +113,7 @@ pub async fn show_projections(call: &Call) -> Result<ProjectionsResponse, Proble
     let api = call.api().clone();
     call.read_blocking(move || {
         let (position, head) = (api.audit().roster().position(), api.audit().journal().head());
+        let id = |position| api.audit().journal().generations().event_id(position).to_string();
         let moved_at = time_at_position(&api, head)?;
         let rebuild = api.rebuild();
         let rebuilding = rebuild.is_running.load(Ordering::Relaxed).then(|| RebuildProgress {
@@ -121,12 +122,12 @@ pub async fn show_projections(call: &Call) -> Result<ProjectionsResponse, Proble
         });
         let roster = ProjectionView {
             name: "roster",
-            position: position.to_string(),
+            position: id(position),
             lag: head.saturating_sub(position),
             rebuilding,
             last_rebuild: rebuild.last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
-        let head = JournalHeadView { position: head.to_string(), moved_at };
+        let head = JournalHeadView { position: id(head), moved_at };
         Ok(ProjectionsResponse { head, projections: [roster] })
     })
     .await
@@ -217,7 +218,7 @@ fn prepare_export(call: &Call, query: ExportQuery) -> Result<(ExportRange, ByteS
     }
     let permit = call.api().acquire_stream_permit()?;
     // The range ends before the event that records the export.
-    let range = audit.export_range(first, last);
+    let range = audit.export_range(first, last)?;
     let source =
         ByteSource::new(permit, move |write| Ok(audit.write_export(format, &filter, range, |_, _| {}, write)?));
     Ok((range, source))

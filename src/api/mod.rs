@@ -66,7 +66,7 @@ pub use item_error::{
     INTERNAL_ERROR_MESSAGE, ItemError, actors_error_code, actors_error_message, item_outcomes, rejection_code,
 };
 pub use operation::{Access, AccountScope, AccountSelection, Effect, Operation, TimeLimit};
-pub use parameters::{LABEL_PARAMETER, Parameters, parse_account, parse_reason, parse_time_parameter};
+pub use parameters::{LABEL_PARAMETER, Parameters, parse_account, parse_event_id, parse_reason, parse_time_parameter};
 pub use problem::{Problem, printable_path};
 pub use registrations::{
     PhoneRegistration, find_submitted_phone, has_submitted_code, submit_phone, submit_verify_code,

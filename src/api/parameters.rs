@@ -6,8 +6,8 @@ use crate::audit::{
     AccountFilter, AsOf, EventFilter, ExportFormat, HistoryOrder, InvalidFilter, ReplayEnd, TIME_FORM, parse_time,
 };
 use crate::domain::{
-    AccountNumber, MalformedLabelFilter, OnlineStatus, Status, Timestamp, describe_invisible_control, is_single_line,
-    trim_line,
+    AccountNumber, EventId, MalformedEventId, MalformedLabelFilter, OnlineStatus, Status, Timestamp,
+    describe_invisible_control, is_single_line, trim_line,
 };
 use crate::limits::{ACCOUNT_DIGITS_MAX, OPERATOR_REASON_BYTES, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
 
@@ -67,15 +67,14 @@ impl<'q> Parameters<'q> {
         self.number(name)?.ok_or_else(|| Problem::invalid_parameter(name, "is missing; it is required"))
     }
 
+    /// The id of an event.
+    pub fn event_id(&self, name: &'static str) -> Result<Option<EventId>, Problem> {
+        self.text(name).map(|text| parse_event_id(name, text)).transpose()
+    }
+
     /// A time, or a day.
     pub fn time(&self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
         self.text(name).map(|text| parse_time_parameter(name, text)).transpose()
-    }
-
-    /// Parses a position that is part of the path.
-    pub fn position(&self, text: &str) -> Result<u64, Problem> {
-        text.parse()
-            .map_err(|_| Problem::invalid_parameter("position", format_args!("must be a whole number, not {text:?}")))
     }
 
     /// The parameter `account`, an account number.
@@ -113,9 +112,7 @@ impl<'q> Parameters<'q> {
     pub fn replay_end(&self) -> Result<ReplayEnd, Problem> {
         match self.text("until") {
             None => Ok(ReplayEnd::End),
-            Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Ok(ReplayEnd::Position(self.required_number("until")?))
-            }
+            Some(text) if text.parse::<EventId>().is_ok() => Ok(ReplayEnd::Event(parse_event_id("until", text)?)),
             Some(text) => Ok(ReplayEnd::Time(parse_time_parameter("until", text)?)),
         }
     }
@@ -128,13 +125,13 @@ impl<'q> Parameters<'q> {
                 Problem::invalid_parameter("format", format_args!("must be cloudevents or csv, not {name:?}"))
             })?,
         };
-        let (first, last) = (self.number("first")?, self.number("last")?);
+        let (first, last) = (self.event_id("first")?, self.event_id("last")?);
         for (name, bound) in [("first", first), ("last", last)] {
-            if bound == Some(0) {
+            if bound.is_some_and(|bound| bound.position == 0) {
                 return Err(Problem::invalid_parameter(name, "must be a position; the first is 1"));
             }
         }
-        if first.zip(last).is_some_and(|(first, last)| first > last) {
+        if first.zip(last).is_some_and(|(first, last)| first.position > last.position) {
             return Err(Problem::invalid_parameter("last", "must not be before first"));
         }
         Ok(ExportQuery { format, filter: self.event_filter()?, first, last })
@@ -190,6 +187,13 @@ impl<'q> Parameters<'q> {
 /// Parses an account number in a URL or a body.
 pub fn parse_account(name: &'static str, text: &str) -> Result<AccountNumber, Problem> {
     text.parse().map_err(|malformed| Problem::invalid_parameter(name, malformed))
+}
+
+/// Parses the id of an event in a URL or a body.
+pub fn parse_event_id(name: &'static str, text: &str) -> Result<EventId, Problem> {
+    text.parse().map_err(|malformed: MalformedEventId| {
+        Problem::invalid_parameter(name, format_args!("{malformed}, not {text:?}"))
+    })
 }
 
 /// Parses a time in a URL or a body.

@@ -6,7 +6,8 @@ use tokio::task::JoinError;
 
 use super::item_error::{actors_error_code, actors_error_message};
 use crate::access::{AuthError, KeyError};
-use crate::domain::escape_controls;
+use crate::domain::{EventId, Generation, escape_controls};
+use crate::journal::LostPosition;
 use crate::limits::FIELD_PATH_BYTES;
 use crate::webhooks::ManagementError;
 use crate::{actors, audit, vault};
@@ -22,6 +23,8 @@ pub struct Problem {
     pub parameter: Option<String>,
     /// The methods that the path supports, if the request used another method.
     pub allow: Option<&'static str>,
+    /// The id of the event after which a reader whose position was lost continues.
+    pub continue_after: Option<String>,
     /// Seconds until a retry makes sense.
     pub retry_after: Option<u64>,
     /// Whether the journal failed an integrity check.
@@ -37,7 +40,15 @@ impl Problem {
     pub fn new(status: u16, detail: impl Into<String>) -> Problem {
         // The detail may repeat the caller's input, which may contain control characters.
         let detail = escape_controls(&detail.into());
-        Problem { status, detail, parameter: None, allow: None, retry_after: None, is_integrity_fault: false }
+        Problem {
+            status,
+            detail,
+            parameter: None,
+            allow: None,
+            continue_after: None,
+            retry_after: None,
+            is_integrity_fault: false,
+        }
     }
 
     /// The request is invalid.
@@ -55,6 +66,20 @@ impl Problem {
     /// The request names something that does not exist.
     pub fn not_found(detail: impl Into<String>) -> Problem {
         Problem::new(404, detail)
+    }
+
+    /// The request names a position that this log does not have: it was lost by a restore, or is beyond the end.
+    pub fn lost_position(lost: &LostPosition) -> Problem {
+        let continue_after = match lost {
+            LostPosition::Forked { fork, .. } => *fork,
+            LostPosition::BeyondHead { head, .. } => *head,
+            LostPosition::OtherHistory { .. } => EventId { generation: Generation::FIRST, position: 0 },
+        };
+        Problem::gone(lost.to_string(), continue_after)
+    }
+
+    fn gone(detail: String, continue_after: EventId) -> Problem {
+        Problem { continue_after: Some(continue_after.to_string()), ..Problem::new(410, detail) }
     }
 
     /// The current state does not allow the request.
@@ -121,6 +146,8 @@ impl From<audit::Error> for Problem {
             | audit::Error::NoSuchVersion { .. }
             | audit::Error::BeforeFirstEvent { .. }
             | audit::Error::NotInLog { .. } => Problem::not_found(detail),
+            audit::Error::Lost(lost) => Problem::lost_position(lost),
+            audit::Error::LostVersion { continue_after, .. } => Problem::gone(detail, *continue_after),
             audit::Error::LogKeyMissing => Problem::unavailable(detail),
             audit::Error::Vault(vault::Error::RotationUnderWay) => Problem::conflict(detail),
             audit::Error::LogKeyMismatch
@@ -131,6 +158,7 @@ impl From<audit::Error> for Problem {
             | audit::Error::Journal(_)
             | audit::Error::Store(_)
             | audit::Error::Vault(_)
+            | audit::Error::InvalidGeneration { .. }
             | audit::Error::Io { .. } => {
                 // Damage of the journal is reported in full. The details of other internal errors stay in the log.
                 if error.is_integrity_fault() {

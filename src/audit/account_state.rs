@@ -11,14 +11,15 @@ use super::cloud_event;
 use super::content_view::ContentView;
 use super::labels_view::LabelsView;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{Account, AccountNumber, Event, GatewayKind, Registration};
+use crate::domain::{Account, AccountNumber, Event, EventId, GatewayKind, Generation, Registration};
 use crate::journal::{self, JournalRecord};
 
 /// An account, with the events that caused its state. It serializes as an [`AccountStateView`].
 pub struct AccountWithCauses {
     number: AccountNumber,
     account: Account,
-    position: u64,
+    /// The id of its last event.
+    id: EventId,
     updated: String,
     instance_code: String,
     /// The last event that changed the status or the online status.
@@ -40,7 +41,7 @@ pub struct AccountStateView<'a> {
     pub(crate) whats_app: String,
     /// The version: the number of events in the account's history.
     pub(crate) version: u64,
-    /// The position of its last event in the journal.
+    /// The id of its last event: its position in the journal.
     pub(crate) position: String,
     /// The time of its last event.
     #[schema(format = DateTime)]
@@ -125,7 +126,7 @@ struct CausingEvent {
     time: String,
     /// The version of the account after this event.
     version: u64,
-    /// The position in the journal.
+    /// The id of the event: its position in the journal.
     id: String,
     /// The event type, such as `muster.account.came_online.v1`.
     #[serde(rename = "type")]
@@ -163,7 +164,7 @@ impl AccountWithCauses {
         AccountWithCauses {
             number,
             account: Account::initial(),
-            position: 0,
+            id: EventId { generation: Generation::FIRST, position: 0 },
             updated,
             instance_code,
             status_cause: None,
@@ -172,13 +173,18 @@ impl AccountWithCauses {
         }
     }
 
-    /// Applies the account's next event. `key_name` is the name of the API key in its origin.
-    pub(super) fn apply(&mut self, record: &JournalRecord, key_name: Option<&str>) -> Result<(), journal::Error> {
+    /// Applies the account's next event. `id` is its id, and `key_name` is the name of the API key in its origin.
+    pub(super) fn apply(
+        &mut self,
+        record: &JournalRecord,
+        id: EventId,
+        key_name: Option<&str>,
+    ) -> Result<(), journal::Error> {
         let event = journal::require_account_event(record)?;
         self.account.evolve(event);
-        self.position = record.position;
+        self.id = id;
         self.updated = format_rfc3339(record.at);
-        let cause = || CausingEvent::from_record(record, key_name);
+        let cause = || CausingEvent::from_record(record, id, key_name);
         if event.definition().resulting_status.is_some() {
             self.status_cause = Some(cause());
         }
@@ -211,7 +217,7 @@ impl AccountWithCauses {
         AccountStateView {
             whats_app: self.number.to_string(),
             version: *version,
-            position: self.position.to_string(),
+            position: self.id.to_string(),
             updated: &self.updated,
             status: status.code(),
             online_status: online_status.code(),
@@ -251,11 +257,11 @@ impl<'a> RegistrationView<'a> {
 }
 
 impl CausingEvent {
-    fn from_record(record: &JournalRecord, keyname: Option<&str>) -> CausingEvent {
+    fn from_record(record: &JournalRecord, id: EventId, keyname: Option<&str>) -> CausingEvent {
         CausingEvent {
             time: format_rfc3339(record.at),
             version: record.version,
-            id: record.position.to_string(),
+            id: id.to_string(),
             kind: cloud_event::cloud_event_type(record),
             origin: cloud_event::origin(record.origin),
             requestid: cloud_event::request_id(record.origin),

@@ -1,13 +1,13 @@
 //! Backup of the store into one file.
 //!
 //! ```text
-//! muster backup 2 ⏎
+//! muster backup 3 ⏎
 //! frame*      kind (1), bytes of key (4), bytes of value (4), key, value, CRC-32 over all of these (4); little endian
 //! ```
 //!
 //! | kind | key | value |
 //! |---|---|---|
-//! | `h` | | JSON: the store's id, the log's public key, the id of the master key |
+//! | `h` | | JSON: the store's id, the log's public key, the id of the master key, the log's generation |
 //! | `b` | first position (8, big endian) | a block as stored |
 //! | `t` | name of a table, `/`, key in the table | the value |
 //! | `e` | | JSON: digest of all bytes before this frame, the log's checkpoint, a signature over both |
@@ -22,27 +22,30 @@
 //! The offsets are needed because a gateway forgets the reports that were acknowledged. A restored in-flight request is
 //! treated as one whose service was killed. No backup holds the master key.
 //!
-//! Format 1 (`muster backup 1`), of version 0.1, has no id of the master key. All else is the same.
+//! Format 1 (`muster backup 1`), of version 0.1, has no id of the master key. Format 2 has no generation: it is written of
+//! a log in generation 0. All else is the same.
 
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::signed_note::{LogCheckpoint, Signer};
+use super::signed_note::Signer;
 use super::{Audit, Error, encode_hex};
-use crate::domain::AdministrativeEvent;
+use crate::domain::{AdministrativeEvent, Generation};
 use crate::journal;
 use crate::limits::STREAM_CHUNK_BYTES;
 use crate::store::Table;
 use crate::vault::{self, MasterKeyId};
 
-// Frozen: the layout of frames, and their kinds, of both formats. Backups on the disks of operators must restore. A
+// Frozen: the layout of frames, and their kinds, of all formats. Backups on the disks of operators must restore. A
 // change needs another first line.
 /// The first line of format 1, which version 0.1 wrote.
 pub(super) const MAGIC_1: &[u8] = b"muster backup 1\n";
 /// The first line of format 2, of the same length.
 pub(super) const MAGIC_2: &[u8] = b"muster backup 2\n";
+/// The first line of format 3, of the same length: of a log that was restored to an earlier state.
+pub(super) const MAGIC_3: &[u8] = b"muster backup 3\n";
 
 /// The first frame of format 1.
 #[derive(Deserialize)]
@@ -55,14 +58,25 @@ pub(super) struct BackupHeaderV1 {
 /// The first frame of format 2.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct BackupHeader {
+pub(super) struct BackupHeaderV2 {
     pub(super) store: String,
     pub(super) public_key: String,
     /// The id of the master key that opens the keys in the backup; null if the store has not recorded it.
     pub(super) master_key: Option<MasterKeyId>,
 }
 
-/// The last frame, of both formats.
+/// The first frame of format 3.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct BackupHeader {
+    pub(super) store: String,
+    pub(super) public_key: String,
+    pub(super) master_key: Option<MasterKeyId>,
+    /// The generation of the log.
+    pub(super) generation: u32,
+}
+
+/// The last frame, of all formats.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct BackupTrailer {
@@ -102,13 +116,7 @@ impl Audit {
         let signer = log.signer().clone();
         let mut out =
             BackupWriter { digest: Sha256::new(), buffer: Vec::new(), write, control_flow: ControlFlow::Continue(()) };
-        out.write_bytes(MAGIC_2);
-        let header = BackupHeader {
-            store: self.store.id().to_string(),
-            public_key: signer.to_string(),
-            master_key: MasterKeyId::load(&self.store)?,
-        };
-        out.write_frame(b'h', b"", &serde_json::to_vec(&header).unwrap_or_default());
+        self.write_header(&signer, &mut out)?;
         self.write_tables(&TABLES_BEFORE_BLOCKS, &mut out)?;
         let head = self.journal.head();
         let mut size = 0;
@@ -129,7 +137,7 @@ impl Audit {
         }
         // Every durable size has a root.
         let root = self.journal.root_at(size)?.unwrap_or(self.journal.root().1);
-        let checkpoint = log.sign(&LogCheckpoint { origin: signer.name.clone(), size, root }.to_text());
+        let checkpoint = log.sign_root(size, root);
         let sha256 = encode_hex(&out.digest.clone().finalize());
         let signature = log.sign(&signed_text(&signer, &sha256, &checkpoint));
         out.write_frame(
@@ -139,6 +147,25 @@ impl Audit {
         );
         out.flush();
         Ok(out.control_flow.is_continue().then_some(backup_taken))
+    }
+
+    fn write_header(
+        &self,
+        signer: &Signer,
+        out: &mut BackupWriter<impl FnMut(Vec<u8>) -> ControlFlow<()>>,
+    ) -> Result<(), Error> {
+        let (store, public_key) = (self.store.id().to_string(), signer.to_string());
+        let master_key = MasterKeyId::load(&self.store)?;
+        let (magic, header) = match self.journal.generations().current() {
+            Generation::FIRST => (MAGIC_2, serde_json::to_vec(&BackupHeaderV2 { store, public_key, master_key })),
+            later => {
+                let generation = later.number();
+                (MAGIC_3, serde_json::to_vec(&BackupHeader { store, public_key, master_key, generation }))
+            }
+        };
+        out.write_bytes(magic);
+        out.write_frame(b'h', b"", &header.unwrap_or_default());
+        Ok(())
     }
 
     fn write_tables(

@@ -5,9 +5,14 @@ use std::io::Read;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::backup::{BackupHeader, BackupHeaderV1, BackupTrailer, FRAME_HEADER_BYTES, MAGIC_1, MAGIC_2, signed_text};
+use super::backup::{
+    BackupHeader, BackupHeaderV1, BackupHeaderV2, BackupTrailer, FRAME_HEADER_BYTES, MAGIC_1, MAGIC_2, MAGIC_3,
+    signed_text,
+};
+use super::event_source::{checkpoint_origin, log_name};
 use super::signed_note::{LogCheckpoint, Signer};
-use super::{Error, IntegrityFault, encode_hex, transparency_log};
+use super::{Error, IntegrityFault, encode_hex};
+use crate::domain::Generation;
 use crate::journal::JournalRestorer;
 use crate::limits::BLOCK_BYTES;
 use crate::store::{Store, StoreId, Table};
@@ -23,6 +28,8 @@ pub struct BackupVerification {
     pub public_key: String,
     /// The id of the master key that opens the backup; null if it is not recorded, as in backups of version 0.1.
     pub master_key: Option<MasterKeyId>,
+    /// The generation of the log; 0 if it was never restored to an earlier state.
+    pub generation: u32,
 }
 
 /// Verifies a backup without restoring it. It must be signed by `signer`, if there is one.
@@ -30,8 +37,9 @@ pub fn verify_backup(backup: impl Read, signer: Option<&Signer>) -> Result<Backu
     let mut backup = BackupReader::open(backup)?;
     let source = backup.read_source(signer)?;
     let (checkpoint, _) = backup.read_contents(&source, None)?;
-    let BackupSource { signer, master_key, .. } = source;
-    Ok(BackupVerification { events: checkpoint.size, public_key: signer.to_string(), master_key })
+    let BackupSource { signer, master_key, generation, .. } = source;
+    let (public_key, generation) = (signer.to_string(), generation.number());
+    Ok(BackupVerification { events: checkpoint.size, public_key, master_key, generation })
 }
 
 /// What a backup was taken of.
@@ -39,6 +47,7 @@ pub(super) struct BackupSource {
     pub(super) store: StoreId,
     pub(super) signer: Signer,
     pub(super) master_key: Option<MasterKeyId>,
+    pub(super) generation: Generation,
 }
 
 /// The largest value of a frame in bytes. Blocks are the largest values.
@@ -53,6 +62,7 @@ pub(super) type BackupFrame = (u8, Vec<u8>, Vec<u8>);
 enum BackupFormat {
     One,
     Two,
+    Three,
 }
 
 /// A backup that is being read.
@@ -67,10 +77,11 @@ pub(super) struct BackupReader<R> {
 impl<R: Read> BackupReader<R> {
     pub(super) fn open(mut backup: R) -> Result<BackupReader<R>, Error> {
         let mut magic = Vec::new();
-        read_up_to(&mut backup, MAGIC_2.len(), &mut magic)?;
+        read_up_to(&mut backup, MAGIC_3.len(), &mut magic)?;
         let format = match &magic[..] {
             MAGIC_1 => BackupFormat::One,
             MAGIC_2 => BackupFormat::Two,
+            MAGIC_3 => BackupFormat::Three,
             _ => return Err(IntegrityFault::new("it is not a Muster backup, or is from a newer version").into()),
         };
         Ok(BackupReader { backup, format, digest: Sha256::new_with_prefix(magic), count: 0 })
@@ -85,11 +96,13 @@ impl<R: Read> BackupReader<R> {
             .map_err(|error| IntegrityFault::new(format!("its header is malformed: {error}")))?;
         let signer = Signer::parse_expected(&header.public_key, signer)?;
         let store = header.store.parse().map_err(|_| IntegrityFault::new("its store has no id"))?;
-        if transparency_log::log_name(store) != signer.name {
+        if log_name(store) != signer.name {
             let words = format!("it is from the store {store}, but signed for {}", signer.name);
             return Err(IntegrityFault::new(words).into());
         }
-        Ok(BackupSource { store, signer, master_key: header.master_key })
+        let generation = Generation::new(header.generation)
+            .ok_or_else(|| IntegrityFault::new(format!("its generation {} is too large", header.generation)))?;
+        Ok(BackupSource { store, signer, master_key: header.master_key, generation })
     }
 
     /// Reads and verifies all that follows the header. Writes it into `store`, which must be empty, if there is one.
@@ -117,14 +130,19 @@ impl<R: Read> BackupReader<R> {
                         store.put(table, key, &value)?;
                     }
                 }
-                b'e' => break check_trailer(&value, &sha256, &source.signer)?,
+                b'e' => break check_trailer(&value, &sha256, source)?,
                 _ => return Err(IntegrityFault::new(format!("it has a frame of the unknown kind {kind}")).into()),
             }
         };
         if self.next_frame()?.is_some() {
             return Err(IntegrityFault::new("it has data after its last frame").into());
         }
-        let (size, root) = journal.finish()?;
+        let (size, root, generations) = journal.finish()?;
+        if generations.current() != source.generation {
+            let words =
+                format!("it names generation {}, but its events are of {}", source.generation, generations.current());
+            return Err(IntegrityFault::new(words).into());
+        }
         if (checkpoint.size, checkpoint.root) != (size, root) {
             return Err(IntegrityFault::new(format!(
                 "it has {size} events with the root {}, but its checkpoint has {} with {}",
@@ -170,14 +188,18 @@ impl<R: Read> BackupReader<R> {
     }
 }
 
-/// The header of a backup. That of format 1 is upcast.
+/// The header of a backup. Those of earlier formats are upcast.
 fn parse_header(format: BackupFormat, json: &[u8]) -> Result<BackupHeader, serde_json::Error> {
     match format {
         BackupFormat::One => {
             let BackupHeaderV1 { store, public_key } = serde_json::from_slice(json)?;
-            Ok(BackupHeader { store, public_key, master_key: None })
+            Ok(BackupHeader { store, public_key, master_key: None, generation: 0 })
         }
-        BackupFormat::Two => serde_json::from_slice(json),
+        BackupFormat::Two => {
+            let BackupHeaderV2 { store, public_key, master_key } = serde_json::from_slice(json)?;
+            Ok(BackupHeader { store, public_key, master_key, generation: 0 })
+        }
+        BackupFormat::Three => serde_json::from_slice(json),
     }
 }
 
@@ -191,7 +213,12 @@ fn parse_row_key(key: &[u8]) -> Result<(Table, &[u8]), IntegrityFault> {
 }
 
 /// Verifies the last frame. Returns the checkpoint and its signed note.
-fn check_trailer(trailer: &[u8], sha256: &str, signer: &Signer) -> Result<(LogCheckpoint, String), IntegrityFault> {
+fn check_trailer(
+    trailer: &[u8],
+    sha256: &str,
+    source: &BackupSource,
+) -> Result<(LogCheckpoint, String), IntegrityFault> {
+    let signer = &source.signer;
     let trailer: BackupTrailer = serde_json::from_slice(trailer)
         .map_err(|error| IntegrityFault::new(format!("its last frame is malformed: {error}")))?;
     if trailer.sha256 != sha256 {
@@ -202,7 +229,9 @@ fn check_trailer(trailer: &[u8], sha256: &str, signer: &Signer) -> Result<(LogCh
     let checkpoint = signer.verify_note(&trailer.checkpoint).map_err(unsigned("checkpoint"))?;
     let checkpoint =
         LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
-    if signed != signed_text(signer, &trailer.sha256, &trailer.checkpoint) || checkpoint.origin != signer.name {
+    if signed != signed_text(signer, &trailer.sha256, &trailer.checkpoint)
+        || checkpoint.origin != checkpoint_origin(&signer.name, source.generation)
+    {
         return Err(IntegrityFault::new("the signed text differs from its last frame"));
     }
     Ok((checkpoint, trailer.checkpoint))

@@ -2,13 +2,13 @@
 //!
 //! | attribute | what |
 //! |---|---|
-//! | `id` | the position in the journal |
-//! | `source` | the store, as in `urn:muster:0123456789abcdef` |
+//! | `id` | the position in the journal, as `48`; from generation 1 on with the generation, as `1-48` |
+//! | `source` | the store and the generation, as in `urn:muster:0123456789abcdef:1`; generation 0 is left out |
 //! | `type` | as in `muster.account.came_online.v1`: the name of the type, and the schema version of the stored event |
 //! | `subject` | the account number, or `administration` |
 //! | `time` | RFC 3339, UTC, to the microsecond |
 //! | `version` | the number of the event in its subject's history, from 1 (extension) |
-//! | `prev` | the position of the subject's previous event; `0` if there is none (extension) |
+//! | `prev` | the id of the subject's previous event; `0` if there is none (extension) |
 //! | `origin` | the requester: `caller`, `gateway`, `operator` or `service`, with its id if it has one (extension) |
 //! | `requestid` | the request, 32 hex digits; omitted if there was none (extension) |
 //! | `data` | what happened. Secrets are shown as fingerprints only |
@@ -17,14 +17,16 @@
 //! Frozen: the attributes, their order and the forms of their values. Exports and bundles hold them, and their digests
 //! cover them. New attributes come last.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::event_data::EventData;
+use super::event_source::EventSource;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{EventType, GatewayKind};
+use crate::domain::{EventId, EventType, GatewayKind};
 use crate::journal::{JournalEvent, JournalRecord, Origin, Principal, StreamId};
 
 /// An event of the journal as a CloudEvent 1.0; the attributes keep this order.
@@ -32,11 +34,12 @@ use crate::journal::{JournalEvent, JournalRecord, Origin, Principal, StreamId};
 pub struct CloudEvent<'a> {
     /// `1.0`.
     specversion: &'static str,
-    /// The position in the journal, from 1.
-    #[schema(pattern = "^[1-9][0-9]*$")]
+    /// The position in the journal, from 1. After a restore the generation stands before it, as in `1-48`.
+    #[schema(pattern = "^([1-9][0-9]*-)?[1-9][0-9]*$")]
     pub(crate) id: String,
-    /// The store, such as `urn:muster:0123456789abcdef`.
-    source: &'a str,
+    /// The store, such as `urn:muster:0123456789abcdef`. After a restore the generation follows, as in
+    /// `urn:muster:0123456789abcdef:1`.
+    source: Cow<'a, str>,
     /// The event type, such as `muster.account.came_online.v1`.
     #[serde(rename = "type")]
     pub(crate) kind: String,
@@ -50,8 +53,8 @@ pub struct CloudEvent<'a> {
     pub(crate) time: String,
     /// The version of the subject after this event, from 1.
     pub(crate) version: u64,
-    /// The position of the subject's previous event; `0` if there is none.
-    #[schema(pattern = "^[0-9]+$")]
+    /// The id of the subject's previous event; `0` if there is none.
+    #[schema(pattern = "^([1-9][0-9]*-)?[0-9]+$")]
     pub(crate) prev: String,
     /// The requester: `caller`, `gateway`, `operator` or `service`. A colon and the API key's number may follow, or the
     /// name of the gateway.
@@ -74,8 +77,8 @@ pub struct CloudEvent<'a> {
 pub struct EventView {
     /// The event.
     pub record: JournalRecord,
-    /// The store's URN.
-    pub(super) source: Arc<str>,
+    /// Gives the event its `source` and `id`.
+    pub(super) source: EventSource,
     /// The name of the API key in its origin.
     pub(super) key_name: Option<Arc<str>>,
 }
@@ -84,6 +87,16 @@ impl EventView {
     /// Its attributes.
     pub fn cloud_event(&self) -> CloudEvent<'_> {
         CloudEvent::of(&self.record, &self.source, self.key_name.as_deref())
+    }
+
+    /// Its id.
+    pub fn id(&self) -> EventId {
+        self.source.event_id(self.record.position)
+    }
+
+    /// Its version, with its generation: the cursor of a history.
+    pub fn version_id(&self) -> EventId {
+        EventId { position: self.record.version, ..self.id() }
     }
 
     /// The event as one line of JSON, without a line end.
@@ -100,17 +113,17 @@ impl Serialize for EventView {
 }
 
 impl<'a> CloudEvent<'a> {
-    fn of(record: &'a JournalRecord, source: &'a str, keyname: Option<&'a str>) -> CloudEvent<'a> {
+    fn of(record: &'a JournalRecord, source: &'a EventSource, keyname: Option<&'a str>) -> CloudEvent<'a> {
         CloudEvent {
             specversion: "1.0",
-            id: record.position.to_string(),
-            source,
+            id: source.event_id(record.position).to_string(),
+            source: source.at(record.position),
             kind: cloud_event_type(record),
             event_type: record.event.event_type(),
             subject: subject(record.stream),
             time: format_rfc3339(record.at),
             version: record.version,
-            prev: record.previous.to_string(),
+            prev: source.event_id(record.previous).to_string(),
             origin: origin(record.origin),
             requestid: request_id(record.origin),
             datacontenttype: "application/json",
@@ -120,8 +133,9 @@ impl<'a> CloudEvent<'a> {
     }
 }
 
-/// The event as one line of JSON, from its record alone: a bundle's reader has nothing else. `source` is the store's URN.
-pub(super) fn record_to_json(record: &JournalRecord, source: &str) -> Vec<u8> {
+/// The event as one line of JSON, from its record alone: a bundle's reader has nothing else. `source` is that
+/// of its log.
+pub(super) fn record_to_json(record: &JournalRecord, source: &EventSource) -> Vec<u8> {
     // Texts and integers always serialize.
     serde_json::to_vec(&CloudEvent::of(record, source, None)).unwrap_or_default()
 }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +15,7 @@ use super::content_view::{ContentOrderView, ContentView};
 use super::encode_hex;
 use super::labels_view::LabelsView;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, MasterKeyId, Reason};
+use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, Generation, MasterKeyId, Reason};
 use crate::journal::{JournalEvent, JournalRecord};
 
 /// The data of an event. Secrets appear as fingerprints only.
@@ -184,6 +186,21 @@ pub(crate) enum EventData<'a> {
         /// The origin of the request.
         from: &'a str,
     },
+    /// Data of `generation_begun`.
+    GenerationBegun {
+        /// The number of the new generation.
+        generation: u32,
+        /// The number of the generation of the backup.
+        previous: u32,
+        /// The position of the last event in the backup, where the history before forks.
+        fork: String,
+        /// The root of the log at the fork, in base64 as in checkpoints.
+        root: String,
+        /// The operator's reason; empty if there is none.
+        reason: &'a str,
+        /// The origin of the request.
+        from: &'a str,
+    },
     Webhook(WebhookEventData<'a>),
     ApiKey(ApiKeyEventData<'a>),
     /// Data of an event that a newer program wrote.
@@ -267,9 +284,25 @@ impl<'a> EventData<'a> {
         }
     }
 
+    fn from_generation(
+        generation: Generation,
+        previous: Generation,
+        fork: u64,
+        root: &[u8; 32],
+        reason: &'a str,
+        from: &'a str,
+    ) -> EventData<'a> {
+        let (generation, previous) = (generation.number(), previous.number());
+        let (fork, root) = (fork.to_string(), STANDARD.encode(root));
+        EventData::GenerationBegun { generation, previous, fork, root, reason, from }
+    }
+
     /// The data of an administrative event.
     fn from_administrative_event(event: &'a AdministrativeEvent, from: &'a str) -> EventData<'a> {
         let new = |channel: &Channel| WebhookEventData::new(*channel, from);
+        let deliveries_of = |channel, what, deliveries: &u64, reason| {
+            EventData::Webhook(WebhookEventData { what, deliveries: Some(*deliveries), reason, ..new(channel) })
+        };
         match event {
             AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
                 EventData::ProjectionRebuilt { projection, differences: *differences, from }
@@ -296,22 +329,13 @@ impl<'a> EventData<'a> {
             }
             AdministrativeEvent::WebhookResumed { channel } => EventData::Webhook(new(channel)),
             AdministrativeEvent::WebhookRedelivered { channel, what, deliveries } => {
-                EventData::Webhook(WebhookEventData { what: Some(what), deliveries: Some(*deliveries), ..new(channel) })
+                deliveries_of(channel, Some(what), deliveries, None)
             }
             AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason } => {
-                EventData::Webhook(WebhookEventData {
-                    what: Some(what),
-                    deliveries: Some(*deliveries),
-                    reason: Some(reason),
-                    ..new(channel)
-                })
+                deliveries_of(channel, Some(what), deliveries, Some(reason))
             }
             AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
-                EventData::Webhook(WebhookEventData {
-                    deliveries: Some(*deliveries),
-                    reason: Some(reason),
-                    ..new(channel)
-                })
+                deliveries_of(channel, None, deliveries, Some(reason))
             }
             AdministrativeEvent::ApiKeyCreated(grant) => EventData::ApiKey(ApiKeyEventData::of_grant(grant, from)),
             AdministrativeEvent::MasterKeyRotated { rewrapped, master_key }
@@ -330,6 +354,9 @@ impl<'a> EventData<'a> {
             }
             AdministrativeEvent::AccountBundleExported { account } => {
                 EventData::AccountBundleExported { account: account.to_string(), from }
+            }
+            AdministrativeEvent::GenerationBegun { generation, previous, fork, root, reason } => {
+                EventData::from_generation(*generation, *previous, *fork, root, reason, from)
             }
             AdministrativeEvent::ApiKeyRevoked { id } => {
                 EventData::ApiKey(ApiKeyEventData { key: *id, from, ..ApiKeyEventData::default() })

@@ -7,10 +7,9 @@ use std::ops::ControlFlow;
 use super::csv::{EVENT_COLUMNS, format_csv_row};
 use super::event_filter::EventFilter;
 use super::export_manifest::{ExportManifest, LineDigests};
-use super::signed_note::LogCheckpoint;
 use super::{Audit, Error, EventView, cloud_event, rfc3339};
-use crate::domain::Timestamp;
-use crate::journal::{RecordHeader, Root};
+use crate::domain::{EventId, Timestamp};
+use crate::journal::{LostPosition, RecordHeader, Root};
 use crate::limits::STREAM_CHUNK_BYTES;
 
 /// The format of an export.
@@ -52,9 +51,16 @@ impl ExportFormat {
 
 impl Audit {
     /// The positions from `first` to `last`, as far as the log has them. Without a bound: to the log's beginning or end.
-    pub fn export_range(&self, first: Option<u64>, last: Option<u64>) -> ExportRange {
+    /// Fails if a restore lost one of them.
+    pub fn export_range(&self, first: Option<EventId>, last: Option<EventId>) -> Result<ExportRange, Error> {
         let (size, root) = self.journal.root();
-        ExportRange { first: first.unwrap_or(1), last: last.map_or(size, |last| last.min(size)), size, root }
+        let position = |id: EventId| match self.source.generations().position_of(id, size) {
+            // A range may reach beyond the end of the log.
+            Err(LostPosition::BeyondHead { id, .. }) => Ok(id.position),
+            found => found,
+        };
+        let (first, last) = (first.map(position).transpose()?, last.map(position).transpose()?);
+        Ok(ExportRange { first: first.unwrap_or(1), last: last.map_or(size, |last| last.min(size)), size, root })
     }
 
     /// Writes the events of `range` that match the filter, in pieces, until `write` stops it. Calls `progress` with the
@@ -128,10 +134,16 @@ impl Audit {
     fn manifest(&self, filter: &EventFilter, range: ExportRange, digests: LineDigests) -> Result<Vec<u8>, Error> {
         let log = self.log()?;
         let ExportRange { first, last, size, root } = range;
-        let checkpoint = log.sign(&LogCheckpoint { origin: log.signer().name.clone(), size, root }.to_text());
-        let mut manifest =
-            ExportManifest::new(filter, (first, last, size), digests, log.signer().to_string(), checkpoint);
-        manifest.signature = log.sign(&manifest.signed_text(&log.signer().name));
+        let checkpoint = log.sign_root(size, root);
+        let mut manifest = ExportManifest::new(
+            filter,
+            self.source.generations(),
+            (first, last, size),
+            digests,
+            log.signer().to_string(),
+            checkpoint,
+        );
+        manifest.signature = log.sign(&manifest.signed_text(log.origin()));
         let mut line = serde_json::to_vec(&manifest).unwrap_or_default();
         line.push(b'\n');
         Ok(line)
@@ -157,12 +169,12 @@ impl TimeRangePositions {
 fn format_event_row(event: &EventView) -> String {
     let record = &event.record;
     format_csv_row([
-        record.position.to_string(),
+        event.id().to_string(),
         rfc3339::format_rfc3339(record.at),
         cloud_event::cloud_event_type(record),
         cloud_event::subject(record.stream),
         record.version.to_string(),
-        record.previous.to_string(),
+        event.source.event_id(record.previous).to_string(),
         cloud_event::origin(record.origin),
         cloud_event::request_id(record.origin).unwrap_or_default(),
         cloud_event::data_json(record),

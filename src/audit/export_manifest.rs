@@ -4,12 +4,17 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::encode_hex;
 use super::event_filter::EventFilter;
+use super::rfc3339::{format_rfc3339, parse_rfc3339};
+use crate::domain::Generation;
+use crate::journal::{GenerationStart, Generations, Root};
 use crate::limits::EXPORT_CHUNK_LINES;
 
 // Frozen: exports are handed out, so the fields of each format, their order and the signed text never change. A change
@@ -18,21 +23,24 @@ use crate::limits::EXPORT_CHUNK_LINES;
 /// The values of `muster` in a manifest.
 pub(super) const FORMAT_1: &str = "export 1";
 pub(super) const FORMAT_2: &str = "export 2";
+/// Of a log that was restored to an earlier state.
+pub(super) const FORMAT_3: &str = "export 3";
 
 /// The manifest: the last line of an export, which makes the file verifiable without the service.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExportManifest {
-    /// The format: `export 2`; or `export 1`, which has no `first`, `last` and `filter`.
+    /// The format: `export 3` if the log was restored to an earlier state, else `export 2`; `export 1` has no `first`,
+    /// `last` and `filter`.
     #[serde(rename = "muster")]
     pub(super) format: String,
     /// The number of events before this line.
     pub(super) events: u64,
-    /// The first position that was examined.
+    /// The id of the first event that was examined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) first: Option<String>,
-    /// The last position that was examined; before `first` if the log ended before it.
+    /// The id of the last event that was examined; before `first` if the log ended before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) last: Option<String>,
@@ -40,6 +48,10 @@ pub struct ExportManifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) filter: Option<BTreeMap<String, String>>,
+    /// Where the generations of the log began, in order; left out in generation 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) generations: Option<Vec<ManifestGeneration>>,
     /// Whether the export has all events of the log.
     #[serde(rename = "complete")]
     pub(super) is_complete: bool,
@@ -58,6 +70,21 @@ pub struct ExportManifest {
     pub(super) signature: String,
 }
 
+/// The beginning of a generation of the log.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ManifestGeneration {
+    /// The number of the generation.
+    generation: u32,
+    /// The position of the last event before it.
+    fork: String,
+    /// The root of the log at the fork, in base64.
+    root: String,
+    /// The time of the restore.
+    #[schema(format = DateTime)]
+    time: String,
+}
+
 /// Running digests of the lines.
 pub(super) struct LineDigests {
     all: Sha256,
@@ -71,6 +98,7 @@ impl ExportManifest {
     /// and the size of the log.
     pub(super) fn new(
         filter: &EventFilter,
+        generations: &Generations,
         positions: (u64, u64, u64),
         digests: LineDigests,
         public_key: String,
@@ -80,12 +108,14 @@ impl ExportManifest {
         let (events, sha256, parts) = digests.finish();
         let one_account = EventFilter { account: filter.account, ..EventFilter::default() };
         let account = filter.account.filter(|_| *filter == one_account && first == 1);
+        let starts: Vec<_> = generations.starts().iter().map(ManifestGeneration::of).collect();
         ExportManifest {
-            format: FORMAT_2.to_owned(),
+            format: if starts.is_empty() { FORMAT_2 } else { FORMAT_3 }.to_owned(),
             events,
-            first: Some(first.to_string()),
-            last: Some(last.to_string()),
+            first: Some(generations.event_id(first).to_string()),
+            last: Some(generations.event_id(last).to_string()),
             filter: Some(filter.to_parameters()),
+            generations: Some(starts).filter(|starts| !starts.is_empty()),
             is_complete: filter.matches_all() && (first, last) == (1, size),
             account: account.map(|account| account.to_string()),
             sha256,
@@ -96,7 +126,13 @@ impl ExportManifest {
         }
     }
 
-    /// The text that is signed: everything except the signature.
+    /// The generations of the log, as far as the manifest says. `None` if they are malformed.
+    pub(super) fn parse_generations(&self) -> Option<Generations> {
+        let starts = self.generations.iter().flatten().map(ManifestGeneration::parse);
+        Generations::from_starts(starts.collect::<Option<_>>()?)
+    }
+
+    /// The text that is signed: everything except the signature. `log` is the origin of the log's checkpoints.
     pub(super) fn signed_text(&self, log: &str) -> String {
         let ExportManifest { events, is_complete: complete, sha256, .. } = self;
         let account = self.account.as_deref().unwrap_or("-");
@@ -107,10 +143,39 @@ impl ExportManifest {
             (Some(first), Some(last), Some(filter)) => {
                 // The map is in the order of its names, so every writer signs the same text.
                 let filter = serde_json::to_string(filter).unwrap_or_default();
-                format!("{log} export 2\n{events}\n{first}\n{last}\n{filter}\n{lines}")
+                let selection = format!("{events}\n{first}\n{last}\n{filter}\n");
+                match &self.generations {
+                    None => format!("{log} export 2\n{selection}{lines}"),
+                    Some(generations) => {
+                        let generations = serde_json::to_string(generations).unwrap_or_default();
+                        format!("{log} export 3\n{selection}{generations}\n{lines}")
+                    }
+                }
             }
             (_, _, _) => format!("{log} export\n{events}\n{lines}"),
         }
+    }
+}
+
+impl ManifestGeneration {
+    fn of(start: &GenerationStart) -> ManifestGeneration {
+        let GenerationStart { generation, fork, root, at } = start;
+        ManifestGeneration {
+            generation: generation.number(),
+            fork: fork.to_string(),
+            root: STANDARD.encode(root.0),
+            time: format_rfc3339(*at),
+        }
+    }
+
+    fn parse(&self) -> Option<GenerationStart> {
+        let ManifestGeneration { generation, fork, root, time } = self;
+        Some(GenerationStart {
+            generation: Generation::new(*generation)?,
+            fork: fork.parse().ok()?,
+            root: Root(*STANDARD.decode(root).ok()?.as_array()?),
+            at: parse_rfc3339(time)?,
+        })
     }
 }
 

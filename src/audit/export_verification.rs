@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cloud_event::parse_event_type;
 use super::event_filter::{EventFilter, InvalidFilter};
-use super::export_manifest::{ExportManifest, FORMAT_1, FORMAT_2, LineDigests};
+use super::event_source::{EventSource, checkpoint_origin};
+use super::export_manifest::{ExportManifest, FORMAT_1, FORMAT_2, FORMAT_3, LineDigests};
 use super::exported_requests::ExportedRequests;
 use super::rfc3339::{format_rfc3339, parse_rfc3339};
 use super::signed_note::{LogCheckpoint, Signer};
 use super::{Error, IntegrityFault};
-use crate::domain::Timestamp;
+use crate::domain::{EventId, Generation, Timestamp};
 use crate::limits::{EXPORT_CHUNK_LINES, EXPORT_LINE_BYTES};
 
 /// The result of verifying an export.
@@ -34,8 +35,8 @@ pub struct ExportVerification {
 
 /// What an export of format 2 was asked for, and the positions that were examined.
 struct SignedSelection<'m> {
-    first: u64,
-    last: u64,
+    first: EventId,
+    last: EventId,
     filter: &'m BTreeMap<String, String>,
 }
 
@@ -43,6 +44,7 @@ struct SignedSelection<'m> {
 #[derive(Deserialize)]
 struct ExportLine {
     id: String,
+    source: String,
     #[serde(rename = "type")]
     event_type: String,
     subject: String,
@@ -104,9 +106,15 @@ fn check_manifest(
     let checkpoint =
         LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
     let signed = signer.verify_note(&manifest.signature).map_err(unsigned("signature"))?;
-    if signed != manifest.signed_text(&signer.name) || checkpoint.origin != signer.name {
+    let generations =
+        manifest.parse_generations().ok_or_else(|| IntegrityFault::new("its generations are malformed"))?;
+    if signed != manifest.signed_text(&checkpoint.origin)
+        || checkpoint.origin != checkpoint_origin(&signer.name, generations.current())
+    {
         return Err(IntegrityFault::new("the signed text differs from the last line"));
     }
+    let source = EventSource::new(&signer.name, generations);
+    chain.check_sources(&source)?;
     let (events, sha256, parts) = digests.finish();
     let differing = parts.iter().zip(&manifest.parts).position(|(found, signed)| found != signed);
     if let Some(part) = differing.map(|part| part as u64) {
@@ -136,7 +144,9 @@ fn check_manifest(
         log_size: checkpoint.size,
         public_key: signer.to_string(),
         proves: match selection {
-            Some(selection) => selection.describe_proof(chain, manifest.account.as_deref(), events, checkpoint.size)?,
+            Some(selection) => {
+                selection.describe_proof(chain, &source, manifest.account.as_deref(), events, checkpoint.size)?
+            }
             None => describe_proof_1(manifest, checkpoint.size),
         },
     })
@@ -156,20 +166,21 @@ fn describe_proof_1(manifest: &ExportManifest, size: u64) -> String {
 impl<'m> SignedSelection<'m> {
     /// The selection of a manifest; `None` in format 1.
     fn of(manifest: &'m ExportManifest) -> Result<Option<SignedSelection<'m>>, IntegrityFault> {
-        let ExportManifest { format, first, last, filter, .. } = manifest;
-        let position = |text: &str| {
-            text.parse::<u64>().map_err(|_| IntegrityFault::new(format!("its position {text:?} is malformed")))
+        let ExportManifest { format, first, last, filter, generations, .. } = manifest;
+        let id = |text: &str| {
+            text.parse::<EventId>().map_err(|_| IntegrityFault::new(format!("its position {text:?} is malformed")))
         };
-        match (format.as_str(), first, last, filter) {
-            (FORMAT_1, None, None, None) => Ok(None),
-            (FORMAT_2, Some(first), Some(last), Some(filter)) => {
-                Ok(Some(SignedSelection { first: position(first)?, last: position(last)?, filter }))
+        match (format.as_str(), first, last, filter, generations) {
+            (FORMAT_1, None, None, None, None) => Ok(None),
+            (FORMAT_2, Some(first), Some(last), Some(filter), None)
+            | (FORMAT_3, Some(first), Some(last), Some(filter), Some(_)) => {
+                Ok(Some(SignedSelection { first: id(first)?, last: id(last)?, filter }))
             }
-            (FORMAT_1 | FORMAT_2, _, _, _) => {
+            (FORMAT_1 | FORMAT_2 | FORMAT_3, _, _, _, _) => {
                 Err(IntegrityFault::new(format!("its last line does not have the fields of format {format:?}")))
             }
-            (_, _, _, _) => Err(IntegrityFault::new(format!(
-                "its format is {format:?}, but only {FORMAT_1:?} and {FORMAT_2:?} can be read"
+            (_, _, _, _, _) => Err(IntegrityFault::new(format!(
+                "its format is {format:?}, but only {FORMAT_1:?} to {FORMAT_3:?} can be read"
             ))),
         }
     }
@@ -179,16 +190,21 @@ impl<'m> SignedSelection<'m> {
     fn describe_proof(
         &self,
         chain: &ExportHistories,
+        source: &EventSource,
         whole_account: Option<&str>,
         events: u64,
         size: u64,
     ) -> Result<String, IntegrityFault> {
-        let SignedSelection { first, last, filter } = *self;
+        let SignedSelection { first: first_id, last: last_id, filter } = *self;
+        let (first, last) = (first_id.position, last_id.position);
         let fault = |what: String| Err(IntegrityFault::new(what));
         let is_whole =
             |account: &str| first == 1 && filter.len() == 1 && filter.get("account").is_some_and(|it| it == account);
         if !whole_account.is_none_or(is_whole) {
             return fault("its account differs from its filter".to_owned());
+        }
+        if (first_id, last_id) != (source.event_id(first), source.event_id(last)) {
+            return fault(format!("it claims positions {first_id} to {last_id}, which are not of its generations"));
         }
         if first == 0 || last > size {
             return fault(format!("it claims positions {first} to {last} of a log with {size} events"));
@@ -216,20 +232,20 @@ impl<'m> SignedSelection<'m> {
             let words = time.map_or_else(String::new, |time| {
                 format!("; that these are the events {time} is the word of the service")
             });
-            return Ok(format!("all events of positions {first} to {last}{words}"));
+            return Ok(format!("all events of positions {first_id} to {last_id}{words}"));
         }
         if let Some(account) = whole_account {
-            return Ok(describe_account(account, last));
+            return Ok(describe_account(account, last_id));
         }
         let conditions: Vec<String> =
             filter.iter().filter_map(|(name, value)| describe_condition(name, value)).collect();
         let words = conditions.into_iter().chain(time).collect::<Vec<_>>().join(" and ");
-        Ok(format!("those {words} among positions {first} to {last}, as the service signed"))
+        Ok(format!("those {words} among positions {first_id} to {last_id}, as the service signed"))
     }
 }
 
 /// The account's chain was verified.
-fn describe_account(account: &str, last: u64) -> String {
+fn describe_account(account: &str, last: impl std::fmt::Display) -> String {
     format!("those of account {account} among positions 1 to {last}, without a gap, as the service signed")
 }
 
@@ -264,7 +280,9 @@ fn describe_condition(name: &str, value: &str) -> Option<String> {
 struct ExportHistories {
     first: u64,
     last: u64,
-    heads: HashMap<String, (u64, u64)>,
+    heads: HashMap<String, (u64, EventId)>,
+    /// The first and the last position of each source and generation.
+    sources: BTreeMap<(String, Generation), (u64, u64)>,
     types: BTreeSet<String>,
     /// The earliest and the latest time.
     times: Option<(Timestamp, Timestamp)>,
@@ -308,23 +326,39 @@ impl ExportHistories {
         }
     }
 
+    /// Checks that each event has the source and the generation of its position.
+    fn check_sources(&self, source: &EventSource) -> Result<(), IntegrityFault> {
+        for ((found, generation), &(first, last)) in &self.sources {
+            for position in [first, last] {
+                if source.generations().at(position) != *generation || *found != source.of(*generation) {
+                    let id = source.event_id(position);
+                    let what = format!("the event {id} is of {}, not of {found}", source.at(position));
+                    return Err(IntegrityFault::new(what));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn check_line(&mut self, line: ExportLine) -> Result<(), String> {
-        let ExportLine { id, event_type, subject, time, version, prev, origin, requestid, data } = line;
-        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is not a position"));
-        let (position, previous) = (number(&id)?, number(&prev)?);
+        let ExportLine { id, source, event_type, subject, time, version, prev, origin, requestid, data } = line;
+        let id_of = |text: &str| text.parse::<EventId>().map_err(|_| format!("{text:?} is not a position"));
+        let (id, previous) = (id_of(&id)?, id_of(&prev)?);
+        let position = id.position;
         if position <= self.last {
             return Err(format!("position {position} follows position {}", self.last));
         }
-        let head = self.heads.entry(subject).or_default();
+        let head = self.heads.entry(subject).or_insert((0, EventId { generation: Generation::FIRST, position: 0 }));
         if self.fault.is_none() && (version, previous) != (head.0 + 1, head.1) {
             self.fault = Some(IntegrityFault::new(format!(
-                "position {position} is version {version} after position {previous}, but version {} after position {} \
+                "position {id} is version {version} after position {previous}, but version {} after position {} \
                  is expected: events before it are missing",
                 head.0 + 1,
                 head.1
             )));
         }
-        *head = (version, position);
+        *head = (version, id);
+        self.sources.entry((source, id.generation)).or_insert((position, position)).1 = position;
         self.types.insert(event_type);
         self.requests.add(origin, requestid, data.reason);
         let at = parse_rfc3339(&time).ok_or_else(|| format!("{time:?} is not a time"))?;

@@ -12,7 +12,10 @@ use super::backup::FRAME_HEADER_BYTES;
 use super::backup_reader::BackupReader;
 use super::signed_note::{LogCheckpoint, Signer};
 use super::tests::AuditFixture;
-use super::{EventFilter, ExportFormat, parse_time, restore, verify_backup, verify_bundle, verify_export, write_time};
+use super::{
+    EventFilter, ExportFormat, RestoreOptions, RestoredGeneration, parse_time, restore, verify_backup, verify_bundle,
+    verify_export, write_time,
+};
 use crate::domain::Timestamp;
 
 /// Artifacts of one sample log.
@@ -41,7 +44,7 @@ static SAMPLES: LazyLock<SampleArtifacts> = LazyLock::new(|| {
         let written = audit.write_export(
             ExportFormat::CloudEvents,
             filter,
-            audit.export_range(None, None),
+            audit.export_range(None, None).unwrap(),
             |_, _| {},
             |piece| {
                 lines.extend(piece);
@@ -196,7 +199,10 @@ pub(crate) fn check_backup(bytes: &[u8]) -> Option<String> {
             bytes == SAMPLES.backup,
             "verification differs from a restore"
         );
-        let restored = |signer| restore(bytes, &target, signer, None, Timestamp(1_800_000_000_000_000));
+        let restored = |signer| {
+            let (generation, at) = (RestoredGeneration::Same, Timestamp(1_800_000_000_000_000));
+            restore(bytes, &target, &RestoreOptions { signer, master_key: None, generation, at })
+        };
         match restored(Some(&SAMPLES.signer)) {
             Ok(_) => {
                 assert_eq!(bytes, SAMPLES.backup, "an altered backup is restored");

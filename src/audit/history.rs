@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::account_state::{AccountWithCauses, FieldChange, diff_views};
 use super::event_filter::EventFilter;
 use super::{Audit, Error, EventView};
-use crate::domain::{AccountNumber, Timestamp};
+use crate::domain::{AccountNumber, EventId, Generation, Timestamp};
 use crate::journal::{JournalRecord, StreamId};
 use crate::limits::EVENTS_SCANNED;
 
@@ -155,6 +155,29 @@ impl Audit {
         Ok(QueryPage { items: self.event_views(records)?, next })
     }
 
+    /// The version at a cursor of an account's history. Fails if the history does not have this version, or has it in
+    /// another generation.
+    pub fn resolve_version(&self, account: AccountNumber, cursor: EventId) -> Result<u64, Error> {
+        let stream = self.existing_stream(account)?;
+        let version = cursor.position;
+        let mut continue_after = EventId { generation: Generation::FIRST, position: 0 };
+        if cursor == continue_after {
+            return Ok(version);
+        }
+        for record in self.journal.history_back(stream) {
+            let record = record?;
+            let found = EventId { position: record.version, ..self.source.event_id(record.position) };
+            if found == cursor {
+                return Ok(version);
+            }
+            if record.version <= version && found.generation <= cursor.generation {
+                continue_after = found;
+                break;
+            }
+        }
+        Err(Error::LostVersion { account, cursor, continue_after })
+    }
+
     /// Administrative events that match `filter`, latest first, at most `limit`. Starts at the one at `from`, if given.
     /// `None` if there is no such event. One call examines at most [`EVENTS_SCANNED`] events.
     pub fn administrative_events(
@@ -231,7 +254,7 @@ impl Audit {
         }
         let mut state = AccountWithCauses::new(account);
         for record in records.iter().take(included) {
-            state.apply(record, self.key_names.of(record.origin)?.as_deref())?;
+            state.apply(record, self.source.event_id(record.position), self.key_names.of(record.origin)?.as_deref())?;
         }
         Ok(state)
     }

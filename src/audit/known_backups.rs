@@ -55,7 +55,11 @@ impl Audit {
                 count += 1;
                 if latest.len() < KNOWN_BACKUPS {
                     let event = event.event_type().definition().name;
-                    latest.push(KnownBackup { position: position.to_string(), at: format_rfc3339(record.at), event });
+                    latest.push(KnownBackup {
+                        position: self.source.event_id(*position).to_string(),
+                        at: format_rfc3339(record.at),
+                        event,
+                    });
                 }
             } else if let AdministrativeEvent::MasterKeyRotationAborted { .. } = event {
                 // The key before the reverted rotation is in use again. If the rotation was recorded, it is the next

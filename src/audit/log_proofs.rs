@@ -5,16 +5,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::signed_note::LogCheckpoint;
 use super::{Audit, Error};
-use crate::journal::Root;
+use crate::domain::EventId;
+use crate::journal::{LostPosition, Root};
 
 /// The proof that an event is in the log. Hashes are in base64, in the order of RFC 6962.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Inclusion)]
 pub struct InclusionProof {
-    /// The event's position, from 1.
+    /// The event's id: its position, from 1.
     seq: String,
     /// The size of the log that the proof is for.
     size: String,
@@ -44,18 +44,23 @@ pub struct ConsistencyProof {
 }
 
 impl Audit {
-    /// The proof that the event at `position` is in the log of `size`, or of its current size.
-    pub fn inclusion_proof(&self, position: u64, size: Option<u64>) -> Result<InclusionProof, Error> {
-        let log = self.log()?;
+    /// The proof that an event is in the log of `size`, or of its current size.
+    pub fn inclusion_proof(&self, id: EventId, size: Option<u64>) -> Result<InclusionProof, Error> {
+        let (log, position) = (self.log()?, id.position);
         let (size, root) = self.root_at(size)?;
+        match self.source.generations().position_of(id, self.journal.head()) {
+            // The proof fails for it, as for any position beyond the size.
+            Err(LostPosition::BeyondHead { .. }) | Ok(_) => {}
+            Err(lost) => return Err(lost.into()),
+        }
         let (stored, proof) = (self.journal.record_bytes_at(position)?, self.journal.inclusion_proof(position, size)?);
         let (Some(stored), Some(proof)) = (stored, proof) else { return Err(Error::NotInLog { position, size }) };
         Ok(InclusionProof {
-            seq: position.to_string(),
+            seq: self.source.event_id(position).to_string(),
             size: size.to_string(),
             record: STANDARD.encode(stored),
             proof: encode_hashes(&proof),
-            checkpoint: log.sign(&LogCheckpoint { origin: log.signer().name.clone(), size, root }.to_text()),
+            checkpoint: log.sign_root(size, root),
         })
     }
 

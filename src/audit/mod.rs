@@ -11,12 +11,14 @@
 //! | `account_state` | an account's state after some of its events, with the events that caused it |
 //! | `event_filter` | filters for events |
 //! | `origin_filter` | a condition on the origin of events |
+//! | `event_source` | the `source` and the `id` of each event, and the origin of checkpoints |
 //! | `history` | queries over events and account states |
 //! | `account_list` | the account list as JSON and CSV |
 //! | `rfc3339` | formatting and parsing of times |
 //! | `signed_note` | signed notes and checkpoints (C2SP) |
 //! | `transparency_log` | signs checkpoints of the journal and checks that the last one still holds |
 //! | `account_bundle` | one account's whole history, with proofs that it is in the log |
+//! | `bundle_verification` | verification of a bundle |
 //! | `log_proofs` | proofs over the whole log |
 //! | `csv` | CSV rows that are safe in a spreadsheet |
 //! | `export` | many events in one verifiable file |
@@ -39,11 +41,13 @@ mod account_state;
 mod administrative_event_data;
 mod backup;
 mod backup_reader;
+mod bundle_verification;
 mod cloud_event;
 mod content_view;
 mod csv;
 mod event_data;
 mod event_filter;
+mod event_source;
 mod export;
 mod export_manifest;
 mod export_verification;
@@ -67,14 +71,13 @@ pub(crate) mod fuzz;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod tests;
 
-use std::sync::Arc;
-
 use sha2::{Digest, Sha256};
 
-pub use account_bundle::{Bundle, BundleVerification, VerificationStep, verify_bundle, verify_bundle_with};
+pub use account_bundle::Bundle;
 pub use account_list::{ACCOUNT_COLUMNS, AccountFilter, AccountRow};
 pub use account_state::{AccountStateView, AccountWithCauses, FieldChange};
 pub use backup_reader::{BackupVerification, verify_backup};
+pub use bundle_verification::{BundleVerification, VerificationStep, verify_bundle, verify_bundle_with};
 pub use cloud_event::{CloudEvent, EventView, label_origin, parse_event_type};
 pub use csv::{EVENT_COLUMNS, format_csv_row};
 pub use event_filter::{EventFilter, InvalidFilter};
@@ -87,16 +90,18 @@ pub use labels_view::LabelsView;
 pub use log_proofs::{ConsistencyProof, InclusionProof};
 pub use origin_filter::OriginFilter;
 pub use replay::{ReplayEnd, ReplayReport};
-pub use restore::{RestoreReport, restore};
+pub use restore::{AfterRestore, RestoreOptions, RestoreReport, RestoredGeneration, restore};
 pub use rfc3339::{TIME_FORM, format_rfc3339 as write_time, parse_rfc3339 as parse_time};
 pub use signed_note::{LogCheckpoint, Signer};
 pub use transparency_log::TransparencyLog;
 pub use verify::VerificationReport;
 
+use event_source::EventSource;
 use key_names::KeyNames;
 
-use crate::domain::{AccountNumber, SealedBytes, escape_controls};
-use crate::journal::{self, Journal};
+use crate::domain::{AccountNumber, EventId, Generation, SealedBytes, escape_controls};
+use crate::journal::{self, Journal, LostPosition};
+use crate::limits::GENERATIONS;
 use crate::projections::Roster;
 use crate::store::{self, Store};
 use crate::vault;
@@ -109,7 +114,7 @@ pub struct Audit {
     roster: Roster,
     /// `None` without the log's key: everything can be read, but nothing can be signed.
     log: Option<TransparencyLog>,
-    source: Arc<str>,
+    source: EventSource,
     key_names: KeyNames,
 }
 
@@ -131,6 +136,19 @@ pub enum Error {
         version: u64,
         /// The account's last version.
         versions: u64,
+    },
+    /// The account has no such version in this generation: a restore lost it, or it is beyond the last one.
+    #[error(
+        "account {account} has no version {cursor} in this log: a restore lost it, or it is beyond the account's last \
+         version; continue after version {continue_after}"
+    )]
+    LostVersion {
+        /// The account.
+        account: AccountNumber,
+        /// The version that was asked for, with its generation.
+        cursor: EventId,
+        /// The last version before it that the log has.
+        continue_after: EventId,
     },
     /// The account did not exist yet at that moment.
     #[error("account {account} did not exist then; its history begins at \
@@ -187,6 +205,18 @@ pub enum Error {
         /// Their root according to the checkpoint.
         expected: String,
     },
+    /// A generation cannot follow that of the backup.
+    #[error(
+        "the backup is of generation {backup}, and the restored log needs a later one, of at most {GENERATIONS}; give \
+         --generation a higher number, or leave it out"
+    )]
+    InvalidGeneration {
+        /// The generation of the backup.
+        backup: Generation,
+    },
+    /// The position is not in the log's history.
+    #[error(transparent)]
+    Lost(#[from] LostPosition),
     /// The verified data is damaged or was altered.
     #[error(transparent)]
     Integrity(#[from] IntegrityFault),
@@ -225,7 +255,7 @@ impl IntegrityFault {
 impl Audit {
     /// An audit over these modules.
     pub fn new(store: Store, journal: Journal, roster: Roster, log: Option<TransparencyLog>) -> Audit {
-        let source = transparency_log::event_source(&transparency_log::log_name(store.id())).into();
+        let source = EventSource::new(&event_source::log_name(store.id()), journal.generations().clone());
         let key_names = KeyNames::new(journal.clone());
         Audit { store, journal, roster, log, source, key_names }
     }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::account_state::AccountStateView;
 use super::history::AsOf;
 use super::{Audit, Error};
-use crate::domain::{AccountNumber, Timestamp};
+use crate::domain::{AccountNumber, EventId, Timestamp};
 use crate::journal::JournalRecord;
 use crate::limits::NAMED_DIFFERENCES;
 use crate::projections::Roster;
@@ -19,8 +19,8 @@ use crate::projections::Roster;
 pub enum ReplayEnd {
     /// To the end; the result is compared with the served state.
     End,
-    /// To this position.
-    Position(u64),
+    /// To this event.
+    Event(EventId),
     /// To the event before the first one that is later than this time.
     Time(Timestamp),
 }
@@ -65,7 +65,7 @@ impl Audit {
         let as_of = match until {
             ReplayEnd::End => AsOf::Now,
             ReplayEnd::Time(time) => AsOf::Time(time),
-            ReplayEnd::Position(position) => AsOf::Position(position),
+            ReplayEnd::Event(id) => AsOf::Position(self.journal.position_of(id)?),
         };
         let state = account.map(|account| self.state(account, as_of)).transpose()?;
         if until == ReplayEnd::End {
@@ -86,7 +86,7 @@ impl Audit {
         let fresh = self.roster.empty();
         let is_included = |record: &JournalRecord| match until {
             ReplayEnd::End => true,
-            ReplayEnd::Position(position) => record.position <= position,
+            ReplayEnd::Event(id) => record.position <= id.position,
             ReplayEnd::Time(time) => record.at <= time,
         };
         let mut events = 0;

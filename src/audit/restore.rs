@@ -12,9 +12,9 @@ use super::backup_reader::BackupReader;
 use super::signed_note::Signer;
 use super::{Error, transparency_log};
 use crate::config;
-use crate::domain::{AdministrativeEvent, AuditLogEntry, Timestamp};
+use crate::domain::{AdministrativeEvent, AuditLogEntry, EventId, Generation, Timestamp};
 use crate::journal::{Journal, Origin};
-use crate::store::{Store, create_directories};
+use crate::store::{DirectoryFormat, Store, create_directories};
 use crate::vault::{self, MasterKeyId, NamedMasterKey};
 
 /// The result of a restore.
@@ -31,20 +31,59 @@ pub struct RestoreReport {
     pub public_key: String,
     /// The id of the master key that the directory needs; null if a backup of version 0.1 does not say.
     pub master_key: Option<MasterKeyId>,
+    /// The generation of the restored log.
+    pub generation: u32,
+    /// The last event that the restored log shares with the log before; null if the generation is that of the backup.
+    pub fork: Option<String>,
     /// What the operator has to do now.
     pub next: String,
+    /// What others have to do afterwards; null if the generation is that of the backup.
+    pub then: Option<AfterRestore>,
+}
+
+/// What has to happen after a restore that began a generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AfterRestore {
+    /// For the receivers of webhooks.
+    pub receivers: String,
+    /// For readers of the events.
+    pub followers: String,
+    /// For auditors.
+    pub auditors: String,
+    /// If this backup was restored before.
+    pub restored_before: String,
+}
+
+/// How a backup is restored.
+pub struct RestoreOptions<'o> {
+    /// The signer of the backup; `None` accepts the one that the backup names.
+    pub signer: Option<&'o Signer>,
+    /// The master key that is put in place. It must open the backup.
+    pub master_key: Option<&'o NamedMasterKey>,
+    /// The generation of the restored log.
+    pub generation: RestoredGeneration,
+    /// The time of the restore.
+    pub at: Timestamp,
+}
+
+/// The generation of a restored log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestoredGeneration {
+    /// That of the backup, because nothing happened after the backup was taken.
+    Same,
+    /// A new one: what happened after the backup is lost.
+    New {
+        /// Its number; `None` for the next number after that of the backup.
+        number: Option<Generation>,
+        /// Why the backup is restored; may be empty.
+        reason: String,
+    },
 }
 
 /// Restores a backup into the directory `to`, which must be empty or missing. The backup is verified in a temporary
-/// directory beside `to` and moved only if it is intact. Otherwise nothing is left behind. It must be signed by
-/// `signer`, if there is one. `master_key`, if there is one, must open it, and is put in place.
-pub fn restore(
-    backup: impl Read,
-    to: &Path,
-    signer: Option<&Signer>,
-    master_key: Option<&NamedMasterKey>,
-    at: Timestamp,
-) -> Result<RestoreReport, Error> {
+/// directory beside `to` and moved only if it is intact. Otherwise nothing is left behind.
+pub fn restore(backup: impl Read, to: &Path, options: &RestoreOptions<'_>) -> Result<RestoreReport, Error> {
     let failed = |what: &'static str, path: &Path| {
         let what = format!("{what} {}", path.display());
         move |source| Error::Io { what, source }
@@ -64,24 +103,27 @@ pub fn restore(
     let temporary =
         TempDir::with_prefix_in(".muster-restoring-", parent).map_err(failed("write a temporary file beside", to))?;
     let restored_path = temporary.path().join("data");
-    let report = restore_into_temporary(backup, &restored_path, signer, master_key, at)?;
+    let report = restore_into_temporary(backup, &restored_path, options)?;
     // The rename succeeds only if `to` is missing or an empty directory.
     fs::rename(&restored_path, to).map_err(failed("move the restored directory to", to))?;
     fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync", parent))?;
-    let next = describe_next_step(to, report.master_key, master_key.is_some());
+    let next = describe_next_step(to, report.master_key, options.master_key.is_some());
     Ok(RestoreReport { data_dir: to.to_owned(), next, ..report })
 }
 
 fn restore_into_temporary(
     backup: impl Read,
     directory: &Path,
-    signer: Option<&Signer>,
-    master_key: Option<&NamedMasterKey>,
-    at: Timestamp,
+    options: &RestoreOptions<'_>,
 ) -> Result<RestoreReport, Error> {
     let mut backup = BackupReader::open(backup)?;
-    let source = backup.read_source(signer)?;
-    let store = Store::create_with_id(directory, &config::Settings::default().store, source.store)?;
+    let source = backup.read_source(options.signer)?;
+    let generation = options.generation.after(source.generation)?;
+    let format = match generation {
+        Generation::FIRST => DirectoryFormat::One,
+        _ => DirectoryFormat::Two,
+    };
+    let store = Store::create_with_id(directory, &config::Settings::default().store, source.store, format)?;
     let (checkpoint, note) = backup.read_contents(&source, Some(&store))?;
     let size = checkpoint.size;
     if size > 0 {
@@ -92,25 +134,63 @@ fn restore_into_temporary(
     let keys = keys.parent().unwrap_or(directory);
     let failed = |source| Error::Io { what: format!("make {}", keys.display()), source };
     create_directories(keys).map_err(failed)?;
-    if let Some(master_key) = master_key {
+    if let Some(master_key) = options.master_key {
         master_key.put_in_place(&store)?;
     }
     let journal = Journal::open(store, Box::new(|_| {}))?;
     let accounts = journal.account_count() as u64;
-    let entry =
-        AuditLogEntry { event: AdministrativeEvent::Restored { position: size }, source: "command line".to_owned() };
+    let fork = journal.generations().event_id(size);
+    let event = match &options.generation {
+        RestoredGeneration::Same => AdministrativeEvent::Restored { position: size },
+        RestoredGeneration::New { number: _, reason } => {
+            let (previous, root, reason) = (source.generation, checkpoint.root.0, reason.clone());
+            AdministrativeEvent::GenerationBegun { generation, previous, fork: size, root, reason }
+        }
+    };
+    let entry = AuditLogEntry { event, source: "command line".to_owned() };
     tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(|source| Error::Io { what: "start a runtime".to_owned(), source })?
-        .block_on(journal.append_administrative_event(entry, Origin::OPERATOR, at))?;
+        .block_on(journal.append_administrative_event(entry, Origin::OPERATOR, options.at))?;
+    let is_new = options.generation != RestoredGeneration::Same;
     Ok(RestoreReport {
         data_dir: directory.to_owned(),
         events: size,
         accounts,
         public_key: source.signer.to_string(),
-        master_key: source.master_key.or(master_key.map(NamedMasterKey::id)),
+        master_key: source.master_key.or(options.master_key.map(NamedMasterKey::id)),
+        generation: generation.number(),
+        fork: is_new.then(|| fork.to_string()),
         next: String::new(),
+        then: is_new.then(|| AfterRestore::of(fork, generation)),
     })
+}
+
+impl RestoredGeneration {
+    /// The generation of a log that is restored from a backup of generation `backup`.
+    fn after(&self, backup: Generation) -> Result<Generation, Error> {
+        match self {
+            RestoredGeneration::Same => Ok(backup),
+            RestoredGeneration::New { number, .. } => {
+                let generation = number.or(backup.next()).filter(|generation| *generation > backup);
+                generation.ok_or(Error::InvalidGeneration { backup })
+            }
+        }
+    }
+}
+
+impl AfterRestore {
+    fn of(fork: EventId, generation: Generation) -> AfterRestore {
+        let higher = generation.next().unwrap_or(generation);
+        AfterRestore {
+            receivers: "when the service runs: muster webhooks resync".to_owned(),
+            followers: format!("events behind {fork} are lost; a cursor behind {fork} gets a problem (410)"),
+            auditors: format!("muster verify --checkpoint FILE; checkpoints behind {fork} are of the lost history"),
+            restored_before: format!(
+                "if this backup was served before as generation {generation}, restore again with --generation {higher}"
+            ),
+        }
+    }
 }
 
 /// What the operator of the restored directory `to` has to do.

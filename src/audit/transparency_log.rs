@@ -5,10 +5,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::event_source::{checkpoint_origin, log_name};
 use super::signed_note::{LogCheckpoint, NoteError, Signer};
 use super::{Error, encode_hex};
 use crate::journal::{Journal, Root};
-use crate::store::{Store, StoreId};
+use crate::store::Store;
 use crate::vault::LogKey;
 
 /// The log and its signing key. Cheap to clone.
@@ -21,12 +22,13 @@ struct TransparencyLogInner {
     store: Store,
     key: LogKey,
     signer: Signer,
+    /// The origin of its checkpoints.
+    origin: String,
     /// The last saved checkpoint.
     saved_checkpoint: Mutex<Option<LogCheckpoint>>,
 }
 
-// Frozen: the names of these files and the name of the log. A start checks the saved checkpoint, and signed texts hold
-// the name.
+// Frozen: the names of these files. A start checks the saved checkpoint.
 /// The names of the sidecar files.
 const CHECKPOINT_FILE: &str = "checkpoint";
 const PUBLIC_KEY_FILE: &str = "public-key";
@@ -46,6 +48,7 @@ impl TransparencyLog {
             inner: Arc::new(TransparencyLogInner {
                 store: store.clone(),
                 key,
+                origin: checkpoint_origin(&signer.name, journal.generations().current()),
                 signer,
                 saved_checkpoint: Mutex::new(saved),
             }),
@@ -71,8 +74,8 @@ impl TransparencyLog {
     }
 
     fn sign_and_save(&self, size: u64, root: Root) -> Result<String, Error> {
-        let TransparencyLogInner { store, signer, saved_checkpoint: saved, .. } = &*self.inner;
-        let checkpoint = LogCheckpoint { origin: signer.name.clone(), size, root };
+        let TransparencyLogInner { store, saved_checkpoint: saved, .. } = &*self.inner;
+        let checkpoint = self.checkpoint(size, root);
         let note = self.sign(&checkpoint.to_text());
         // Held during the write: concurrent calls write the same file, and the later checkpoint must win.
         let mut saved = saved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,6 +84,20 @@ impl TransparencyLog {
             *saved = Some(checkpoint);
         }
         Ok(note)
+    }
+
+    /// The origin of its checkpoints: its name, and the generation from 1 on.
+    pub(super) fn origin(&self) -> &str {
+        &self.inner.origin
+    }
+
+    /// The signed size and root of the log.
+    pub(super) fn sign_root(&self, size: u64, root: Root) -> String {
+        self.sign(&self.checkpoint(size, root).to_text())
+    }
+
+    fn checkpoint(&self, size: u64, root: Root) -> LogCheckpoint {
+        LogCheckpoint { origin: self.inner.origin.clone(), size, root }
     }
 
     /// Signs a text, which must end with a line end.
@@ -119,19 +136,6 @@ pub(super) fn load_signer(store: &Store) -> Result<Option<Signer>, Error> {
         None => Ok(None),
     }
 }
-
-/// The name of a store's log.
-pub(super) fn log_name(store: StoreId) -> String {
-    format!("{LOG_NAME_PREFIX}{store}")
-}
-
-/// The `source` of the events in the log with this name.
-pub(super) fn event_source(name: &str) -> String {
-    format!("urn:muster:{}", name.strip_prefix(LOG_NAME_PREFIX).unwrap_or(name))
-}
-
-/// The prefix of a log's name, before the store's id.
-const LOG_NAME_PREFIX: &str = "muster.local/";
 
 /// Saves the sidecar files of a restored store.
 pub(super) fn save_restored_checkpoint(store: &Store, signer: &Signer, checkpoint: &str) -> Result<(), Error> {

@@ -114,9 +114,12 @@ impl Error {
             }
             Error::UnknownAccount { .. }
             | Error::NoSuchVersion { .. }
+            | Error::LostVersion { .. }
             | Error::BeforeFirstEvent { .. }
             | Error::NotInLog { .. }
             | Error::LogKeyMissing
+            | Error::InvalidGeneration { .. }
+            | Error::Lost(_)
             | Error::Journal(_)
             | Error::Store(_)
             | Error::Vault(_)

@@ -7,14 +7,15 @@ use super::listing_output::RecordPrinter;
 use super::offline_source::take_events;
 use crate::api::events::{self as journal_events, EventQuery, ReadStart};
 use crate::api::{Parameters, operation};
+use crate::domain::EventId;
 
 /// List the events of all accounts and of the service
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct EventsArgs {
-    /// Only events after this position; with --follow the default is new events
-    #[arg(long, value_name = "POSITION")]
-    after: Option<u64>,
+    /// Only events after this one; with --follow the default is new events
+    #[arg(long, value_name = "ID")]
+    after: Option<EventId>,
     /// Only events of this account
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
@@ -46,15 +47,14 @@ impl EventsArgs {
         let filter = self.filter.parameters([("account", self.account.clone())]);
         if let Some(offline) = client.offline() {
             let pages = offline.call(operation::LIST_EVENTS, async |call| {
-                let start = ReadStart::After(self.after.unwrap_or(0));
+                let start = ReadStart::After(self.after);
                 let query = EventQuery { start, filter: Parameters::from_values(&filter).event_filter()? };
                 journal_events::read_events(call, query, self.limit.unwrap_or(u64::MAX))
             })?;
             take_events(pages, |line| events.print_ndjson(line))?;
             return events.finish();
         }
-        let number = |number: Option<u64>| number.map(|number| number.to_string());
-        let more = [("after", number(self.after)), ("limit", number(self.limit))];
+        let more = [("after", self.after.map(|id| id.to_string())), ("limit", self.limit.map(|most| most.to_string()))];
         let query = query_string(&[&filter[..], &more].concat());
         let path = format!("events{query}");
         if self.follow {

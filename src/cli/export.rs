@@ -6,6 +6,7 @@ use super::offline_source::take_bytes;
 use super::progress::ProgressDisplay;
 use super::{Error, output};
 use crate::api::{Parameters, maintenance, operation};
+use crate::domain::EventId;
 
 /// Export events: CloudEvents that can be verified, or CSV
 #[derive(clap::Args)]
@@ -17,12 +18,12 @@ pub(super) struct ExportArgs {
     /// Only events of this account
     #[arg(long, value_name = "NUMBER")]
     account: Option<String>,
-    /// Only events from this position on
-    #[arg(long, value_name = "POSITION")]
-    first: Option<u64>,
-    /// Only events up to this position
-    #[arg(long, value_name = "POSITION")]
-    last: Option<u64>,
+    /// Only events from this one on
+    #[arg(long, value_name = "ID")]
+    first: Option<EventId>,
+    /// Only events up to this one
+    #[arg(long, value_name = "ID")]
+    last: Option<EventId>,
     #[command(flatten)]
     filter: EventFilterArgs,
     #[command(flatten)]

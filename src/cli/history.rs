@@ -5,7 +5,7 @@ use super::api_client::{ApiRequest, EVENT_STREAM, NDJSON, RequestArgs, query_str
 use super::event_filter_args::EventFilterArgs;
 use super::listing_output::RecordPrinter;
 use super::offline_source::take_events;
-use crate::api::accounts::{self, HistoryQuery};
+use crate::api::accounts::{self, HistoryQuery, HistoryStart};
 use crate::api::{Parameters, operation, parse_account};
 use crate::audit::HistoryOrder;
 
@@ -55,7 +55,7 @@ impl HistoryArgs {
                     account: parse_account("account", &self.number)?,
                     order: if self.reverse { HistoryOrder::Descending } else { HistoryOrder::Ascending },
                     filter: Parameters::from_values(&self.filter.parameters([])).event_filter()?,
-                    cursor: None,
+                    start: HistoryStart::First,
                 };
                 accounts::read_history(call, query, self.limit.unwrap_or(u64::MAX)).await
             })?;

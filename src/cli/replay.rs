@@ -56,6 +56,6 @@ impl ReplayArgs {
     fn parse_until(&self) -> Result<ReplayEnd, Error> {
         let Some(text) = &self.until else { return Ok(ReplayEnd::End) };
         let wrong = Error::Usage("--until must be a position, a time such as 2026-11-25T09:30:00Z, or a day");
-        text.parse().map(ReplayEnd::Position).ok().or_else(|| parse_time(text).map(ReplayEnd::Time)).ok_or(wrong)
+        text.parse().map(ReplayEnd::Event).ok().or_else(|| parse_time(text).map(ReplayEnd::Time)).ok_or(wrong)
     }
 }

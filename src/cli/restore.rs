@@ -8,15 +8,20 @@ use super::listing_output::{self, ListingFormat};
 use super::progress::ProgressDisplay;
 use super::signals::InterruptFlag;
 use super::verify::{count_reads, parse_signer};
+use crate::api::parse_reason;
+use crate::audit::{RestoreOptions, RestoredGeneration};
+use crate::domain::Generation;
 use crate::files::open_file;
+use crate::limits::GENERATIONS;
 use crate::vault::NamedMasterKey;
 use crate::{audit, clock};
 
 /// Restore a data directory from a backup
 ///
-/// Verifies the backup while reading it. Creates the directory only if the whole backup is valid.
+/// Verifies the backup while reading it. Creates the directory only if the whole backup is valid. The restored log
+/// begins a new generation, because what happened after the backup is lost: receivers, readers and auditors are told.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES, next_line_help = true)]
+#[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
 pub(super) struct RestoreArgs {
     /// The backup file (`muster backup`)
     from: PathBuf,
@@ -29,6 +34,15 @@ pub(super) struct RestoreArgs {
     /// Put the master key in this file into the directory; it must open the backup
     #[arg(long, value_name = "FILE")]
     master_key_file: Option<PathBuf>,
+    /// Keep the generation of the backup: say so only if nothing happened after the backup was taken
+    #[arg(long, conflicts_with_all = ["generation", "reason"])]
+    same_generation: bool,
+    /// The number of the new generation; by default, the next after that of the backup
+    #[arg(long, value_name = "NUMBER", value_parser = parse_generation)]
+    generation: Option<Generation>,
+    /// Why the backup is restored; it is recorded for good
+    #[arg(long, value_name = "TEXT", value_parser = parse_restore_reason)]
+    reason: Option<String>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = ListingFormat::Text)]
     output: ListingFormat,
@@ -37,6 +51,7 @@ pub(super) struct RestoreArgs {
 const EXAMPLES: &str = "Examples:
   muster restore /backup/muster-2026-11-25 --data-dir /var/lib/muster --master-key-file /safe/master.key
   muster restore /backup/muster-2026-11-25 --data-dir /var/lib/muster     without the key: shows which one is needed
+  muster restore /backup/muster-2026-11-25 --data-dir /var/lib/muster --reason 'disk failed'
 
 Signals: SIGINT or SIGTERM stops the restore and removes what was written. A second signal ends the process at once.
 
@@ -48,11 +63,28 @@ impl RestoreArgs {
         let signer = parse_signer(self.public_key.as_deref())?;
         let master_key = self.master_key_file.as_deref().map(NamedMasterKey::read).transpose();
         let master_key = master_key.map_err(audit::Error::from)?;
+        let generation = match self.same_generation {
+            true => RestoredGeneration::Same,
+            false => {
+                let (number, reason) = (self.generation, self.reason.clone().unwrap_or_default());
+                RestoredGeneration::New { number, reason }
+            }
+        };
         let restored = read_backup(&self.from, "restoring", |backup| {
-            audit::restore(backup, &self.data_dir, signer.as_ref(), master_key.as_ref(), clock::now())
+            let (signer, master_key, at) = (signer.as_ref(), master_key.as_ref(), clock::now());
+            audit::restore(backup, &self.data_dir, &RestoreOptions { signer, master_key, generation, at })
         })?;
         listing_output::print_value(self.output, &serde_json::to_value(restored).unwrap_or_default())
     }
+}
+
+fn parse_generation(text: &str) -> Result<Generation, String> {
+    let generation = text.parse().ok().and_then(Generation::new).filter(|number| *number != Generation::FIRST);
+    generation.ok_or_else(|| format!("must be a number from 1 to {GENERATIONS}"))
+}
+
+fn parse_restore_reason(text: &str) -> Result<String, String> {
+    parse_reason(text).map(str::to_owned).map_err(|problem| problem.detail)
 }
 
 /// Reads the backup at `path` with `read`, shows the progress, and stops after a signal to end.

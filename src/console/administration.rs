@@ -149,7 +149,7 @@ pub(super) async fn settings_page(request: &ConsoleRequest) -> PageResult {
 /// `/acts`
 pub(super) async fn audit_log_page(request: &ConsoleRequest) -> PageResult {
     let call = request.call(operation::LIST_ACTS)?;
-    let cursor = request.parameters(&["cursor"]).number("cursor")?;
+    let cursor = request.parameters(&["cursor"]).event_id("cursor")?;
     let found = match parse_filter(request) {
         Ok(filter) => events::list_acts(&call, cursor, filter, ACTS_PER_PAGE).await,
         Err(error) => Err(error),

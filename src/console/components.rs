@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::api::Problem;
 use crate::audit::{LabelsView, parse_event_type};
-use crate::domain::{EventType, OnlineStatus, Status};
+use crate::domain::{EventId, EventType, OnlineStatus, Status};
 
 /// A UTC time as the API writes it: `2026-11-28T01:39:26.061937Z`. The page shows it to the millisecond, and in full on
 /// hover.
@@ -72,9 +72,9 @@ pub(super) fn format_count(number: u64) -> String {
     }
 }
 
-/// A position or number of events, which the API writes as text.
+/// A number of events, which the API writes as text: as a number, or as the id of the last event.
 pub(super) fn format_position(position: &str) -> String {
-    format_count(position.parse().unwrap_or(0))
+    format_count(position.parse().map_or(0, |id: EventId| id.position))
 }
 
 /// A number of bytes in a readable unit.

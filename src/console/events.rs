@@ -37,7 +37,7 @@ pub(super) async fn page(request: &ConsoleRequest) -> PageResult {
             Err(error) => (error_note(error)),
             Ok(EventPage { events, next }) => {
                 @if is_newest {
-                    @let newest = events.first().map_or_else(|| head.clone(), |event| event.record.position.to_string());
+                    @let newest = events.first().map_or_else(|| head.clone(), |event| event.id().to_string());
                     p.live-tail data-tail=(url("/events/live", "after", Some(&newest))) hidden {
                         button type="button" data-pause aria-pressed="false" { "Pause" }
                         " " span data-tail-state role="status" { "New events appear here at once." }
@@ -67,9 +67,9 @@ async fn journal_head(request: &ConsoleRequest) -> Result<String, Problem> {
 /// newest first.
 async fn list_events(request: &ConsoleRequest) -> Result<EventPage, Problem> {
     let parameters = request.parameters(&["after", "before"]);
-    let start = match (parameters.number("after")?, parameters.number("before")?) {
-        (Some(after), _) => ReadStart::After(after),
-        (None, before) => ReadStart::Before(before.unwrap_or(u64::MAX)),
+    let start = match (parameters.event_id("after")?, parameters.event_id("before")?) {
+        (Some(after), _) => ReadStart::After(Some(after)),
+        (None, before) => ReadStart::Before(before),
     };
     let filter = event_filter(request)?;
     let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
@@ -110,7 +110,7 @@ pub(super) fn event_line(event: &EventView) -> Markup {
 
 /// `/events/live`: the event stream for the page's script.
 pub(super) fn live_stream(request: &ConsoleRequest) -> PageResult {
-    let (after, filter) = (request.parameters(&["after"]).number("after")?, event_filter(request)?);
+    let (after, filter) = (request.parameters(&["after"]).event_id("after")?, event_filter(request)?);
     let call = request.call_on(operation::LIST_EVENTS, AccountSelection::of(filter.account))?;
     let after = last_event_id(&request.head.headers)?.or(after);
     let tail = events::follow_events(&call, after, filter)?;

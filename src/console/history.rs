@@ -12,7 +12,7 @@ use super::event_filter::{filter_fields, filter_query, parse_filter};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, no_such_page, parse_segment, with_query};
 use super::timeline::{TimelineEvent, draw_timeline};
-use crate::api::accounts::{self, HistoryQuery};
+use crate::api::accounts::{self, HistoryQuery, HistoryStart};
 use crate::api::events::EventPage;
 use crate::api::{AccountSelection, Problem, operation};
 use crate::audit::{AccountWithCauses, AsOf, CloudEvent, EventFilter, EventView, HistoryOrder, label_origin};
@@ -61,13 +61,13 @@ pub(super) async fn history_section(
     let is_descending = request.query_value("order") != Some("asc");
     let order = if is_descending { HistoryOrder::Descending } else { HistoryOrder::Ascending };
     let limit = if view == HistoryView::Json { JSON_EVENTS_PER_PAGE } else { EVENTS_PER_PAGE };
-    let from = request.parameters(&["cursor"]).number("cursor")?;
+    let start = request.parameters(&["cursor"]).event_id("cursor")?.map_or(HistoryStart::First, HistoryStart::Cursor);
     let filter = match parse_filter(request) {
         Ok(filter) => filter,
         Err(error) => return Ok(unread_history(request, account, &error)),
     };
     let is_filtered = !filter.matches_all();
-    let found = read_history(request, account, order, filter, from, limit).await?;
+    let found = read_history(request, account, order, filter, start, limit).await?;
     let events: Vec<CloudEvent<'_>> = found.events.iter().map(EventView::cloud_event).collect();
     let page_url = |view: HistoryView, is_descending: bool, cursor: Option<&str>| {
         let view = (view != HistoryView::Feed).then(|| view.name());
@@ -147,11 +147,11 @@ async fn read_history(
     account: AccountNumber,
     order: HistoryOrder,
     filter: EventFilter,
-    cursor: Option<u64>,
+    start: HistoryStart,
     limit: usize,
 ) -> Result<EventPage, Problem> {
     let call = request.call_on(operation::SHOW_HISTORY, AccountSelection::One(account))?;
-    let query = HistoryQuery { account, order, filter, cursor };
+    let query = HistoryQuery { account, order, filter, start };
     accounts::show_history(&call, query, limit).await
 }
 
@@ -273,8 +273,8 @@ pub(super) async fn event_page(request: &ConsoleRequest, number: &str, version: 
     let account: AccountNumber = parse_segment(number)?;
     let version: u64 = parse_segment(version)?;
     let before = version.checked_sub(1).ok_or_else(no_such_page)?;
-    let found =
-        read_history(request, account, HistoryOrder::Ascending, EventFilter::default(), Some(before), 1).await?;
+    let start = HistoryStart::Behind(before);
+    let found = read_history(request, account, HistoryOrder::Ascending, EventFilter::default(), start, 1).await?;
     let event = found.events.first().ok_or_else(no_such_page)?.cloud_event();
     let then = show_account(request, account, AsOf::Version(version)).await?;
     let then = then.view();

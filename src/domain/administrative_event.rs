@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::event_type::event_types;
-use super::{AccountNumber, Channel, EventDefinition, GatewayKind, Grant, MasterKeyId, Timestamp};
+use super::{AccountNumber, Channel, EventDefinition, GatewayKind, Generation, Grant, MasterKeyId, Timestamp};
 
 // Frozen: numbers and names. Journals hold the numbers; filters, exports and metrics hold the names.
 event_types! {
@@ -30,6 +30,7 @@ event_types! {
         MasterKeyRotationFinished = 1_018 "master_key_rotation_finished" { schema: 2 }
         EventsExported = 1_019 "events_exported" {}
         AccountBundleExported = 1_020 "account_bundle_exported" {}
+        GenerationBegun = 1_021 "generation_begun" {}
     }
 }
 
@@ -59,7 +60,7 @@ pub enum AdministrativeEvent {
         /// The id of the key that opens the backup. `None` if it was not recorded, as in schema version 1.
         master_key: Option<MasterKeyId>,
     },
-    /// This store was restored from a backup.
+    /// This store was restored from a backup, in the same generation: nothing had happened since the backup.
     Restored {
         /// The position of the last event in the backup.
         position: u64,
@@ -185,6 +186,19 @@ pub enum AdministrativeEvent {
         /// The account.
         account: AccountNumber,
     },
+    /// This store was restored from a backup, and a new generation began. It is the first event after those of the backup.
+    GenerationBegun {
+        /// The new generation.
+        generation: Generation,
+        /// The generation of the backup.
+        previous: Generation,
+        /// The position of the last event in the backup, where the history before forks.
+        fork: u64,
+        /// The root of the log at the fork.
+        root: [u8; 32],
+        /// Why, in the operator's words; empty if no reason was given.
+        reason: String,
+    },
 }
 
 /// An order of an operator to accounts.
@@ -254,6 +268,7 @@ impl AdministrativeEvent {
             AdministrativeEvent::ReconciliationOrdered { .. } => AdministrativeEventType::ReconciliationOrdered,
             AdministrativeEvent::EventsExported { .. } => AdministrativeEventType::EventsExported,
             AdministrativeEvent::AccountBundleExported { .. } => AdministrativeEventType::AccountBundleExported,
+            AdministrativeEvent::GenerationBegun { .. } => AdministrativeEventType::GenerationBegun,
         }
     }
 
@@ -265,6 +280,9 @@ impl AdministrativeEvent {
             | AdministrativeEvent::WebhookClosed { reason, .. }
             | AdministrativeEvent::AccountsOrdered { reason, .. }
             | AdministrativeEvent::ReconciliationOrdered { reason, .. } => Some(reason),
+            AdministrativeEvent::GenerationBegun { reason, .. } => {
+                Some(reason).filter(|reason| !reason.is_empty()).map(|it| &**it)
+            }
             AdministrativeEvent::ProjectionRebuilt { .. }
             | AdministrativeEvent::BackupTaken { .. }
             | AdministrativeEvent::Restored { .. }

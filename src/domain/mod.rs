@@ -21,6 +21,7 @@
 //! | `roles` | the roles of API keys, and the permissions that each role has |
 //! | `administrative_event` | changes to the service itself: the table of their types, and their data |
 //! | `master_key_id` | the id of a master key |
+//! | `generation` | generations of a log, and the ids of its events |
 //! | `labels` | the labels of an account, and the filter by a label |
 //! | `single_line_text` | text on one line, such as the reasons in the history |
 //! | `channel` | the webhook channels, and the notifications that each sends to receivers |
@@ -40,6 +41,7 @@ mod event;
 mod event_type;
 mod gateway_offer;
 mod gateway_routing;
+mod generation;
 mod labels;
 mod master_key_id;
 mod roles;
@@ -64,6 +66,7 @@ pub use gateway_offer::{GatewayOffer, GatewayOffers};
 pub use gateway_routing::{
     GatewayChoice, GatewayKind, GatewayRouting, MalformedRoutingRule, ProviderCall, RoutingCondition, RoutingRule,
 };
+pub use generation::{EventId, Generation, MalformedEventId};
 pub use labels::{InvalidLabels, LabelFilter, Labels, MalformedLabelFilter};
 pub use master_key_id::{InvalidMasterKeyId, MasterKeyId};
 pub use roles::{CredentialVerifier, Grant, Permission, Role};

@@ -27,6 +27,11 @@ pub(super) fn number(min: usize) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(usize::MAX))
 }
 
+/// The id of an event: a position, from generation 1 on with the generation before it.
+pub(super) fn event_id() -> ObjectBuilder {
+    text().pattern(Some("^([1-9][0-9]{0,6}-)?[0-9]{1,19}$")).examples(["48", "1-48"])
+}
+
 /// A code of the contract, from 1 to `max`.
 pub(super) fn code_up_to(max: u64) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(1..=max))

@@ -1,150 +1,18 @@
 //! The payloads of administrative events, under the same rules as those in `event_codec`.
 
-use bincode::{BorrowDecode, Encode};
-
 use super::administrative_codes::{
     channel_from_number, order_code, order_from_code, role_code, role_from_code, scheme_code, scheme_from_code,
 };
+use super::administrative_event_payloads::{
+    AccountBundleExportedV1, AccountsOrderedV1, ApiKeyCreatedV1, ApiKeyRevokedV1, BackupTakenV2, BackupV1,
+    EventsExportedV1, GenerationBegunV1, MasterKeyRotatedV1, MasterKeyRotatedV2, ProjectionRebuiltV1,
+    ReconciliationOrderedV1, TenantKeyCreatedV1, WebhookDeliveriesV1, WebhookSecretSetV1, WebhookV1,
+};
 use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
-    AdministrativeEvent, AdministrativeEventType, AuditLogEntry, Channel, CredentialVerifier, GatewayKind, Grant,
-    MasterKeyId, Role, Timestamp,
+    AdministrativeEvent, AdministrativeEventType, AuditLogEntry, Channel, CredentialVerifier, GatewayKind, Generation,
+    Grant, MasterKeyId, Role, Timestamp,
 };
-
-// --- Version 1 of each payload. A channel is 1 for sync, 2 for register. ---
-// Frozen: fields, their order and their types. Records in journals and backups hold these bytes.
-
-/// Type 1001.
-#[derive(Encode, BorrowDecode)]
-struct ProjectionRebuiltV1<'a> {
-    projection: &'a str,
-    differences: u64,
-    from: &'a str,
-}
-
-/// Types 1002 and 1003.
-#[derive(Encode, BorrowDecode)]
-struct BackupV1<'a> {
-    position: u64,
-    from: &'a str,
-}
-
-/// Types 1004, 1006 and 1007. The text is the URL in 1004 and the reason in 1006; it is empty in 1007.
-#[derive(Encode, BorrowDecode)]
-struct WebhookV1<'a> {
-    channel: u8,
-    text: &'a str,
-    from: &'a str,
-}
-
-/// Type 1005. A scheme is 1 for Standard Webhooks, 2 for tenant and app secret.
-#[derive(Encode, BorrowDecode)]
-struct WebhookSecretSetV1<'a> {
-    channel: u8,
-    scheme: u8,
-    name: &'a str,
-    grace_until: Option<i64>,
-    from: &'a str,
-}
-
-/// Types 1008, 1009 and 1016. `reason` is empty in 1008, `what` in 1016.
-#[derive(Encode, BorrowDecode)]
-struct WebhookDeliveriesV1<'a> {
-    channel: u8,
-    what: &'a str,
-    deliveries: u64,
-    reason: &'a str,
-    from: &'a str,
-}
-
-/// Type 1010. A role is 1 for caller, 2 for operator, 3 for auditor, 4 for admin.
-#[derive(Encode, BorrowDecode)]
-struct ApiKeyCreatedV1<'a> {
-    id: u64,
-    name: &'a str,
-    role: u8,
-    accounts: Vec<&'a str>,
-    expires: Option<i64>,
-    hash: [u8; 32],
-    from: &'a str,
-}
-
-/// Type 1011.
-#[derive(Encode, BorrowDecode)]
-struct ApiKeyRevokedV1<'a> {
-    id: u64,
-    from: &'a str,
-}
-
-/// Types 1012, 1017 and 1018.
-#[derive(Encode, BorrowDecode)]
-struct MasterKeyRotatedV1<'a> {
-    rewrapped: u64,
-    from: &'a str,
-}
-
-/// Type 1013. The role is always caller.
-#[derive(Encode, BorrowDecode)]
-struct TenantKeyCreatedV1<'a> {
-    id: u64,
-    name: &'a str,
-    tenant: &'a str,
-    accounts: Vec<&'a str>,
-    expires: Option<i64>,
-    from: &'a str,
-}
-
-/// Type 1014. Order 1 is online, 2 is recycle.
-#[derive(Encode, BorrowDecode)]
-struct AccountsOrderedV1<'a> {
-    order: u8,
-    accounts: u64,
-    reason: &'a str,
-    from: &'a str,
-}
-
-/// Type 1015. The gateway is the number of its kind.
-#[derive(Encode, BorrowDecode)]
-struct ReconciliationOrderedV1<'a> {
-    gateway: u8,
-    reason: &'a str,
-    from: &'a str,
-}
-
-/// Type 1019. The filter is in the order of its names.
-#[derive(Encode, BorrowDecode)]
-struct EventsExportedV1<'a> {
-    format: &'a str,
-    filter: Vec<(&'a str, &'a str)>,
-    first: u64,
-    last: u64,
-    from: &'a str,
-}
-
-/// Type 1020.
-#[derive(Encode, BorrowDecode)]
-struct AccountBundleExportedV1<'a> {
-    account: &'a str,
-    from: &'a str,
-}
-
-// --- Version 2: with the id of the master key that holds afterwards. ---
-
-/// Type 1002.
-#[derive(Encode, BorrowDecode)]
-struct BackupTakenV2<'a> {
-    position: u64,
-    master_key: Option<u32>,
-    from: &'a str,
-}
-
-/// Types 1012, 1017 and 1018.
-#[derive(Encode, BorrowDecode)]
-struct MasterKeyRotatedV2<'a> {
-    rewrapped: u64,
-    master_key: Option<u32>,
-    from: &'a str,
-}
 
 /// Writes the payload of an administrative event.
 pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
@@ -201,6 +69,10 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
         }
         AdministrativeEvent::AccountBundleExported { account } => {
             encode_payload(&AccountBundleExportedV1 { account: &account.to_string(), from }, out);
+        }
+        AdministrativeEvent::GenerationBegun { generation, previous, fork, root, reason } => {
+            let (generation, previous, fork, root) = (generation.number(), previous.number(), *fork, *root);
+            encode_payload(&GenerationBegunV1 { generation, previous, fork, root, reason, from }, out);
         }
     }
 }
@@ -360,6 +232,13 @@ fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Resu
             let AccountBundleExportedV1 { account, from } = decode_payload(payload)?;
             let account = account.parse().map_err(|_| PayloadError::Damaged)?;
             (AdministrativeEvent::AccountBundleExported { account }, from)
+        }
+        AdministrativeEventType::GenerationBegun => {
+            let GenerationBegunV1 { generation, previous, fork, root, reason, from } = decode_payload(payload)?;
+            let number = |number| Generation::new(number).ok_or(PayloadError::Damaged);
+            let (generation, previous) = (number(generation)?, number(previous)?);
+            let reason = reason.to_owned();
+            (AdministrativeEvent::GenerationBegun { generation, previous, fork, root, reason }, from)
         }
         AdministrativeEventType::WebhookClosed => {
             let WebhookDeliveriesV1 { channel, deliveries, reason, from, .. } = decode_payload(payload)?;

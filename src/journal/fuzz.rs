@@ -11,11 +11,14 @@ use super::merkle_tree::{MerkleTree, hash_leaf, hash_node};
 use super::read::{decode_at, decode_record_in_block};
 use super::record::{HEADER_BYTES, JournalRecord, RawHeader, SequenceInfo, UnsequencedRecord, split_header};
 use super::stream_heads::{StartupCheckpoint, StreamHead, StreamHeads};
-use super::{JournalEvent, Origin, Principal, RequestId, Root, StreamId, snapshot as snapshots_of, verify_consistency};
+use super::{
+    GenerationStart, Generations, JournalEvent, Origin, Principal, RequestId, Root, StreamId, snapshot as snapshots_of,
+    verify_consistency,
+};
 use crate::domain::{
     Account, AccountOrder, AccountType, AdministrativeEvent, AuditLogEntry, Channel, Content, ContentField,
-    ContentTexts, CredentialVerifier, Event, GatewayKind, Grant, MasterKeyId, Reason, Role, SealedBytes, SigningScheme,
-    TaskId, Timestamp, VerifyType,
+    ContentTexts, CredentialVerifier, Event, GatewayKind, Generation, Grant, MasterKeyId, Reason, Role, SealedBytes,
+    SigningScheme, TaskId, Timestamp, VerifyType,
 };
 use crate::store::StoreId;
 use crate::testkit::sample::content_with;
@@ -93,6 +96,13 @@ fn sample_events() -> Vec<JournalEvent> {
             last: 2,
         },
         AdministrativeEvent::AccountBundleExported { account: "861821726232".parse().unwrap() },
+        AdministrativeEvent::GenerationBegun {
+            generation: Generation::new(2).unwrap(),
+            previous: Generation::new(1).unwrap(),
+            fork: 47,
+            root: [7; 32],
+            reason: "disk failed".to_owned(),
+        },
         AdministrativeEvent::WebhookClosed { channel, deliveries: 12, reason: "gone".to_owned() },
     ];
     let entry = |event| JournalEvent::Administration(AuditLogEntry { event, source: "127.0.0.1:40000".to_owned() });
@@ -191,21 +201,34 @@ pub(crate) fn checkpoint_seeds() -> Vec<Vec<u8>> {
             let stream = StreamId::from_stored(8_618_000 + number % 5).unwrap();
             heads.set(stream, StreamHead { position: number + 1, version: number / 5 + 1 });
         }
-        StartupCheckpoint::encode(STORE, size, &tree, &roots, &heads)
+        StartupCheckpoint::encode(STORE, size, &tree, &roots, &generations(size), &heads)
     };
     [0, 1, 7, 600].map(of).into()
+}
+
+/// Generations of a log with so many events. A short log has only the first.
+fn generations(size: u64) -> Generations {
+    let start = |(number, fork)| {
+        let generation = Generation::new(number)?;
+        Some(GenerationStart { generation, fork, root: Root([7; 32]), at: Timestamp(1_800_000_000_000_000) })
+    };
+    let starts: Option<Vec<_>> =
+        [(1, 3), (4, 60)].into_iter().take_while(|(_, fork)| *fork < size).map(start).collect();
+    Generations::from_starts(starts.unwrap()).unwrap()
 }
 
 /// A startup checkpoint that decodes is the same after encoding it again.
 pub(crate) fn check_checkpoint(bytes: &[u8]) -> Option<String> {
     let read = StartupCheckpoint::decode(bytes, STORE)?;
-    let again = StartupCheckpoint::encode(STORE, read.position, &read.tree, &read.subtree_roots, &read.heads);
+    let StartupCheckpoint { position, tree, subtree_roots, generations, heads } = &read;
+    let again = StartupCheckpoint::encode(STORE, *position, tree, subtree_roots, generations, heads);
     let again = StartupCheckpoint::decode(&again, STORE).unwrap();
     assert_eq!(
         (again.position, again.tree.edge(), &again.subtree_roots),
         (read.position, read.tree.edge(), &read.subtree_roots)
     );
     assert_eq!(again.heads.account_count(), read.heads.account_count());
+    assert_eq!(again.generations, read.generations);
     None
 }
 

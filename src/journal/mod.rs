@@ -5,10 +5,12 @@
 //! | `record` | one event as bytes: a fixed header that every later version can read, and a payload |
 //! | `journal_event` | what a record holds: an event of an account, an administrative one, or an unknown one |
 //! | `event_codec` | payloads of account events, in frozen versions that it converts to the current events. Uses bincode |
-//! | `administrative_event_codec` | payloads of administrative events. Uses bincode |
+//! | `administrative_event_codec` | payloads of administrative events |
+//! | `administrative_event_payloads` | the frozen versions of those payloads. Uses bincode |
 //! | `administrative_codes` | the numbers in those payloads |
 //! | `content_codec` | the payload of an account's imported content, with its versions. Uses bincode |
 //! | `payload` | payloads as bytes, through bincode |
+//! | `generations` | where each generation of the log began, and which ids are part of its history |
 //! | `block` | records that are committed together: written whole or not at all |
 //! | `merkle_tree` | the tree hash over all records (RFC 6962); each block stores its root |
 //! | `merkle_proof` | creation and verification of proofs over that tree |
@@ -24,10 +26,12 @@
 
 mod administrative_codes;
 mod administrative_event_codec;
+mod administrative_event_payloads;
 mod append_batch;
 mod block;
 mod content_codec;
 mod event_codec;
+mod generations;
 mod journal_event;
 mod merkle_proof;
 mod merkle_tree;
@@ -50,6 +54,7 @@ use std::thread;
 use tokio::sync::watch;
 
 pub use append_batch::AppendSlot;
+pub use generations::{GenerationStart, Generations, LostPosition};
 pub use journal_event::{JournalEvent, UnknownEvent};
 pub use merkle_proof::{MerkleProof, root_from_inclusion_proof, verify_consistency};
 pub use merkle_tree::Root;
@@ -59,7 +64,7 @@ pub use scan::RecordHeader;
 pub use stream_heads::StreamHead;
 pub use verify::JournalVerification;
 
-use crate::domain::{AccountNumber, AuditLogEntry, Event, Timestamp};
+use crate::domain::{AccountNumber, AdministrativeEventType, AuditLogEntry, Event, EventId, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::{self, Store, StoreId};
 use block::Block;
@@ -156,6 +161,8 @@ struct JournalShared {
     /// The roots of the complete subtrees. For a short time it may hold roots of subtrees that `tree` does not contain
     /// yet.
     subtree_roots: RwLock<Vec<TreeHash>>,
+    /// The generations of the log. A running journal begins none.
+    generations: Generations,
     /// The position of the last durable record.
     durable_position: watch::Sender<u64>,
     /// The error that ended the writer. `None` while it runs and after an orderly end.
@@ -169,12 +176,13 @@ impl Journal {
             store.load_cache(STARTUP_CHECKPOINT).and_then(|bytes| StartupCheckpoint::decode(&bytes, store.id()));
         let mut found = checkpoint.unwrap_or_else(StartupCheckpoint::empty);
         replay_tail(&store, &mut found)?;
-        let StartupCheckpoint { position, tree, subtree_roots, heads } = found;
+        let StartupCheckpoint { position, tree, subtree_roots, heads, generations } = found;
         let shared = Arc::new(JournalShared {
             store,
             heads,
             tree: Mutex::new((position, tree.clone())),
             subtree_roots: RwLock::new(subtree_roots),
+            generations,
             durable_position: watch::Sender::new(position),
             failure: watch::Sender::new(None),
         });
@@ -238,6 +246,16 @@ impl Journal {
         (tree.0, tree.1.root())
     }
 
+    /// The generations of this log.
+    pub fn generations(&self) -> &Generations {
+        &self.shared.generations
+    }
+
+    /// The position of the event with this id.
+    pub fn position_of(&self, id: EventId) -> Result<u64, LostPosition> {
+        self.generations().position_of(id, self.head())
+    }
+
     /// The store that holds this journal, for tables derived from it.
     pub(crate) fn store(&self) -> &Store {
         &self.shared.store
@@ -281,7 +299,8 @@ impl Journal {
         let (position, tree) = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let bytes = {
             let roots = self.shared.subtree_roots.read().unwrap_or_else(PoisonError::into_inner);
-            StartupCheckpoint::encode(self.shared.store.id(), position, &tree, &roots, &self.shared.heads)
+            let JournalShared { store, heads, generations, .. } = &*self.shared;
+            StartupCheckpoint::encode(store.id(), position, &tree, &roots, generations, heads)
         };
         Ok(self.shared.store.save_cache(STARTUP_CHECKPOINT, &bytes)?)
     }
@@ -323,6 +342,11 @@ fn replay_tail(store: &Store, checkpoint: &mut StartupCheckpoint) -> Result<(), 
         let block = Block::decode(&bytes).map_err(|what| damaged(first, what))?;
         for (record, position) in block.records().zip(first..) {
             let (header, _) = record::split_header(record).map_err(|what| damaged(position, what))?;
+            if header.event_type == AdministrativeEventType::GenerationBegun.definition().number {
+                let record = read::decode_at(record, position)?;
+                let begun = checkpoint.generations.observe(&record, |root| root == checkpoint.tree.root());
+                begun.map_err(|what| damaged(position, what))?;
+            }
             checkpoint.heads.set(header.sequence.stream, StreamHead { position, version: header.sequence.version });
             checkpoint.subtree_roots.extend(checkpoint.tree.push(record));
         }

@@ -1,6 +1,7 @@
 //! Verifies the blocks of a backup, and restores them into an empty store.
 
 use super::block::Block;
+use super::generations::Generations;
 use super::merkle_tree::{MerkleTree, Root};
 use super::read::{damaged, decode_at};
 use super::{Error, Journal};
@@ -17,6 +18,7 @@ pub struct JournalRestorer {
     /// `None` if the journal is only verified.
     store: Option<Store>,
     tree: MerkleTree,
+    generations: Generations,
     /// The position of the last restored record.
     position: u64,
     /// Verified blocks that are not written yet.
@@ -35,7 +37,13 @@ impl Journal {
 impl JournalRestorer {
     /// Restores into `store`, which must be empty. Without one, only verifies.
     pub fn new(store: Option<Store>) -> JournalRestorer {
-        JournalRestorer { store, tree: MerkleTree::default(), position: 0, verified_blocks: Vec::new() }
+        JournalRestorer {
+            store,
+            tree: MerkleTree::default(),
+            generations: Generations::default(),
+            position: 0,
+            verified_blocks: Vec::new(),
+        }
     }
 
     /// Restores the next block. It must follow the previous block, each of its records must decode, and its root must
@@ -46,7 +54,9 @@ impl JournalRestorer {
         }
         let block = Block::decode(&bytes).map_err(|what| damaged(first, what))?;
         for (record, position) in block.records().zip(first..) {
-            decode_at(record, position)?;
+            let decoded = decode_at(record, position)?;
+            let begun = self.generations.observe(&decoded, |root| root == self.tree.root());
+            begun.map_err(|what| damaged(position, what))?;
             self.tree.push(record);
         }
         if block.root() != self.tree.root() {
@@ -63,10 +73,10 @@ impl JournalRestorer {
         Ok(())
     }
 
-    /// Finishes the restore. Returns the position of the last record, and the root.
-    pub fn finish(mut self) -> Result<(u64, Root), Error> {
+    /// Finishes the restore. Returns the position of the last record, the root, and the generations.
+    pub fn finish(mut self) -> Result<(u64, Root, Generations), Error> {
         self.flush()?;
-        Ok((self.position, self.tree.root()))
+        Ok((self.position, self.tree.root(), self.generations))
     }
 
     fn flush(&mut self) -> Result<(), Error> {

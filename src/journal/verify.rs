@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 use super::block::Block;
+use super::generations::Generations;
 use super::merkle_tree::{MerkleTree, Root};
 use super::read::{damaged, decode_at};
 use super::stream_heads::StreamHead;
@@ -66,6 +67,7 @@ impl Journal {
         let head = self.head();
         let mut heads: HashMap<StreamId, StreamHead> = HashMap::new();
         let (mut next, mut count) = (1, 0);
+        let mut generations = Generations::default();
         for entry in self.shared.store.blocks_from(0) {
             let (first, bytes) = entry?;
             if first > head {
@@ -81,6 +83,8 @@ impl Journal {
                 if recorded.version != head.version + 1 || recorded.previous != head.position {
                     return Err(damaged(next, "a chain of events is broken"));
                 }
+                let is_root = |root| self.root_at(next - 1).is_ok_and(|found| found == Some(root));
+                generations.observe(&recorded, is_root).map_err(|what| damaged(next, what))?;
                 *head = StreamHead { position: next, version: recorded.version };
                 check(&recorded).map_err(|what| damaged(next, &what))?;
                 next += 1;

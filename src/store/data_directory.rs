@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Frozen: these names, and the lines of the marker. Every later version must recognise and open a directory of format
-//! 1.
+//! 1, and of format 2: its log was restored to an earlier state. Versions that know nothing of that refuse format 2.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -28,7 +28,28 @@ use crate::limits::{LOCK_POLL_INTERVAL, LOCK_WAIT};
 const MARKER: &str = "MUSTER";
 /// Most bytes that are read of the marker; a valid marker has fewer.
 const MARKER_BYTES: u64 = 256;
-const FORMAT: &str = "muster data directory, format 1";
+
+/// The format of a data directory, in its marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectoryFormat {
+    /// The log is in generation 0.
+    One,
+    /// The log is in a later generation. A version that does not know generations must not serve it, because the account
+    /// versions that it sends would fall.
+    Two,
+}
+
+impl DirectoryFormat {
+    const ALL: [DirectoryFormat; 2] = [DirectoryFormat::One, DirectoryFormat::Two];
+
+    /// The first line of the marker.
+    fn line(self) -> &'static str {
+        match self {
+            DirectoryFormat::One => "muster data directory, format 1",
+            DirectoryFormat::Two => "muster data directory, format 2",
+        }
+    }
+}
 
 /// The id of a store: random, assigned at its creation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,14 +100,14 @@ impl DataDirectory {
     }
 
     /// Creates a data directory with this store id, for a copy. The directory at `path` must be empty or missing.
-    pub(super) fn create_with_id(path: &Path, id: StoreId) -> Result<(), Error> {
+    pub(super) fn create_with_id(path: &Path, id: StoreId, format: DirectoryFormat) -> Result<(), Error> {
         create_directories(path).map_err(io_error("create the data directory", path))?;
         if !is_empty(path)? {
             return Err(Error::NotEmpty { path: path.to_owned() });
         }
         let marker = path.join(MARKER);
         let written = File::create(&marker).and_then(|mut file| {
-            file.write_all(format_marker(id).as_bytes())?;
+            file.write_all(format_marker(format, id).as_bytes())?;
             file.sync_all()
         });
         written.map_err(io_error("write", &marker))
@@ -96,7 +117,7 @@ impl DataDirectory {
     /// durable. If the marker came first, a power cut could leave it beside sled files that no start can open.
     pub(super) fn finish_creation(&mut self) -> Result<(), Error> {
         if self.is_new {
-            let (text, marker) = (format_marker(self.id), &mut self.marker);
+            let (text, marker) = (format_marker(DirectoryFormat::One, self.id), &mut self.marker);
             let written =
                 marker.set_len(0).and_then(|()| marker.rewind()).and_then(|()| marker.write_all(text.as_bytes()));
             written.and_then(|()| marker.sync_all()).map_err(io_error("write", &self.path.join(MARKER)))?;
@@ -212,21 +233,21 @@ fn is_empty(path: &Path) -> Result<bool, Error> {
     Ok(fs::read_dir(path).map_err(io_error("read", path))?.next().is_none())
 }
 
-pub(super) fn format_marker(id: StoreId) -> String {
-    format!("{FORMAT}\nstore {id}\n")
+pub(super) fn format_marker(format: DirectoryFormat, id: StoreId) -> String {
+    format!("{}\nstore {id}\n", format.line())
 }
 
 /// Whether `marker` is empty or only the beginning of a marker. Then the creation of the directory was interrupted.
 pub(super) fn is_incomplete_marker(marker: &str) -> bool {
-    let whole = format!("{FORMAT}\nstore {}", StoreId(0));
+    // A directory of format 2 gets its marker in one write, before anything else.
+    let whole = format!("{}\nstore {}", DirectoryFormat::One.line(), StoreId(0));
     let matches = |(found, whole): (char, char)| found == whole || (whole == '0' && found.is_ascii_hexdigit());
     marker.len() < whole.len() && marker.chars().zip(whole.chars()).all(matches)
 }
 
 pub(super) fn parse_marker(marker: &str) -> Option<StoreId> {
     let mut lines = marker.lines();
-    if lines.next()? != FORMAT {
-        return None;
-    }
+    let format = lines.next()?;
+    DirectoryFormat::ALL.into_iter().find(|known| known.line() == format)?;
     lines.next()?.strip_prefix("store ")?.parse().ok()
 }

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::StoreId;
-use super::data_directory::{format_marker, is_incomplete_marker, parse_marker};
+use super::data_directory::{DirectoryFormat, format_marker, is_incomplete_marker, parse_marker};
 
 pub(crate) fn marker_seeds() -> Vec<Vec<u8>> {
-    [0, 7, 0x0123_4567_89ab_cdef, u64::MAX].map(|id| format_marker(StoreId(id)).into_bytes()).into()
+    [0, 7, 0x0123_4567_89ab_cdef, u64::MAX]
+        .map(|id| format_marker(DirectoryFormat::One, StoreId(id)).into_bytes())
+        .into()
 }
 
 /// An id has only one written form, and a marker is either complete or the beginning of one.

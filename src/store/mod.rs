@@ -3,6 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `data_directory` | the data directory: its layout, marker and lock |
+//! | `table` | the small tables, with the names that they are stored under |
 //! | `sled_backend` | blocks and tables. Only this file uses sled |
 //! | `high_water_mark` | how far the log was durable, stored outside the log |
 //! | `failure_latch` | remembers the first failure for good |
@@ -17,6 +18,7 @@ mod data_directory;
 mod failure_latch;
 mod high_water_mark;
 mod sled_backend;
+mod table;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -25,7 +27,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use data_directory::{StoreId, create_directories, own_directories};
+pub use data_directory::{DirectoryFormat, StoreId, create_directories, own_directories};
+pub use table::Table;
 
 use crate::config;
 use crate::limits::BLOCK_BYTES;
@@ -39,36 +42,6 @@ pub struct Store {
     high_water_mark: Arc<high_water_mark::HighWaterMark>,
     failure_latch: Arc<failure_latch::FailureLatch>,
     metrics: Metrics,
-}
-
-/// The small tables. Keys are ordered bytes. A put is durable after the next append or [`Store::sync`]. It survives a
-/// killed process after the next [`Store::flush`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Table {
-    /// Wrapped data keys of accounts, and other values sealed with the master key (`vault`).
-    Keys,
-    /// Account snapshots (`journal`): caches.
-    Snapshots,
-    /// Webhook cursors (`webhooks`).
-    Cursors,
-    /// Retry state of accounts whose webhooks wait for a retry (`webhooks`).
-    Lanes,
-    /// Dead letters: webhook deliveries that failed for good (`webhooks`).
-    DeadLetters,
-    /// The result of each attempt to deliver a webhook (`webhooks`).
-    AttemptLog,
-    /// Webhook deliveries to send again (`webhooks`).
-    Redeliveries,
-    /// Settings of webhook receivers that operators changed, sealed (`webhooks`).
-    ReceiverSettings,
-    /// Webhook deliveries that succeeded at the first attempt, many in one row (`webhooks`).
-    SuccessLog,
-    /// Responses to repeat when a caller retries a request (`idempotency`).
-    IdempotencyRecords,
-    /// Stream offsets of gateway reports, and which reports were ignored (`gateway`).
-    ReportOffsets,
-    /// API keys whose expiry was noticed (`access`).
-    ExpiredKeys,
 }
 
 /// A value of the store, shared with its cache: cheap to clone.
@@ -126,7 +99,7 @@ pub enum Error {
     },
     /// The data directory has a format that this program does not know.
     #[error(
-        "the data directory {path} has format {found:?}, but this program reads format 1; use the program that wrote it"
+        "the data directory {path} has format {found:?}, but this program reads formats 1 and 2; use the program that wrote it"
     )]
     UnknownFormat {
         /// The data directory.
@@ -162,42 +135,6 @@ impl Error {
 /// ENFILE and EMFILE.
 const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
 
-impl Table {
-    /// All tables, in declaration order.
-    pub const ALL: [Table; 12] = [
-        Table::Keys,
-        Table::Snapshots,
-        Table::Cursors,
-        Table::Lanes,
-        Table::DeadLetters,
-        Table::AttemptLog,
-        Table::Redeliveries,
-        Table::ReceiverSettings,
-        Table::SuccessLog,
-        Table::IdempotencyRecords,
-        Table::ReportOffsets,
-        Table::ExpiredKeys,
-    ];
-
-    /// Frozen: the stored name. Existing data directories and backups have their rows under it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Table::Keys => "keys",
-            Table::Snapshots => "snapshots",
-            Table::Cursors => "cursors",
-            Table::Lanes => "lanes",
-            Table::DeadLetters => "dead_letters",
-            Table::AttemptLog => "deliveries",
-            Table::Redeliveries => "again",
-            Table::ReceiverSettings => "endpoints",
-            Table::SuccessLog => "taken",
-            Table::IdempotencyRecords => "answers",
-            Table::ReportOffsets => "gateways",
-            Table::ExpiredKeys => "expired_keys",
-        }
-    }
-}
-
 impl Store {
     /// Opens the data directory at `path`. Creates it if it is missing or empty.
     pub fn open(path: &Path, settings: &config::StoreSettings) -> Result<Store, Error> {
@@ -232,8 +169,13 @@ impl Store {
     }
 
     /// Like [`open`](Store::open), for a copy of the store `id`. The directory must be empty or missing.
-    pub fn create_with_id(path: &Path, settings: &config::StoreSettings, id: StoreId) -> Result<Store, Error> {
-        data_directory::DataDirectory::create_with_id(path, id)?;
+    pub fn create_with_id(
+        path: &Path,
+        settings: &config::StoreSettings,
+        id: StoreId,
+        format: DirectoryFormat,
+    ) -> Result<Store, Error> {
+        data_directory::DataDirectory::create_with_id(path, id, format)?;
         Store::open(path, settings)
     }
 

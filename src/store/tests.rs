@@ -69,8 +69,8 @@ fn a_directory_that_cannot_be_ours_is_refused() {
     assert_refused("is not empty and is not a muster data directory");
     assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "nothing is left in a foreign directory");
 
-    fs::write(path.join("MUSTER"), "muster data directory, format 2\nstore 0000000000000001\n").unwrap();
-    assert_refused("has format \"muster data directory, format 2\", but this program reads format 1");
+    fs::write(path.join("MUSTER"), "muster data directory, format 3\nstore 0000000000000001\n").unwrap();
+    assert_refused("has format \"muster data directory, format 3\", but this program reads formats 1 and 2");
     fs::write(path.join("MUSTER"), "muster data directory, format 1\nstore none\n").unwrap();
     assert_refused("has format");
     assert!(!path.join("store").exists(), "nothing is made in a directory of another format");

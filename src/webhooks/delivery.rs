@@ -9,7 +9,7 @@ use utoipa::openapi::{RefOr, Schema};
 use super::label_source::LabelSource;
 use crate::audit::LabelsView;
 use crate::domain::{AccountNumber, Channel, Labels, Notification, Timestamp};
-use crate::journal::{self, JournalRecord, RequestId};
+use crate::journal::{self, Generations, JournalRecord, RequestId};
 use crate::store::StoreId;
 use crate::traces::TraceContext;
 
@@ -53,6 +53,8 @@ impl Delivery {
 pub(super) struct PayloadBuilder {
     pub(super) channel: Channel,
     pub(super) store: StoreId,
+    /// The generations of the log, which are part of ids and versions.
+    pub(super) generations: Generations,
     /// Whether the status of a registration is a string (`webhooks.register_status_as_string`).
     pub(super) status_as_string: bool,
     /// Whether a failed registration has `stillWaiting` (`webhooks.register_still_waiting`).
@@ -164,10 +166,16 @@ impl PayloadBuilder {
     ///
     /// The position alone is not unique. A receiver may get deliveries from several stores, so the id contains the
     /// store's id. After a restore from an earlier backup, new events get old positions, so the id contains the event's
-    /// time in µs.
+    /// time in µs, and from generation 1 on the generation.
     pub(super) fn webhook_id(&self, delivery: &Delivery) -> String {
         let Delivery { position, at, .. } = delivery;
-        format!("msg_{}_{:x}_{}_{position}", self.store, at.0, self.channel.short_name())
+        let event = self.generations.event_id(*position);
+        format!("msg_{}_{:x}_{}_{event}", self.store, at.0, self.channel.short_name())
+    }
+
+    /// The version of the account after the event, as receivers compare it: it never falls, also after a restore.
+    pub(super) fn account_version(&self, delivery: &Delivery) -> u64 {
+        self.generations.at(delivery.position).qualify_version(delivery.version)
     }
 
     /// The trace context of an attempt. The trace id is the id of the request that caused the event. Without a request,

@@ -183,6 +183,7 @@ impl Webhooks {
             let payloads = PayloadBuilder {
                 channel,
                 store: store.id(),
+                generations: journal.generations().clone(),
                 status_as_string: settings.register_status_as_string,
                 with_still_waiting: settings.register_still_waiting,
                 labels: labels.clone(),

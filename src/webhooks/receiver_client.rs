@@ -117,7 +117,7 @@ impl ReceiverClient {
         let request = self.sign(request, &payloads.webhook_id(delivery), &delivery.body, clock::now());
         let mut request = request
             .header("x-muster-attempt", attempt)
-            .header("x-muster-account-version", delivery.version)
+            .header("x-muster-account-version", payloads.account_version(delivery))
             .header("traceparent", context.to_traceparent());
         if !context.state.is_empty() {
             request = request.header("tracestate", &*context.state);

@@ -23,6 +23,7 @@ mod fixture;
 mod frozen;
 mod gateway_check;
 mod gateways;
+mod generations;
 mod idempotency;
 mod labels;
 mod listen;

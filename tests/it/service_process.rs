@@ -61,6 +61,8 @@ struct WebhookReceiverInner {
 pub struct ReceivedDelivery {
     pub path: String,
     pub id: String,
+    /// `x-muster-account-version`.
+    pub version: u64,
     pub body: Value,
     pub was_accepted: bool,
 }
@@ -258,9 +260,10 @@ impl WebhookReceiver {
         let route = warp::post()
             .and(warp::path::full())
             .and(warp::header::<String>("webhook-id"))
+            .and(warp::header::<u64>("x-muster-account-version"))
             .and(warp::body::bytes())
-            .map(move |path: warp::path::FullPath, id, body: bytes::Bytes| {
-                taking.record_delivery(path.as_str(), id, &body)
+            .map(move |path: warp::path::FullPath, id, version, body: bytes::Bytes| {
+                taking.record_delivery(path.as_str(), id, version, &body)
             });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -293,11 +296,11 @@ pub fn accepted_payloads(deliveries: &[ReceivedDelivery], account: &str) -> Vec<
 }
 
 impl WebhookReceiverInner {
-    fn record_delivery(&self, path: &str, id: String, body: &[u8]) -> Response<&'static str> {
+    fn record_delivery(&self, path: &str, id: String, version: u64, body: &[u8]) -> Response<&'static str> {
         let mut deliveries = self.deliveries.lock().unwrap();
         let was_accepted = !(self.fail)(deliveries.len());
         let body = serde_json::from_slice(body).unwrap();
-        deliveries.push(ReceivedDelivery { path: path.to_owned(), id, body, was_accepted });
+        deliveries.push(ReceivedDelivery { path: path.to_owned(), id, version, body, was_accepted });
         self.arrived.notify_waiters();
         let status = if was_accepted { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
         Response::builder().status(status).body(r#"{"data":"","code":200,"message":"success"}"#).unwrap()

@@ -33,7 +33,7 @@ use crate::domain::{
     Reason, Role, SealedBytes, TaskId, Timestamp, VerifyType,
 };
 use crate::journal::{AppendRequest, Origin, Principal, RequestId};
-use crate::store::StoreId;
+use crate::store::{DirectoryFormat, StoreId};
 use crate::testkit::fixture::open_audit;
 use crate::testkit::sample::content_with;
 
@@ -52,8 +52,12 @@ impl AuditFixture {
     /// A journal without events.
     pub(crate) fn empty() -> AuditFixture {
         let directory = tempfile::tempdir().unwrap();
-        let store =
-            Store::create_with_id(&directory.path().join("data"), &store_settings(), StoreId(0x0123_4567_89ab_cdef));
+        let store = Store::create_with_id(
+            &directory.path().join("data"),
+            &store_settings(),
+            StoreId(0x0123_4567_89ab_cdef),
+            DirectoryFormat::One,
+        );
         AuditFixture { audit: open_audit(store.unwrap()).unwrap(), directory }
     }
 

@@ -28,7 +28,8 @@ fn export_bytes(fixture: &AuditFixture, filter: &EventFilter) -> Vec<u8> {
 }
 
 fn export_of_range(fixture: &AuditFixture, filter: &EventFilter, first: Option<u64>, last: Option<u64>) -> Vec<u8> {
-    let range = fixture.audit.export_range(first, last);
+    let id = |position: u64| position.to_string().parse().unwrap();
+    let range = fixture.audit.export_range(first.map(id), last.map(id)).unwrap();
     collect_bytes(|write| fixture.audit.write_export(ExportFormat::CloudEvents, filter, range, |_, _| {}, write))
 }
 
@@ -271,7 +272,7 @@ async fn a_signed_export_must_have_what_it_claims() {
         forged(&|manifest| manifest["complete"] = true.into()),
         forged(&|manifest| manifest["account"] = FIRST.into()),
         forged(&|manifest| manifest["muster"] = "export 1".into()),
-        forged(&|manifest| manifest["muster"] = "export 3".into()),
+        forged(&|manifest| manifest["muster"] = "export 4".into()),
         forged(&|manifest| drop(manifest.as_object_mut().unwrap().remove("filter"))),
     ];
     golden("export_faults", &faults.join("\n"));
@@ -280,7 +281,7 @@ async fn a_signed_export_must_have_what_it_claims() {
 #[tokio::test]
 async fn csv_has_a_row_for_each_event() {
     let fixture = AuditFixture::with_history().await;
-    let (filter, range) = (EventFilter::default(), fixture.audit.export_range(None, None));
+    let (filter, range) = (EventFilter::default(), fixture.audit.export_range(None, None).unwrap());
     let csv = collect_bytes(|write| fixture.audit.write_export(ExportFormat::Csv, &filter, range, |_, _| {}, write));
     let text = String::from_utf8(csv).unwrap();
     assert_eq!(text.lines().count(), 17);
@@ -291,7 +292,9 @@ async fn csv_has_a_row_for_each_event() {
 }
 
 fn restore_backup(fixture: &AuditFixture, backup: &[u8], signer: Option<&Signer>) -> Result<RestoreReport, Error> {
-    restore(backup, &fixture.directory.path().join("restored"), signer, None, at(100))
+    let generation = RestoredGeneration::New { number: None, reason: "disk failed".to_owned() };
+    let options = RestoreOptions { signer, master_key: None, generation, at: at(100) };
+    restore(backup, &fixture.directory.path().join("restored"), &options)
 }
 
 #[test]
@@ -317,12 +320,13 @@ fn a_backup_is_restored_completely_or_not_at_all() {
     let done = restore_backup(&fixture, &backup, Some(signer)).unwrap();
     assert_eq!((done.events, done.accounts, &done.data_dir), (16, 2, &target));
     assert!(matches!(restore_backup(&fixture, &backup, None), Err(Error::Store(store::Error::NotEmpty { .. }))));
-    // The same store, history and keys, plus the event of the restore.
+    // The same store, history and keys, plus the event that begins a generation.
     fs::copy(fixture.data().join("keys/master.key"), target.join("keys/master.key")).unwrap();
     let copy = open_at(&target).unwrap();
-    assert_eq!((copy.source.clone(), copy.signer().unwrap()), (fixture.audit.source.clone(), signer));
+    assert_eq!(copy.source.current(), format!("{}:1", fixture.audit.source.current()));
+    assert_eq!((copy.source.at(16), copy.signer().unwrap()), (fixture.audit.source.current(), signer));
     assert_eq!(copy.journal.root_at(16).unwrap(), Some(fixture.audit.journal.root().1));
     let last = copy.events(16, &EventFilter::default(), 10).unwrap();
-    assert!(str::from_utf8(&last.items[0].to_json()).unwrap().contains("muster.administration.restored.v1"));
+    assert!(str::from_utf8(&last.items[0].to_json()).unwrap().contains("muster.administration.generation_begun.v1"));
     assert_eq!(copy.verify(|_, _| {}).unwrap().checkpoint, Some(16));
 }

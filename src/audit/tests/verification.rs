@@ -69,7 +69,8 @@ async fn a_replay_finds_differences() {
     let replayed = fixture.audit.replay(ReplayEnd::End, Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
     assert_eq!((replayed.events, replayed.accounts, replayed.online, replayed.differences), (16, 2, 0, Some(0)));
     assert_eq!(replayed.state.unwrap()["version"], 9);
-    let then = fixture.audit.replay(ReplayEnd::Position(6), Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
+    let then =
+        fixture.audit.replay(ReplayEnd::Event("6".parse().unwrap()), Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
     assert_eq!((then.events, then.online, then.banned, then.differences), (6, 2, 0, None));
     assert_eq!(then.state.unwrap()["onlineStatus"], 2);
     let then = fixture.audit.replay(ReplayEnd::Time(at(6)), Some(SECOND.parse().unwrap()), |_, _| {}).unwrap();
@@ -98,7 +99,7 @@ async fn a_replay_finds_differences() {
 /// A rebuild while new events arrive ends with all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_while_serving() {
-    let fixture = Arc::new(AuditFixture::with_history().await);
+    let fixture = std::sync::Arc::new(AuditFixture::with_history().await);
     let writing = fixture.clone();
     let writer = tokio::spawn(async move {
         for index in 0..300 {

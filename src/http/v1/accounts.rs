@@ -14,7 +14,7 @@ use super::shared_docs::{NDJSON, NO_SERVICE, UNKNOWN_ACCOUNT, event_responses};
 use crate::api::account_labels::{self, AccountLabelsResponse, ChangeLabelsRequest};
 use crate::api::account_orders::{self, AccountOrderRequest, AccountOrderResponse};
 use crate::api::account_secrets::{self, EraseSecretsRequest, EraseSecretsResponse};
-use crate::api::accounts::{self, AccountDiff, AccountPage, AccountQuery, HistoryQuery};
+use crate::api::accounts::{self, AccountDiff, AccountPage, AccountQuery, HistoryQuery, HistoryStart};
 use crate::api::events::EventPage;
 use crate::api::{LABEL_PARAMETER, Problem, operation};
 use crate::audit::{AccountRow, AccountStateView, CloudEvent, EventView, LabelsView};
@@ -22,7 +22,9 @@ use crate::domain::AccountOrder;
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::label_entries::LabelEntries;
 use crate::http::operation_doc::{OperationDoc, content, response_with_id};
-use crate::http::parameter_schemas::{code_up_to, label_filters, number, one_of, page_limit, prefix, text, time};
+use crate::http::parameter_schemas::{
+    code_up_to, event_id, label_filters, number, one_of, page_limit, prefix, text, time,
+};
 use crate::http::v1_request::V1Request;
 use crate::limits::{BULK_ACTION_BYTES, WEBHOOK_REQUEST_BYTES};
 
@@ -125,7 +127,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                     "`asc` (the default): oldest first; `desc`: newest first.",
                 )
                 .event_filters()
-                .query_parameter("cursor", number(0), "The `next` of the previous page, which is a version.")
+                .query_parameter("cursor", event_id(), "The `next` of the previous page, which is a version.")
                 .query_parameter("limit", page_limit(), "The maximum number of events; a stream of lines may have any.")
                 .register_schema::<EventPage>()
                 .register_schema::<CloudEvent<'_>>()
@@ -241,7 +243,7 @@ async fn show_history(request: V1Request) -> Result<Response, Problem> {
         account: request.account()?,
         order: parameters.order()?,
         filter: parameters.event_filter()?,
-        cursor: parameters.number("cursor")?,
+        start: parameters.event_id("cursor")?.map_or(HistoryStart::First, HistoryStart::Cursor),
     };
     let (call, formats) = (&request.call, [ResponseFormat::JsonPage, ResponseFormat::NdJson]);
     if ResponseFormat::negotiate(&formats, &request.head.headers) != ResponseFormat::NdJson {

@@ -16,9 +16,10 @@ use super::shared_docs::event_responses;
 use crate::api::events::{self, AuditLogPage, EventPage, EventQuery, LiveTail, ReadStart};
 use crate::api::{Parameters, Problem, maintenance, operation};
 use crate::audit::{CloudEvent, EventView, ExportFormat, ExportManifest, HistoryOrder};
+use crate::domain::EventId;
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
-use crate::http::parameter_schemas::{account_digits, number, one_of, page_limit, text};
+use crate::http::parameter_schemas::{account_digits, event_id, one_of, page_limit, text};
 use crate::http::v1_request::V1Request;
 use crate::limits::LIVE_TAIL_HEARTBEAT;
 
@@ -37,7 +38,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                     "The response is a page. With `Accept: application/x-ndjson` it has all events until now, one a \
                      line. With `Accept: text/event-stream` it is the live tail: new events as they happen, or those \
                      after `after` or `Last-Event-ID`. Each message's data is a CloudEvent, and its id is the \
-                     position.",
+                     event's.",
                 )
                 .describe(&format!(
                     "In the live tail, a comment is sent every {} s without events. A page covers a limited part of the \
@@ -46,13 +47,13 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                 ))
                 .query_parameter("order", one_of(["asc", "desc"]), "`asc` (the default): oldest first; `desc`: newest \
                     first.")
-                .query_parameter("after", number(0), "With `asc`: start after this position, the `next` of the \
+                .query_parameter("after", event_id(), "With `asc`: start after this event, the `next` of the \
                     previous page.")
-                .query_parameter("before", number(0), "With `desc`: start before this position, the `next` of the \
+                .query_parameter("before", event_id(), "With `desc`: start before this event, the `next` of the \
                     previous page.")
                 .query_parameter("account", account_digits(), "Only events of this account.")
                 .query_parameter("limit", page_limit(), "The maximum number of events; a stream of lines may have any.")
-                .optional_header("Last-Event-ID", text().pattern(Some("^[0-9]+$")), "The id of the last event that the \
+                .optional_header("Last-Event-ID", event_id(), "The id of the last event that the \
                     client received.")
                 .event_filters()
                 .register_schema::<EventPage>()
@@ -79,7 +80,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                     "A page may be empty and still have a `next`, because it covers a limited part of the audit log.",
                 )
                 .event_filters()
-                .query_parameter("cursor", number(1), "The `next` of the previous page.")
+                .query_parameter("cursor", event_id(), "The `next` of the previous page.")
                 .query_parameter("limit", page_limit(), "The maximum number of events.")
                 .register_schema::<CloudEvent<'_>>()
                 .json_response::<AuditLogPage>(200, "The page.")
@@ -103,8 +104,8 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                 .describe("The audit log gets an event `events_exported` before the first byte is sent.")
                 .query_parameter("format", one_of(["cloudevents", "csv"]), "The format; `cloudevents` is the default.")
                 .query_parameter("account", account_digits(), "Only events of this account.")
-                .query_parameter("first", number(1), "The first position. The default is the log's first.")
-                .query_parameter("last", number(1), "The last position. The default is the log's last.")
+                .query_parameter("first", event_id(), "The id of the first event. The default is the log's first.")
+                .query_parameter("last", event_id(), "The id of the last event. The default is the log's last.")
                 .event_filters()
                 .register_schema::<CloudEvent<'_>>()
                 .register_schema::<ExportManifest>()
@@ -116,7 +117,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
 /// Returns a page, all events as JSON lines, or the live tail.
 async fn list_events(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.filter_parameters(&["after", "before", "order", "account", "limit"])?;
-    let (after, filter, start) = (parameters.number("after")?, parameters.event_filter()?, read_start(&parameters)?);
+    let (after, filter, start) = (parameters.event_id("after")?, parameters.event_filter()?, read_start(&parameters)?);
     // A malformed one is an error in every format, as its description says.
     let last_id = last_event_id(&request.head.headers)?;
     let call = &request.call;
@@ -141,9 +142,9 @@ async fn list_events(request: V1Request) -> Result<Response, Problem> {
 }
 
 fn read_start(parameters: &Parameters<'_>) -> Result<ReadStart, Problem> {
-    match (parameters.order()?, parameters.number("after")?, parameters.number("before")?) {
-        (HistoryOrder::Ascending, after, None) => Ok(ReadStart::After(after.unwrap_or(0))),
-        (HistoryOrder::Descending, None, before) => Ok(ReadStart::Before(before.unwrap_or(u64::MAX))),
+    match (parameters.order()?, parameters.event_id("after")?, parameters.event_id("before")?) {
+        (HistoryOrder::Ascending, after, None) => Ok(ReadStart::After(after)),
+        (HistoryOrder::Descending, None, before) => Ok(ReadStart::Before(before)),
         (HistoryOrder::Ascending, _, Some(_)) => {
             Err(Problem::invalid_parameter("before", "needs order=desc; in ascending order use after"))
         }
@@ -155,7 +156,7 @@ fn read_start(parameters: &Parameters<'_>) -> Result<ReadStart, Problem> {
 
 async fn list_acts(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.filter_parameters(&["cursor", "limit"])?;
-    let (cursor, filter) = (parameters.number("cursor")?, parameters.event_filter()?);
+    let (cursor, filter) = (parameters.event_id("cursor")?, parameters.event_filter()?);
     Ok(json_response(&events::list_acts(&request.call, cursor, filter, parameters.limit()?).await?))
 }
 
@@ -177,20 +178,22 @@ fn export_response() -> ResponseBuilder {
 }
 
 /// The id of the last event that a reader of the live tail got before its connection broke; `None` without the header.
-pub fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
     let parse = |id: &str| id.trim().parse().ok();
     match headers.get("last-event-id").map(|id| id.to_str().ok().and_then(parse)) {
-        Some(None) => Err(Problem::invalid_parameter("Last-Event-ID", "must be the id of an event: a whole number")),
+        Some(None) => {
+            Err(Problem::invalid_parameter("Last-Event-ID", "must be the id of an event, such as 48 or 1-48"))
+        }
         id => Ok(id.flatten()),
     }
 }
 
-/// New events as server-sent events, whose ids are positions.
+/// New events as server-sent events, whose ids are those of the events.
 pub fn event_stream_response(tail: LiveTail) -> Response {
     let events = stream::unfold(tail, |mut tail| async move {
         let event = tail.next().await?;
         let line = String::from_utf8(event.to_json()).unwrap_or_default();
-        let event = sse::Event::default().id(event.record.position.to_string()).data(line);
+        let event = sse::Event::default().id(event.id().to_string()).data(line);
         Some((into_infallible(event), tail))
     });
     let heartbeat = sse::keep_alive().interval(Duration::from_secs(LIVE_TAIL_HEARTBEAT.as_secs())).text("still here");

@@ -11,7 +11,7 @@ use crate::api::{Problem, log_proofs, operation};
 use crate::audit::{Bundle, ConsistencyProof, InclusionProof};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
-use crate::http::parameter_schemas::{number, text};
+use crate::http::parameter_schemas::{event_id, number, text};
 use crate::http::v1_request::V1Request;
 
 const NOT_IN_LOG: &str = "The log has no such position or size.";
@@ -56,7 +56,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
         document: |operation| {
             operation
                 .describe("RFC 6962: the record's hash and the proof's hashes give the root that the checkpoint signs.")
-                .required_query_parameter("seq", number(1), "The event's position.")
+                .required_query_parameter("seq", event_id(), "The event's id.")
                 .query_parameter("size", number(0), "The size of the log; the current size by default.")
                 .json_response::<InclusionProof>(200, "The proof.")
                 .problem(404, NOT_IN_LOG)
@@ -110,8 +110,9 @@ async fn show_public_key(request: V1Request) -> Result<Response, Problem> {
 
 async fn prove_inclusion(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["seq", "size"])?;
-    let (position, size) = (parameters.required_number("seq")?, parameters.number("size")?);
-    Ok(json_response(&log_proofs::prove_inclusion(&request.call, position, size).await?))
+    let missing = || Problem::invalid_parameter("seq", "is missing; it is required");
+    let (id, size) = (parameters.event_id("seq")?.ok_or_else(missing)?, parameters.number("size")?);
+    Ok(json_response(&log_proofs::prove_inclusion(&request.call, id, size).await?))
 }
 
 async fn prove_consistency(request: V1Request) -> Result<Response, Problem> {

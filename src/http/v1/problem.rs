@@ -10,12 +10,15 @@ use crate::http::contract_error::Error;
 
 /// The `type` of a problem that reports a damaged journal.
 const INTEGRITY_PROBLEM_TYPE: &str = "urn:muster:problem:not-whole";
+/// The `type` of a problem that reports a position which this log does not have.
+const LOST_POSITION_TYPE: &str = "urn:muster:problem:lost-position";
 
 /// A problem (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(in crate::http) struct ProblemBody<'a> {
-    /// `about:blank`, or `urn:muster:problem:not-whole` if the journal is damaged.
+    /// `about:blank`; `urn:muster:problem:not-whole` if the journal is damaged; `urn:muster:problem:lost-position` if a
+    /// restore lost the position, or the log has not reached it.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The HTTP status in words.
@@ -28,6 +31,10 @@ pub(in crate::http) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     parameter: Option<&'a str>,
+    /// The id of the event after which a reader goes on whose position was lost; left out otherwise.
+    #[serde(rename = "continueAfter", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    continue_after: Option<&'a str>,
 }
 
 impl Problem {
@@ -41,11 +48,16 @@ impl Problem {
     }
 
     pub(in crate::http) fn respond(&self) -> Response {
-        let Problem { status, detail, parameter, allow, retry_after, is_integrity_fault } = self;
+        let Problem { status, detail, parameter, allow, continue_after, retry_after, is_integrity_fault } = self;
         let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let title = status.canonical_reason().unwrap_or("Error");
-        let kind = if *is_integrity_fault { INTEGRITY_PROBLEM_TYPE } else { "about:blank" };
-        let body = ProblemBody { kind, title, status: status.as_u16(), detail, parameter: parameter.as_deref() };
+        let kind = match continue_after {
+            Some(_) => LOST_POSITION_TYPE,
+            None if *is_integrity_fault => INTEGRITY_PROBLEM_TYPE,
+            None => "about:blank",
+        };
+        let (parameter, continue_after) = (parameter.as_deref(), continue_after.as_deref());
+        let body = ProblemBody { kind, title, status: status.as_u16(), detail, parameter, continue_after };
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
         *response.status_mut() = status;
         let headers = response.headers_mut();

@@ -27,8 +27,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::{
     Account, AccountOrder, AccountType, AdministrativeEvent, Channel, Content, ContentField, ContentTexts,
-    CredentialVerifier, Fingerprint, GatewayKind, Grant, Labels, MasterKeyId, ProviderCall, Reason, Role, SealedBytes,
-    SigningScheme, TaskId, VerifyType,
+    CredentialVerifier, Fingerprint, GatewayKind, Generation, Grant, Labels, MasterKeyId, ProviderCall, Reason, Role,
+    SealedBytes, SigningScheme, TaskId, VerifyType,
 };
 use crate::testkit::fixture::open_store;
 use crate::testkit::sample::content_with;
@@ -240,6 +240,13 @@ fn sample_journal_events() -> Vec<JournalEvent> {
             last: 41,
         },
         AdministrativeEvent::AccountBundleExported { account: "861821726232".parse().unwrap() },
+        AdministrativeEvent::GenerationBegun {
+            generation: Generation::new(2).unwrap(),
+            previous: Generation::new(1).unwrap(),
+            fork: 47,
+            root: [7; 32],
+            reason: "disk failed".to_owned(),
+        },
     ];
     let entry = |event| JournalEvent::Administration(AuditLogEntry { event, source: "127.0.0.1:40000".to_owned() });
     sample_events().into_iter().map(JournalEvent::Account).chain(administrative.into_iter().map(entry)).collect()

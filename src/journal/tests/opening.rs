@@ -51,7 +51,14 @@ async fn a_checkpoint_with_newer_heads_is_brought_to_one_point() {
     fixture.fill(2, 4).await;
     let (position, tree) = fixture.journal.shared.tree.lock().unwrap().clone();
     fixture.fill_on(2, 4, 9).await;
-    let checkpoint = StartupCheckpoint::encode(fixture.store.id(), position, &tree, &[], &fixture.journal.shared.heads);
+    let checkpoint = StartupCheckpoint::encode(
+        fixture.store.id(),
+        position,
+        &tree,
+        &[],
+        &Generations::default(),
+        &fixture.journal.shared.heads,
+    );
     fixture.store.save_cache(STARTUP_CHECKPOINT, &checkpoint).unwrap();
     let before = read_state(&fixture);
     assert_eq!(read_state(&fixture.reopened()), before);

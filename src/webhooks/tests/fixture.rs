@@ -28,7 +28,7 @@ pub(super) use super::super::response_check::AttemptResponse;
 use super::super::retry_schedule::Moment;
 use crate::config::{DeadLetterPolicy, DeliveryMode};
 use crate::domain::{AccountNumber, Channel, Event, Reason};
-use crate::journal::{AppendRequest, Origin, StreamId};
+use crate::journal::{AppendRequest, Generations, Origin, StreamId};
 use crate::limits::RETRY_WAITS;
 use crate::testkit::clock::{self, START_TIME, elapsed};
 use crate::testkit::fixture;
@@ -128,6 +128,7 @@ impl ChannelFixture {
         let data = fixture::StorageFixture::new();
         let payloads = PayloadBuilder {
             channel: Channel::SyncStatus,
+            generations: Generations::default(),
             store: data.store.id(),
             status_as_string: false,
             with_still_waiting: false,

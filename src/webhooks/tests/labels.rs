@@ -7,7 +7,7 @@ use super::super::delivery::PayloadBuilder;
 use super::super::label_source::LabelSource;
 use super::fixture::account;
 use crate::domain::{Channel, Event, Labels, Reason, Timestamp};
-use crate::journal::{AppendRequest, Origin};
+use crate::journal::{AppendRequest, Generations, Origin};
 use crate::testkit::fixture::StorageFixture;
 
 proptest! {
@@ -56,7 +56,14 @@ fn bodies_end_with_the_labels() {
     let source = LabelSource { roster: data.roster.clone(), journal: data.journal.clone() };
     let bodies = Channel::ALL.map(|channel| {
         let (status_as_string, with_still_waiting, labels) = (false, false, Some(source.clone()));
-        let payloads = PayloadBuilder { channel, store: data.store.id(), status_as_string, with_still_waiting, labels };
+        let payloads = PayloadBuilder {
+            channel,
+            generations: Generations::default(),
+            store: data.store.id(),
+            status_as_string,
+            with_still_waiting,
+            labels,
+        };
         let built = records.iter().find_map(|record| payloads.build_delivery(record).unwrap()).unwrap();
         String::from_utf8(built.body.to_vec()).unwrap()
     });

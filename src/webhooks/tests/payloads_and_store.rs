@@ -14,7 +14,7 @@ use super::super::response_check::{AttemptFailure, check_response};
 use super::super::retry_schedule::{Moment, RetryWait};
 use super::super::success_log::SuccessLog;
 use crate::domain::{AccountNumber, Channel, Event, Reason, SealedBytes, Timestamp};
-use crate::journal::{JournalEvent, JournalRecord, Origin, StreamId};
+use crate::journal::{Generations, JournalEvent, JournalRecord, Origin, StreamId};
 use crate::limits::SUCCESS_LOG_POSITIONS_PER_ROW;
 use crate::store::{StoreId, Table};
 use crate::testkit::fixture::StorageFixture;
@@ -64,8 +64,14 @@ fn payloads_are_as_the_contract_defines_them() {
             (Channel::RegisterStatus, true, false),
             (Channel::RegisterStatus, false, true),
         ] {
-            let payloads =
-                PayloadBuilder { channel, store: StoreId(0x7f3a), status_as_string, with_still_waiting, labels: None };
+            let payloads = PayloadBuilder {
+                channel,
+                generations: Generations::default(),
+                store: StoreId(0x7f3a),
+                status_as_string,
+                with_still_waiting,
+                labels: None,
+            };
             if let Some(delivery) = payloads.build_delivery(&record).unwrap() {
                 let body = str::from_utf8(&delivery.body).unwrap();
                 writeln!(
@@ -158,6 +164,7 @@ fn the_delivery_store_keeps_and_prunes() {
     assert_eq!((sync.lane_row(other, now).unwrap(), register.lane_row(other, now).unwrap()), (Some(blocked), None));
     let delivery = PayloadBuilder {
         channel: Channel::SyncStatus,
+        generations: Generations::default(),
         store: StoreId(1),
         status_as_string: false,
         with_still_waiting: false,

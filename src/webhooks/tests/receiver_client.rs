@@ -13,7 +13,7 @@ use super::super::signature::{AppSecret, SignatureError, WebhookSecret};
 use crate::client::AddressGuard;
 use crate::config::Settings;
 use crate::domain::{AccountNumber, Channel, Timestamp};
-use crate::journal::RequestId;
+use crate::journal::{Generations, RequestId};
 use crate::limits::WEBHOOK_RESPONSE_BYTES;
 use crate::store::StoreId;
 
@@ -61,6 +61,7 @@ async fn post(url: &str, guard: &AddressGuard) -> AttemptResponse {
     let client = ReceiverClient::new(url.parse().unwrap(), signing, guard, &settings).unwrap();
     let payloads = PayloadBuilder {
         channel: Channel::SyncStatus,
+        generations: Generations::default(),
         store: StoreId(1),
         status_as_string: false,
         with_still_waiting: false,

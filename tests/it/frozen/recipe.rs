@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -101,17 +100,26 @@ pub async fn write_frozen_data(into: &Path) {
     assert_complete(into);
 }
 
-/// The data directory is a restored one.
+/// The data directory is a restored one: first in the same generation, then in a new one.
 async fn restore_directory(fixture: &FrozenFixture) {
     let muster = ServiceProcess::start(&fixture.place.path().join("first"), &[]);
     fixture.post(&muster, INSERT, list(&["8618210010"])).await;
     close_webhook(fixture, &muster).await;
-    let (backup, server) = (fixture.path("first.backup"), muster.url(""));
+    restore_backup_of(fixture, muster, "second", &["--same-generation"]);
+    let muster = ServiceProcess::start(&fixture.place.path().join("second"), &[]);
+    restore_backup_of(fixture, muster, "data", &["--reason", "disk failed"]);
+}
+
+/// Stops a service after a backup, and restores the backup into the directory `to`.
+fn restore_backup_of(fixture: &FrozenFixture, muster: ServiceProcess, to: &str, options: &[&str]) {
+    let (backup, server, to) = (fixture.path("taken.backup"), muster.url(""), fixture.path(to));
     assert_eq!(run_muster(&["backup", &backup, "--server", &server], &[]).0, Some(0));
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
-    assert_eq!(run_muster(&["restore", &backup, "--data-dir", &fixture.path("data")], &[]).0, Some(0));
-    let copied = Command::new("cp").args(["-a", &fixture.path("first/keys"), &fixture.path("data/")]).status().unwrap();
-    assert!(copied.success());
+    let key = fixture.path("first/keys/master.key");
+    let restore = ["restore", &backup, "--data-dir", &to, "--master-key-file", &key];
+    let (code, _, stderr) = run_muster(&[&restore, options].concat(), &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    fs::remove_file(backup).unwrap();
 }
 
 /// A webhook whose receiver is removed, and then closed with its pending deliveries.
@@ -290,7 +298,7 @@ fn write_artifacts(fixture: &FrozenFixture, into: &Path) {
     write("export.jsonl", &["export"]);
     write("export.account.jsonl", &["export", "--account", ACCOUNTS[0]]);
     write("export.types.jsonl", &["export", "--type", "came_online,banned,api_key_created"]);
-    write("export.positions.jsonl", &["export", "--first", "3", "--last", "9"]);
+    write("export.positions.jsonl", &["export", "--first", "3", "--last", "1-9"]);
     write("export.time.jsonl", &["export", "--since", "2026-01-01"]);
     write("export.reason.jsonl", &["export", "--origin", "operator", "--reason", "maintenance"]);
     write("export.csv", &["export", "--format", "csv"]);

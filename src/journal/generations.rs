@@ -1,0 +1,177 @@
+//! The generations of a log: where each began, and which ids are part of its history.
+
+use std::sync::Arc;
+
+use super::merkle_tree::Root;
+use super::{JournalEvent, JournalRecord};
+use crate::domain::{AdministrativeEvent, AuditLogEntry, EventId, Generation, Timestamp};
+
+/// The beginning of a generation: the restore that forked the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GenerationStart {
+    /// The generation that began.
+    pub generation: Generation,
+    /// The last position that it shares with the history before. Its own first event is the next one.
+    pub fork: u64,
+    /// The root of the log at the fork.
+    pub root: Root,
+    /// When the restore was made.
+    pub at: Timestamp,
+}
+
+/// The generations of a log, in order. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Generations {
+    /// The beginnings of all generations but the first. Numbers and forks rise.
+    starts: Arc<[GenerationStart]>,
+}
+
+/// A position that is not part of this log's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LostPosition {
+    /// A restore forked the history before it.
+    #[error(
+        "{id} is not in this log: a restore forked the history after {fork} and began generation {generation}; what \
+         followed {fork} was lost; continue after {fork}"
+    )]
+    Forked {
+        /// The id that was asked for.
+        id: EventId,
+        /// The last event that its history shares with this log.
+        fork: EventId,
+        /// The generation that began at the fork.
+        generation: Generation,
+        /// When the restore was made.
+        at: Timestamp,
+    },
+    /// Its generation belongs to another restore of the same store.
+    #[error(
+        "{id} is not in this log, whose history does not lead through generation {}: another backup was restored; \
+         start again from the first event", id.generation
+    )]
+    OtherHistory {
+        /// The id that was asked for.
+        id: EventId,
+    },
+    /// The log has not reached it.
+    #[error("{id} is beyond the end of the log, which is {head}; continue after {head}")]
+    BeyondHead {
+        /// The id that was asked for.
+        id: EventId,
+        /// The last event of the log.
+        head: EventId,
+    },
+}
+
+impl Generations {
+    /// The generations that began so. `None` if their numbers or forks do not rise.
+    pub fn from_starts(starts: Vec<GenerationStart>) -> Option<Generations> {
+        let rises = |pair: &[GenerationStart]| pair[0].generation < pair[1].generation && pair[0].fork < pair[1].fork;
+        let is_later = starts.first().is_none_or(|first| first.generation > Generation::FIRST);
+        (is_later && starts.windows(2).all(rises)).then(|| Generations { starts: starts.into() })
+    }
+
+    /// The current generation.
+    pub fn current(&self) -> Generation {
+        self.starts.last().map_or(Generation::FIRST, |start| start.generation)
+    }
+
+    /// The beginnings of all generations but the first, in order.
+    pub fn starts(&self) -> &[GenerationStart] {
+        &self.starts
+    }
+
+    /// The generation in which the event at `position` was recorded.
+    pub fn at(&self, position: u64) -> Generation {
+        let later = self.starts.partition_point(|start| start.fork < position);
+        later.checked_sub(1).map_or(Generation::FIRST, |last| self.starts[last].generation)
+    }
+
+    /// The id of the event at `position`.
+    pub fn event_id(&self, position: u64) -> EventId {
+        EventId { generation: self.at(position), position }
+    }
+
+    /// The first generation that began after `generation`. The history of `generation` ends at its fork.
+    pub fn after(&self, generation: Generation) -> Option<&GenerationStart> {
+        self.starts.iter().find(|start| start.generation > generation)
+    }
+
+    /// The position of the event with this id, in a log that ends at `head`.
+    pub fn position_of(&self, id: EventId, head: u64) -> Result<u64, LostPosition> {
+        let EventId { generation, position } = id;
+        if !self.has(generation) {
+            return Err(LostPosition::OtherHistory { id });
+        }
+        match self.after(generation) {
+            Some(&GenerationStart { generation, fork, at, .. }) if position > fork => {
+                Err(LostPosition::Forked { id, fork: self.event_id(fork), generation, at })
+            }
+            None if position > head => Err(LostPosition::BeyondHead { id, head: self.event_id(head) }),
+            Some(_) | None => Ok(position),
+        }
+    }
+
+    /// Whether the history of this log leads through `generation`.
+    fn has(&self, generation: Generation) -> bool {
+        generation == Generation::FIRST || self.starts.iter().any(|start| start.generation == generation)
+    }
+
+    /// Takes in the next record of the log. Fails if the record begins a generation elsewhere than it says. `is_root`
+    /// checks the root that it claims for the log before it.
+    pub fn observe(&mut self, record: &JournalRecord, is_root: impl FnOnce(Root) -> bool) -> Result<(), &'static str> {
+        let JournalEvent::Administration(AuditLogEntry { event, .. }) = &record.event else { return Ok(()) };
+        let AdministrativeEvent::GenerationBegun { generation, previous, fork, root, .. } = *event else {
+            return Ok(());
+        };
+        let begins_here = generation > previous && previous == self.current() && fork + 1 == record.position;
+        if !begins_here || !is_root(Root(root)) {
+            return Err("a generation does not begin where its event says");
+        }
+        self.push(GenerationStart { generation, fork, root: Root(root), at: record.at });
+        Ok(())
+    }
+
+    pub(super) fn push(&mut self, start: GenerationStart) {
+        self.starts = self.starts.iter().copied().chain([start]).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generations(starts: &[(u32, u64)]) -> Generations {
+        let start = |&(number, fork): &(u32, u64)| GenerationStart {
+            generation: Generation::new(number).unwrap(),
+            fork,
+            root: Root([0; 32]),
+            at: Timestamp(0),
+        };
+        Generations { starts: starts.iter().map(start).collect() }
+    }
+
+    #[test]
+    fn ids_have_the_generation_of_their_event() {
+        let log = generations(&[(1, 3), (4, 10)]);
+        let ids = [0, 1, 3, 4, 10, 11].map(|position| log.event_id(position).to_string());
+        assert_eq!(ids, ["0", "1", "3", "1-4", "1-10", "4-11"]);
+        for position in 0..=20 {
+            assert_eq!(log.position_of(log.event_id(position), 20), Ok(position));
+        }
+    }
+
+    #[test]
+    fn ids_of_a_lost_history_name_the_fork() {
+        let log = generations(&[(1, 3), (4, 10)]);
+        let lost = |id: &str| log.position_of(id.parse().unwrap(), 20).unwrap_err();
+        for (id, fork, generation) in [("4", "3", 1), ("47", "3", 1), ("1-11", "1-10", 4)] {
+            let LostPosition::Forked { fork: found, generation: by, .. } = lost(id) else { panic!("{id}") };
+            assert_eq!((found.to_string().as_str(), by.number()), (fork, generation), "{id}");
+        }
+        assert!(matches!(lost("4-21"), LostPosition::BeyondHead { head, .. } if head.to_string() == "4-20"));
+        for id in ["2-1", "5-2", "5-30"] {
+            assert!(matches!(lost(id), LostPosition::OtherHistory { .. }), "{id}");
+        }
+    }
+}
