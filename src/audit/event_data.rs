@@ -15,7 +15,7 @@ use super::content_view::{ContentOrderView, ContentView};
 use super::encode_hex;
 use super::labels_view::LabelsView;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, Generation, MasterKeyId, Reason};
+use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, MasterKeyId, Reason};
 use crate::journal::{JournalEvent, JournalRecord};
 
 /// The data of an event. Secrets appear as fingerprints only.
@@ -129,7 +129,7 @@ pub(crate) enum EventData<'a> {
         position: String,
         /// The origin of the request.
         from: &'a str,
-        /// The id of the master key that opens the backup. In `backup_taken` since schema version 2.
+        /// The id of the master key that opens the backup. Since schema version 2.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(value_type = String, nullable = false, required = false, example = "3f9a01c2")]
         master_key: Option<MasterKeyId>,
@@ -187,6 +187,7 @@ pub(crate) enum EventData<'a> {
         from: &'a str,
     },
     /// Data of `generation_begun`.
+    #[serde(rename_all = "camelCase")]
     GenerationBegun {
         /// The number of the new generation.
         generation: u32,
@@ -200,6 +201,10 @@ pub(crate) enum EventData<'a> {
         reason: &'a str,
         /// The origin of the request.
         from: &'a str,
+        /// The id of the master key that opens the backup; left out if the backup does not say.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = String, nullable = false, required = false, example = "3f9a01c2")]
+        master_key: Option<MasterKeyId>,
     },
     Webhook(WebhookEventData<'a>),
     ApiKey(ApiKeyEventData<'a>),
@@ -284,19 +289,6 @@ impl<'a> EventData<'a> {
         }
     }
 
-    fn from_generation(
-        generation: Generation,
-        previous: Generation,
-        fork: u64,
-        root: &[u8; 32],
-        reason: &'a str,
-        from: &'a str,
-    ) -> EventData<'a> {
-        let (generation, previous) = (generation.number(), previous.number());
-        let (fork, root) = (fork.to_string(), STANDARD.encode(root));
-        EventData::GenerationBegun { generation, previous, fork, root, reason, from }
-    }
-
     /// The data of an administrative event.
     fn from_administrative_event(event: &'a AdministrativeEvent, from: &'a str) -> EventData<'a> {
         let new = |channel: &Channel| WebhookEventData::new(*channel, from);
@@ -307,11 +299,9 @@ impl<'a> EventData<'a> {
             AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
                 EventData::ProjectionRebuilt { projection, differences: *differences, from }
             }
-            AdministrativeEvent::BackupTaken { position, master_key } => {
+            AdministrativeEvent::BackupTaken { position, master_key }
+            | AdministrativeEvent::Restored { position, master_key } => {
                 EventData::Backup { position: position.to_string(), from, master_key: *master_key }
-            }
-            AdministrativeEvent::Restored { position } => {
-                EventData::Backup { position: position.to_string(), from, master_key: None }
             }
             AdministrativeEvent::WebhookUrlSet { channel, url } => {
                 EventData::Webhook(WebhookEventData { url: Some(url), ..new(channel) })
@@ -355,8 +345,10 @@ impl<'a> EventData<'a> {
             AdministrativeEvent::AccountBundleExported { account } => {
                 EventData::AccountBundleExported { account: account.to_string(), from }
             }
-            AdministrativeEvent::GenerationBegun { generation, previous, fork, root, reason } => {
-                EventData::from_generation(*generation, *previous, *fork, root, reason, from)
+            AdministrativeEvent::GenerationBegun { generation, previous, fork, root, master_key, reason } => {
+                let (generation, previous, master_key) = (generation.number(), previous.number(), *master_key);
+                let (fork, root) = (fork.to_string(), STANDARD.encode(root));
+                EventData::GenerationBegun { generation, previous, fork, root, reason, from, master_key }
             }
             AdministrativeEvent::ApiKeyRevoked { id } => {
                 EventData::ApiKey(ApiKeyEventData { key: *id, from, ..ApiKeyEventData::default() })

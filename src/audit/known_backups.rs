@@ -28,7 +28,7 @@ pub struct KnownBackup {
     /// When it was taken, or restored into this directory.
     #[schema(format = DateTime)]
     pub at: String,
-    /// `backup_taken` or `restored`.
+    /// `backup_taken`, `restored` or `generation_begun`.
     pub event: &'static str,
 }
 
@@ -44,11 +44,15 @@ impl Audit {
             let record = record?;
             let JournalEvent::Administration(entry) = &record.event else { continue };
             let event = &entry.event;
-            if let AdministrativeEvent::BackupTaken { position, .. } | AdministrativeEvent::Restored { position } =
-                event
-            {
-                let key =
-                    if let AdministrativeEvent::BackupTaken { master_key, .. } = event { *master_key } else { None };
+            let backup = match event {
+                AdministrativeEvent::BackupTaken { position, master_key }
+                | AdministrativeEvent::Restored { position, master_key }
+                | AdministrativeEvent::GenerationBegun { fork: position, master_key, .. } => {
+                    Some((position, *master_key))
+                }
+                _ => None,
+            };
+            if let Some((position, key)) = backup {
                 if !key.map_or(is_after_rotations, |key| keys.contains(&key)) {
                     continue;
                 }

@@ -107,6 +107,10 @@ pub fn restore(backup: impl Read, to: &Path, options: &RestoreOptions<'_>) -> Re
     // The rename succeeds only if `to` is missing or an empty directory.
     fs::rename(&restored_path, to).map_err(failed("move the restored directory to", to))?;
     fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync", parent))?;
+    // Not before the rename: a kill leaves no copy of the key in a temporary directory.
+    if let Some(master_key) = options.master_key {
+        master_key.put_in_place(to)?;
+    }
     let next = describe_next_step(to, report.master_key, options.master_key.is_some());
     Ok(RestoreReport { data_dir: to.to_owned(), next, ..report })
 }
@@ -135,16 +139,17 @@ fn restore_into_temporary(
     let failed = |source| Error::Io { what: format!("make {}", keys.display()), source };
     create_directories(keys).map_err(failed)?;
     if let Some(master_key) = options.master_key {
-        master_key.put_in_place(&store)?;
+        master_key.check_opens(&store)?;
     }
     let journal = Journal::open(store, Box::new(|_| {}))?;
     let accounts = journal.account_count() as u64;
     let fork = journal.generations().event_id(size);
+    let master_key = source.master_key.or(options.master_key.map(NamedMasterKey::id));
     let event = match &options.generation {
-        RestoredGeneration::Same => AdministrativeEvent::Restored { position: size },
+        RestoredGeneration::Same => AdministrativeEvent::Restored { position: size, master_key },
         RestoredGeneration::New { number: _, reason } => {
             let (previous, root, reason) = (source.generation, checkpoint.root.0, reason.clone());
-            AdministrativeEvent::GenerationBegun { generation, previous, fork: size, root, reason }
+            AdministrativeEvent::GenerationBegun { generation, previous, fork: size, root, master_key, reason }
         }
     };
     let entry = AuditLogEntry { event, source: "command line".to_owned() };
@@ -158,7 +163,7 @@ fn restore_into_temporary(
         events: size,
         accounts,
         public_key: source.signer.to_string(),
-        master_key: source.master_key.or(options.master_key.map(NamedMasterKey::id)),
+        master_key,
         generation: generation.number(),
         fork: is_new.then(|| fork.to_string()),
         next: String::new(),

@@ -12,7 +12,7 @@ event_types! {
     AdministrativeEventType {
         ProjectionRebuilt = 1_001 "projection_rebuilt" {}
         BackupTaken = 1_002 "backup_taken" { schema: 2 }
-        Restored = 1_003 "restored" {}
+        Restored = 1_003 "restored" { schema: 2 }
         WebhookUrlSet = 1_004 "webhook_url_set" {}
         WebhookSecretSet = 1_005 "webhook_secret_set" {}
         WebhookPaused = 1_006 "webhook_paused" {}
@@ -64,6 +64,8 @@ pub enum AdministrativeEvent {
     Restored {
         /// The position of the last event in the backup.
         position: u64,
+        /// As in `BackupTaken`.
+        master_key: Option<MasterKeyId>,
     },
     /// A webhook channel got another receiver URL.
     WebhookUrlSet {
@@ -196,6 +198,8 @@ pub enum AdministrativeEvent {
         fork: u64,
         /// The root of the log at the fork.
         root: [u8; 32],
+        /// The id of the key that opens the backup. `None` if the backup does not say.
+        master_key: Option<MasterKeyId>,
         /// Why, in the operator's words; empty if no reason was given.
         reason: String,
     },

@@ -4,9 +4,9 @@ use super::administrative_codes::{
     channel_from_number, order_code, order_from_code, role_code, role_from_code, scheme_code, scheme_from_code,
 };
 use super::administrative_event_payloads::{
-    AccountBundleExportedV1, AccountsOrderedV1, ApiKeyCreatedV1, ApiKeyRevokedV1, BackupTakenV2, BackupV1,
-    EventsExportedV1, GenerationBegunV1, MasterKeyRotatedV1, MasterKeyRotatedV2, ProjectionRebuiltV1,
-    ReconciliationOrderedV1, TenantKeyCreatedV1, WebhookDeliveriesV1, WebhookSecretSetV1, WebhookV1,
+    AccountBundleExportedV1, AccountsOrderedV1, ApiKeyCreatedV1, ApiKeyRevokedV1, BackupV1, BackupV2, EventsExportedV1,
+    GenerationBegunV1, MasterKeyRotatedV1, MasterKeyRotatedV2, ProjectionRebuiltV1, ReconciliationOrderedV1,
+    TenantKeyCreatedV1, WebhookDeliveriesV1, WebhookSecretSetV1, WebhookV1,
 };
 use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
@@ -22,11 +22,11 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
         AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
             encode_payload(&ProjectionRebuiltV1 { projection, differences: *differences, from }, out);
         }
-        AdministrativeEvent::BackupTaken { position, master_key } => {
+        AdministrativeEvent::BackupTaken { position, master_key }
+        | AdministrativeEvent::Restored { position, master_key } => {
             let (position, master_key) = (*position, master_key.map(|id| id.0));
-            encode_payload(&BackupTakenV2 { position, master_key, from }, out);
+            encode_payload(&BackupV2 { position, master_key, from }, out);
         }
-        AdministrativeEvent::Restored { position } => encode_payload(&BackupV1 { position: *position, from }, out),
         AdministrativeEvent::WebhookUrlSet { channel, url } => encode_payload(&webhook(channel, url), out),
         AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until } => {
             let (channel, scheme) = (channel.definition().number, scheme_code(*scheme));
@@ -70,9 +70,10 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
         AdministrativeEvent::AccountBundleExported { account } => {
             encode_payload(&AccountBundleExportedV1 { account: &account.to_string(), from }, out);
         }
-        AdministrativeEvent::GenerationBegun { generation, previous, fork, root, reason } => {
+        AdministrativeEvent::GenerationBegun { generation, previous, fork, root, master_key, reason } => {
             let (generation, previous, fork, root) = (generation.number(), previous.number(), *fork, *root);
-            encode_payload(&GenerationBegunV1 { generation, previous, fork, root, reason, from }, out);
+            let master_key = master_key.map(|id| id.0);
+            encode_payload(&GenerationBegunV1 { generation, previous, fork, root, master_key, reason, from }, out);
         }
     }
 }
@@ -101,8 +102,12 @@ pub(super) fn decode(
     let (event, from) = match (event_type, schema) {
         (_, 1) => return decode_version_1(event_type, payload),
         (AdministrativeEventType::BackupTaken, 2) => {
-            let BackupTakenV2 { position, master_key, from } = decode_payload(payload)?;
+            let BackupV2 { position, master_key, from } = decode_payload(payload)?;
             (AdministrativeEvent::BackupTaken { position, master_key: master_key.map(MasterKeyId) }, from)
+        }
+        (AdministrativeEventType::Restored, 2) => {
+            let BackupV2 { position, master_key, from } = decode_payload(payload)?;
+            (AdministrativeEvent::Restored { position, master_key: master_key.map(MasterKeyId) }, from)
         }
         (AdministrativeEventType::MasterKeyRotated, 2) => {
             let (rewrapped, master_key, from) = decode_rotation_2(payload)?;
@@ -138,7 +143,7 @@ fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Resu
         }
         AdministrativeEventType::Restored => {
             let BackupV1 { position, from } = decode_payload(payload)?;
-            (AdministrativeEvent::Restored { position }, from)
+            (AdministrativeEvent::Restored { position, master_key: None }, from)
         }
         AdministrativeEventType::WebhookUrlSet => {
             let WebhookV1 { channel, text, from } = decode_payload(payload)?;
@@ -234,11 +239,12 @@ fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Resu
             (AdministrativeEvent::AccountBundleExported { account }, from)
         }
         AdministrativeEventType::GenerationBegun => {
-            let GenerationBegunV1 { generation, previous, fork, root, reason, from } = decode_payload(payload)?;
+            let GenerationBegunV1 { generation, previous, fork, root, master_key, reason, from } =
+                decode_payload(payload)?;
             let number = |number| Generation::new(number).ok_or(PayloadError::Damaged);
             let (generation, previous) = (number(generation)?, number(previous)?);
-            let reason = reason.to_owned();
-            (AdministrativeEvent::GenerationBegun { generation, previous, fork, root, reason }, from)
+            let (master_key, reason) = (master_key.map(MasterKeyId), reason.to_owned());
+            (AdministrativeEvent::GenerationBegun { generation, previous, fork, root, master_key, reason }, from)
         }
         AdministrativeEventType::WebhookClosed => {
             let WebhookDeliveriesV1 { channel, deliveries, reason, from, .. } = decode_payload(payload)?;

@@ -125,15 +125,16 @@ pub(super) struct GenerationBegunV1<'a> {
     pub(super) previous: u32,
     pub(super) fork: u64,
     pub(super) root: [u8; 32],
+    pub(super) master_key: Option<u32>,
     pub(super) reason: &'a str,
     pub(super) from: &'a str,
 }
 
 // --- Version 2: with the id of the master key that holds afterwards. ---
 
-/// Type 1002.
+/// Types 1002 and 1003.
 #[derive(Encode, BorrowDecode)]
-pub(super) struct BackupTakenV2<'a> {
+pub(super) struct BackupV2<'a> {
     pub(super) position: u64,
     pub(super) master_key: Option<u32>,
     pub(super) from: &'a str,

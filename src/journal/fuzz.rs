@@ -101,6 +101,7 @@ fn sample_events() -> Vec<JournalEvent> {
             previous: Generation::new(1).unwrap(),
             fork: 47,
             root: [7; 32],
+            master_key: None,
             reason: "disk failed".to_owned(),
         },
         AdministrativeEvent::WebhookClosed { channel, deliveries: 12, reason: "gone".to_owned() },

@@ -26,14 +26,19 @@ impl NamedMasterKey {
         MasterKeyId::of(&self.key)
     }
 
-    /// Writes the key to the default file of `store`, durably, if it opens the store.
-    pub fn put_in_place(&self, store: &Store) -> Result<(), Error> {
+    /// Checks that the key opens the sealed values of `store`.
+    pub fn check_opens(&self, store: &Store) -> Result<(), Error> {
         let key_ring = MasterKeyRing { current: self.key.clone(), previous: None, matches_setting: true };
         let check = store.get(Table::Keys, MASTER_KEY_CHECK)?;
-        if !check.is_some_and(|sealed| key_ring.opens_key_check(&sealed)) {
-            let needed = NeededKey::new(MasterKeyId::load(store)?);
-            return Err(Error::KeyDoesNotOpenBackup { needed, held: self.id(), path: self.path.clone() });
+        if check.is_some_and(|sealed| key_ring.opens_key_check(&sealed)) {
+            return Ok(());
         }
-        master_key_file::write(&master_key_file::default_path(store.path()), &self.key)
+        let needed = NeededKey::new(MasterKeyId::load(store)?);
+        Err(Error::KeyDoesNotOpenBackup { needed, held: self.id(), path: self.path.clone() })
+    }
+
+    /// Writes the key to the default file of the data directory, durably.
+    pub fn put_in_place(&self, data_directory: &Path) -> Result<(), Error> {
+        master_key_file::write(&master_key_file::default_path(data_directory), &self.key)
     }
 }

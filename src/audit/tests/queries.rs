@@ -134,7 +134,7 @@ async fn the_backups_of_a_key_are_found() {
         backup(11, None),
         rotated(second),
         backup(20, second),
-        AdministrativeEvent::Restored { position: 21 },
+        AdministrativeEvent::Restored { position: 21, master_key: None },
         rotated(first),
         backup(30, first),
         // Taken before the rotation, and recorded after it.

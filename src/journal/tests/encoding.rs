@@ -50,6 +50,7 @@ fn as_version_1(mut event: JournalEvent) -> JournalEvent {
     if let JournalEvent::Administration(AuditLogEntry {
         event:
             AdministrativeEvent::BackupTaken { master_key, .. }
+            | AdministrativeEvent::Restored { master_key, .. }
             | AdministrativeEvent::MasterKeyRotated { master_key, .. }
             | AdministrativeEvent::MasterKeyRotationAborted { master_key, .. }
             | AdministrativeEvent::MasterKeyRotationFinished { master_key, .. },

@@ -173,7 +173,7 @@ fn sample_journal_events() -> Vec<JournalEvent> {
     let administrative = [
         AdministrativeEvent::ProjectionRebuilt { projection: "roster".to_owned(), differences: 3 },
         AdministrativeEvent::BackupTaken { position: 41, master_key: Some(MasterKeyId(0x3f9a_01c2)) },
-        AdministrativeEvent::Restored { position: 40 },
+        AdministrativeEvent::Restored { position: 40, master_key: Some(MasterKeyId(0x3f9a_01c2)) },
         AdministrativeEvent::WebhookUrlSet {
             channel: Channel::SyncStatus,
             url: "https://example.com/hooks".to_owned(),
@@ -245,6 +245,7 @@ fn sample_journal_events() -> Vec<JournalEvent> {
             previous: Generation::new(1).unwrap(),
             fork: 47,
             root: [7; 32],
+            master_key: Some(MasterKeyId(0x3f9a_01c2)),
             reason: "disk failed".to_owned(),
         },
     ];
