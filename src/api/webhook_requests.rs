@@ -6,10 +6,12 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use zeroize::Zeroizing;
 
-/// A position: a number, or a string of digits as in responses.
+use crate::domain::{EVENT_ID_PATTERN, EventId, Generation};
+
+/// The position of an event: a number, or its id as in responses.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "serde_json::Value")]
-pub struct Position(pub u64);
+pub struct Position(pub EventId);
 
 /// A receiver.
 #[derive(Deserialize, ToSchema)]
@@ -107,9 +109,9 @@ pub struct CloseRequest {
 impl PartialSchema for Position {
     fn schema() -> RefOr<Schema> {
         let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
-        let digits = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9]+$"));
-        let words = "A position: a number, or a string of its digits as responses have it.";
-        OneOfBuilder::new().item(number).item(digits).description(Some(words)).into()
+        let id = ObjectBuilder::new().schema_type(Type::String).pattern(Some(EVENT_ID_PATTERN));
+        let words = "The position of an event: a number, or its id as responses have it.";
+        OneOfBuilder::new().item(number).item(id).description(Some(words)).into()
     }
 }
 
@@ -119,7 +121,8 @@ impl TryFrom<serde_json::Value> for Position {
     type Error = &'static str;
 
     fn try_from(value: serde_json::Value) -> Result<Position, &'static str> {
-        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-        number.map(Position).ok_or("a position is a whole number")
+        let number = |position| EventId { generation: Generation::FIRST, position };
+        let id = value.as_u64().map(number).or_else(|| value.as_str()?.parse().ok());
+        id.map(Position).ok_or("a position is a whole number, or the id of an event")
     }
 }

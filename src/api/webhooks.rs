@@ -12,7 +12,7 @@ use super::webhook_requests::{
 use super::{Call, Parameters, Problem, parse_account, parse_time_parameter};
 use crate::access::Authorization;
 use crate::config::parse_duration;
-use crate::domain::Channel;
+use crate::domain::{Channel, EventId};
 use crate::journal::RequesterIdentity;
 use crate::limits::SECRET_GRACE;
 use crate::webhooks::{
@@ -154,8 +154,8 @@ pub async fn redeliver(call: &Call, channel: Channel, request: RedeliverRequest)
         state: state.as_deref().map(parse_state).transpose()?,
         since: since.as_deref().map(|time| parse_time_parameter("since", time)).transpose()?,
         until: until.as_deref().map(|time| parse_time_parameter("until", time)).transpose()?,
-        from: from.map(|from| from.0),
-        to: to.map(|to| to.0),
+        from: from.map(|from| find_position(call, from.0)).transpose()?,
+        to: to.map(|to| find_position(call, to.0)).transpose()?,
     };
     if filter.is_unfiltered() {
         let words = "selects all deliveries there are; add from, or another filter";
@@ -169,23 +169,29 @@ pub async fn list_deliveries(
     call: &Call,
     channel: Channel,
     filter: DeliveryFilter,
-    cursor: Option<u64>,
+    cursor: Option<EventId>,
     limit: usize,
 ) -> Result<DeliveryPage, Problem> {
     call.read(async {
+        let cursor = resolve_cursor(call, cursor)?;
         let ResultsPage { items, next } = call.api().webhooks()?.deliveries(channel, filter, cursor, limit).await?;
-        Ok(DeliveryPage { deliveries: items, next: next.map(|next| next.to_string()) })
+        Ok(DeliveryPage { deliveries: items, next: next.map(|next| format_position(call, next)) })
     })
     .await
 }
 
 /// Shows a delivery with its attempts.
-pub async fn show_delivery(call: &Call, channel: Channel, position: u64) -> Result<DeliveryView, Problem> {
-    call.read(async { Ok(call.api().webhooks()?.delivery(channel, position).await?) }).await
+pub async fn show_delivery(call: &Call, channel: Channel, id: EventId) -> Result<DeliveryView, Problem> {
+    call.read(async {
+        let position = find_position(call, id)?;
+        Ok(call.api().webhooks()?.delivery(channel, position).await?)
+    })
+    .await
 }
 
 /// Sends one delivery again.
-pub async fn resend_delivery(call: &Call, channel: Channel, position: u64) -> Result<RedeliverySummary, Problem> {
+pub async fn resend_delivery(call: &Call, channel: Channel, id: EventId) -> Result<RedeliverySummary, Problem> {
+    let position = find_position(call, id)?;
     Ok(call.api().webhooks()?.resend(channel, position, requester(call)?).await?)
 }
 
@@ -193,13 +199,14 @@ pub async fn resend_delivery(call: &Call, channel: Channel, position: u64) -> Re
 pub async fn list_dead_letters(
     call: &Call,
     channel: Channel,
-    cursor: Option<u64>,
+    cursor: Option<EventId>,
     limit: usize,
 ) -> Result<DeadLetterPage, Problem> {
     call.read(async {
+        let cursor = resolve_cursor(call, cursor)?;
         let ResultsPage { items, next } =
             call.api().webhooks()?.dead_letters(channel, cursor.unwrap_or(0), limit).await?;
-        Ok(DeadLetterPage { dead_letters: items, next: next.map(|next| next.to_string()) })
+        Ok(DeadLetterPage { dead_letters: items, next: next.map(|next| format_position(call, next)) })
     })
     .await
 }
@@ -210,7 +217,7 @@ pub async fn replay_dead_letters(
     channel: Channel,
     request: DeadLetterRequest,
 ) -> Result<RedeliverySummary, Problem> {
-    let scope = request.scope()?;
+    let scope = request.scope(call)?;
     if request.reason.is_some() {
         return Err(Problem::invalid_parameter("reason", "is only for dropping; leave it out"));
     }
@@ -223,10 +230,25 @@ pub async fn drop_dead_letters(
     channel: Channel,
     request: DeadLetterRequest,
 ) -> Result<RedeliverySummary, Problem> {
-    let scope = request.scope()?;
+    let scope = request.scope(call)?;
     let missing = || Problem::invalid_parameter("reason", "is missing; say why they are dropped");
     let action = DeadLetterAction::Drop(request.reason.ok_or_else(missing)?);
     Ok(call.api().webhooks()?.process_dead_letters(channel, scope, action, requester(call)?).await?)
+}
+
+/// The position at a cursor. Fails if the log does not have it.
+fn resolve_cursor(call: &Call, cursor: Option<EventId>) -> Result<Option<u64>, Problem> {
+    let journal = call.api().audit().journal();
+    cursor.map(|cursor| journal.position_of(cursor)).transpose().map_err(|lost| Problem::lost_position(&lost))
+}
+
+/// The position of the event with this id. Fails if a restore lost it.
+fn find_position(call: &Call, id: EventId) -> Result<u64, Problem> {
+    call.api().audit().journal().position_in_history(id).map_err(|lost| Problem::lost_position(&lost))
+}
+
+fn format_position(call: &Call, position: u64) -> String {
+    call.api().audit().journal().generations().event_id(position).to_string()
 }
 
 fn requester(call: &Call) -> Result<RequesterIdentity, Problem> {
@@ -234,12 +256,13 @@ fn requester(call: &Call) -> Result<RequesterIdentity, Problem> {
 }
 
 impl DeadLetterRequest {
-    fn scope(&self) -> Result<DeadLetterScope, Problem> {
+    fn scope(&self, call: &Call) -> Result<DeadLetterScope, Problem> {
         match (&self.positions[..], self.up_to, self.all) {
             (positions @ [_, ..], None, false) => {
-                Ok(DeadLetterScope::At(positions.iter().map(|position| position.0).collect()))
+                let positions = positions.iter().map(|position| find_position(call, position.0));
+                Ok(DeadLetterScope::At(positions.collect::<Result<_, _>>()?))
             }
-            ([], Some(up_to), false) => Ok(DeadLetterScope::UpTo(up_to.0)),
+            ([], Some(up_to), false) => Ok(DeadLetterScope::UpTo(find_position(call, up_to.0)?)),
             ([], None, true) => Ok(DeadLetterScope::UpTo(u64::MAX)),
             _ => Err(Problem::malformed(format!("select the dead letters in exactly one way: {DEAD_LETTERS_EXAMPLE}"))),
         }

@@ -9,7 +9,7 @@ use super::event_filter::EventFilter;
 use super::export_manifest::{ExportManifest, LineDigests};
 use super::{Audit, Error, EventView, cloud_event, rfc3339};
 use crate::domain::{EventId, Timestamp};
-use crate::journal::{LostPosition, RecordHeader, Root};
+use crate::journal::{RecordHeader, Root};
 use crate::limits::STREAM_CHUNK_BYTES;
 
 /// The format of an export.
@@ -54,11 +54,7 @@ impl Audit {
     /// Fails if a restore lost one of them.
     pub fn export_range(&self, first: Option<EventId>, last: Option<EventId>) -> Result<ExportRange, Error> {
         let (size, root) = self.journal.root();
-        let position = |id: EventId| match self.source.generations().position_of(id, size) {
-            // A range may reach beyond the end of the log.
-            Err(LostPosition::BeyondHead { id, .. }) => Ok(id.position),
-            found => found,
-        };
+        let position = |id: EventId| self.source.generations().position_in_history(id, size);
         let (first, last) = (first.map(position).transpose()?, last.map(position).transpose()?);
         Ok(ExportRange { first: first.unwrap_or(1), last: last.map_or(size, |last| last.min(size)), size, root })
     }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{Audit, Error};
 use crate::domain::EventId;
-use crate::journal::{LostPosition, Root};
+use crate::journal::Root;
 
 /// The proof that an event is in the log. Hashes are in base64, in the order of RFC 6962.
 #[derive(Serialize, ToSchema)]
@@ -46,13 +46,9 @@ pub struct ConsistencyProof {
 impl Audit {
     /// The proof that an event is in the log of `size`, or of its current size.
     pub fn inclusion_proof(&self, id: EventId, size: Option<u64>) -> Result<InclusionProof, Error> {
-        let (log, position) = (self.log()?, id.position);
+        let log = self.log()?;
+        let position = self.journal.position_in_history(id)?;
         let (size, root) = self.root_at(size)?;
-        match self.source.generations().position_of(id, self.journal.head()) {
-            // The proof fails for it, as for any position beyond the size.
-            Err(LostPosition::BeyondHead { .. }) | Ok(_) => {}
-            Err(lost) => return Err(lost.into()),
-        }
         let (stored, proof) = (self.journal.record_bytes_at(position)?, self.journal.inclusion_proof(position, size)?);
         let (Some(stored), Some(proof)) = (stored, proof) else { return Err(Error::NotInLog { position, size }) };
         Ok(InclusionProof {

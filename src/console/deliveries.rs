@@ -9,7 +9,7 @@ use super::page_request::{ConsoleRequest, parse_channel, parse_segment, with_que
 use super::table::TableBuilder;
 use crate::api::webhooks::{self, DeliveryPage};
 use crate::api::{AccountSelection, Parameters, Problem, operation};
-use crate::domain::{AccountNumber, Channel, Permission};
+use crate::domain::{AccountNumber, Channel, EventId, Permission};
 use crate::webhooks::{AttemptView, DeliveryState, DeliveryView};
 
 /// Deliveries on one page.
@@ -58,7 +58,7 @@ async fn list_deliveries(
     parameters: &Parameters<'_>,
     limit: usize,
 ) -> Result<DeliveryPage, Problem> {
-    let (filter, cursor) = (webhooks::parse_delivery_filter(parameters)?, parameters.number("cursor")?);
+    let (filter, cursor) = (webhooks::parse_delivery_filter(parameters)?, parameters.event_id("cursor")?);
     let call = request.call_on(operation::LIST_DELIVERIES, AccountSelection::of(filter.account))?;
     webhooks::list_deliveries(&call, channel, filter, cursor, limit).await
 }
@@ -127,7 +127,7 @@ fn attempt_outcome(attempt: &AttemptView) -> Markup {
 
 /// `/webhooks/{channel}/deliveries/{position}`
 pub(super) async fn page(request: &ConsoleRequest, name: &str, position: &str) -> PageResult {
-    let (channel, position) = (parse_channel(name)?, parse_segment::<u64>(position)?);
+    let (channel, position) = (parse_channel(name)?, parse_segment::<EventId>(position)?);
     let call = request.call(operation::SHOW_DELIVERY)?;
     let delivery = webhooks::show_delivery(&call, channel, position).await?;
     let page_url = format!("/webhooks/{name}/deliveries/{position}");
@@ -176,7 +176,7 @@ fn attempt_table(attempts: &[AttemptView]) -> impl Render {
 
 /// Redelivers one delivery.
 pub(super) async fn resend(request: &ConsoleRequest, name: &str, position: &str) -> PageResult {
-    let (channel, position) = (parse_channel(name)?, parse_segment::<u64>(position)?);
+    let (channel, position) = (parse_channel(name)?, parse_segment::<EventId>(position)?);
     let call = request.call(operation::RESEND_DELIVERY)?;
     webhooks::resend_delivery(&call, channel, position).await?;
     Ok(PageResponse::Redirect(format!("/webhooks/{name}/deliveries/{position}")))

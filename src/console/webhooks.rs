@@ -174,8 +174,8 @@ fn redelivery_form(request: &ConsoleRequest, page_url: &str) -> Markup {
                 div { label for="again-state" { "State" } (state_select("again-state", None)) }
                 div { label for="again-since" { "Since" } input #again-since name="since" placeholder="2026-11-25"; }
                 div { label for="again-until" { "Until" } input #again-until name="until" placeholder="2026-11-26"; }
-                div { label for="again-from" { "From position" } input #again-from name="from" type="number" min="1"; }
-                div { label for="again-to" { "To position" } input #again-to name="to" type="number" min="1"; }
+                div { label for="again-from" { "From position" } input #again-from name="from" inputmode="numeric"; }
+                div { label for="again-to" { "To position" } input #again-to name="to" inputmode="numeric"; }
                 (operate_button(request, "Count", "count"))
                 (operate_button(request, "Redeliver", "redeliver"))
             }
@@ -184,7 +184,7 @@ fn redelivery_form(request: &ConsoleRequest, page_url: &str) -> Markup {
 }
 
 async fn dead_letters_section(request: &ConsoleRequest, page_url: &str, channel: Channel) -> Result<Markup, Problem> {
-    let cursor = Parameters::from_fields([("cursor", request.query_value("letters"))]).number("cursor")?;
+    let cursor = Parameters::from_fields([("cursor", request.query_value("letters"))]).event_id("cursor")?;
     let call = request.call(operation::LIST_DEAD_LETTERS)?;
     let found = webhooks::list_dead_letters(&call, channel, cursor, DELIVERIES_PER_PAGE).await?;
     Ok(html! {
@@ -297,8 +297,8 @@ fn redelivery_request(request: &ConsoleRequest, dry_run: bool) -> Result<Redeliv
         state: text("state"),
         since: text("since"),
         until: text("until"),
-        from: positions.number("from")?.map(Position),
-        to: positions.number("to")?.map(Position),
+        from: positions.event_id("from")?.map(Position),
+        to: positions.event_id("to")?.map(Position),
         dry_run,
     })
 }

@@ -24,6 +24,9 @@ pub struct EventId {
     pub position: u64,
 }
 
+/// The form of an [`EventId`].
+pub const EVENT_ID_PATTERN: &str = "^([1-9][0-9]{0,6}-)?[0-9]{1,19}$";
+
 /// The text is not the id of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be the id of an event, such as 48 or 1-48")]

@@ -66,7 +66,7 @@ pub use gateway_offer::{GatewayOffer, GatewayOffers};
 pub use gateway_routing::{
     GatewayChoice, GatewayKind, GatewayRouting, MalformedRoutingRule, ProviderCall, RoutingCondition, RoutingRule,
 };
-pub use generation::{EventId, Generation, MalformedEventId};
+pub use generation::{EVENT_ID_PATTERN, EventId, Generation, MalformedEventId};
 pub use labels::{InvalidLabels, LabelFilter, Labels, MalformedLabelFilter};
 pub use master_key_id::{InvalidMasterKeyId, MasterKeyId};
 pub use roles::{CredentialVerifier, Grant, Permission, Role};

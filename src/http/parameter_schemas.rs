@@ -3,7 +3,7 @@
 use serde_json::Value;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
-use crate::domain::{AccountNumber, Channel, GatewayKind};
+use crate::domain::{AccountNumber, Channel, EVENT_ID_PATTERN, GatewayKind};
 use crate::http::json_values;
 use crate::limits::{ACCOUNT_DIGITS_MAX, IDEMPOTENCY_KEY_BYTES, ORDER_REASON_CHARS, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
 
@@ -29,7 +29,7 @@ pub(super) fn number(min: usize) -> ObjectBuilder {
 
 /// The id of an event: a position, from generation 1 on with the generation before it.
 pub(super) fn event_id() -> ObjectBuilder {
-    text().pattern(Some("^([1-9][0-9]{0,6}-)?[0-9]{1,19}$")).examples(["48", "1-48"])
+    text().pattern(Some(EVENT_ID_PATTERN)).examples(["48", "1-48"])
 }
 
 /// A code of the contract, from 1 to `max`.

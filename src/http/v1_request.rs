@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::request_body::RequestBody;
 use super::request_head::RequestHead;
-use crate::api::{Call, Parameters, Problem, parse_account};
+use crate::api::{Call, Parameters, Problem, parse_account, parse_event_id};
 use crate::audit::EventFilter;
-use crate::domain::AccountNumber;
+use crate::domain::{AccountNumber, EventId};
 
 /// A request whose requester has the permission for the call.
 pub(super) struct V1Request {
@@ -32,10 +32,8 @@ impl V1Request {
         parse_account("account", self.head.path_parameter("account"))
     }
 
-    /// The position in the path.
-    pub(super) fn position(&self) -> Result<u64, Problem> {
-        let text = self.head.path_parameter("position");
-        text.parse()
-            .map_err(|_| Problem::invalid_parameter("position", format_args!("must be a whole number, not {text:?}")))
+    /// The id of an event, which is `position` in the path.
+    pub(super) fn event_id(&self) -> Result<EventId, Problem> {
+        parse_event_id("position", self.head.path_parameter("position"))
     }
 }

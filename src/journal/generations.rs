@@ -112,6 +112,15 @@ impl Generations {
         }
     }
 
+    /// Like [`position_of`](Generations::position_of), for a range or a search: a position that the log may still reach
+    /// is in its history too.
+    pub fn position_in_history(&self, id: EventId, head: u64) -> Result<u64, LostPosition> {
+        match self.position_of(id, head) {
+            Err(LostPosition::BeyondHead { id, .. }) => Ok(id.position),
+            found => found,
+        }
+    }
+
     /// Whether the history of this log leads through `generation`.
     fn has(&self, generation: Generation) -> bool {
         generation == Generation::FIRST || self.starts.iter().any(|start| start.generation == generation)

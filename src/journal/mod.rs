@@ -256,6 +256,11 @@ impl Journal {
         self.generations().position_of(id, self.head())
     }
 
+    /// Like [`position_of`](Journal::position_of), for a range or a search: also beyond the end of the log.
+    pub fn position_in_history(&self, id: EventId) -> Result<u64, LostPosition> {
+        self.generations().position_in_history(id, self.head())
+    }
+
     /// The store that holds this journal, for tables derived from it.
     pub(crate) fn store(&self) -> &Store {
         &self.shared.store

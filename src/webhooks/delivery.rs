@@ -173,6 +173,11 @@ impl PayloadBuilder {
         format!("msg_{}_{:x}_{}_{event}", self.store, at.0, self.channel.short_name())
     }
 
+    /// The id of the event at a position, as text.
+    pub(super) fn event_id(&self, position: u64) -> String {
+        self.generations.event_id(position).to_string()
+    }
+
     /// The version of the account after the event, as receivers compare it: it never falls, also after a restore.
     pub(super) fn account_version(&self, delivery: &Delivery) -> u64 {
         self.generations.at(delivery.position).qualify_version(delivery.version)

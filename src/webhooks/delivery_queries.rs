@@ -22,7 +22,7 @@ use crate::limits::{DELIVERIES_SCANNED, READ_RECORDS};
 pub struct DeliveryView {
     /// The webhook id.
     pub(crate) id: String,
-    /// The position of its event.
+    /// The id of its event: its position.
     pub(crate) position: String,
     /// The account number.
     pub(crate) whats_app: String,
@@ -38,7 +38,7 @@ pub struct DeliveryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     pub(crate) next: Option<String>,
-    /// The position of the newer event that replaces it, if it is superseded.
+    /// The id of the newer event that replaces it, if it is superseded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) superseded_by: Option<String>,
@@ -107,8 +107,9 @@ impl Webhooks {
         let delivery = spawn_blocking(reading).await.map_err(Error::from)??;
         let not_found = || {
             ManagementError::NotFound(format!(
-                "{} does not notify about the event at position {position}",
-                channel.short_name()
+                "{} does not notify about the event at position {}",
+                channel.short_name(),
+                self.inner.journal.generations().event_id(position)
             ))
         };
         delivery.ok_or_else(not_found)
@@ -121,7 +122,7 @@ impl Webhooks {
         cursor: u64,
         limit: usize,
     ) -> Result<ResultsPage<DeadLetterView>, ManagementError> {
-        let store = self.channel(channel).store.clone();
+        let (store, payloads) = (self.channel(channel).store.clone(), self.channel(channel).payloads.clone());
         let finding = move || -> Result<ResultsPage<DeadLetterView>, ManagementError> {
             let mut items = Vec::new();
             for entry in store.dead_letters(cursor) {
@@ -129,7 +130,7 @@ impl Webhooks {
                 if items.len() == limit {
                     return Ok(ResultsPage { items, next: Some(position) });
                 }
-                items.push(DeadLetterView::of(position, &letter));
+                items.push(DeadLetterView::of(payloads.event_id(position), &letter));
             }
             Ok(ResultsPage { items, next: None })
         };
@@ -246,7 +247,7 @@ impl ChannelHandle {
         let next = attempts.last().and_then(|last| last.next).filter(|_| state == DeliveryState::Waiting);
         Ok(DeliveryView {
             id: self.payloads.webhook_id(delivery),
-            position: delivery.position.to_string(),
+            position: self.payloads.event_id(delivery.position),
             whats_app: delivery.account.to_string(),
             version: delivery.version,
             time: write_time(delivery.at),
@@ -257,7 +258,7 @@ impl ChannelHandle {
                 .map(|(attempt, number)| AttemptView::of(number, attempt))
                 .collect(),
             next: next.map(format_time),
-            superseded_by: log.as_ref().and_then(|log| log.superseded_by).map(|by| by.to_string()),
+            superseded_by: log.as_ref().and_then(|log| log.superseded_by).map(|by| self.payloads.event_id(by)),
             reason: log.as_ref().and_then(|log| log.reason.clone()),
             body: raw_json(&delivery.body),
         })

@@ -95,7 +95,7 @@ pub(crate) use views::{LagView, PausedView};
 
 use crate::client::{AddressGuard, TlsSetupError};
 use crate::domain::Channel;
-use crate::journal::{self, Journal};
+use crate::journal::{self, Generations, Journal};
 use crate::limits::{CHANNEL_COMMANDS, REDELIVERY_SHARE};
 use crate::projections::Roster;
 use crate::store::{self, Store};
@@ -246,6 +246,10 @@ impl Webhooks {
     /// Waits until the channels have ended. Cancel the stop token first.
     pub async fn drain(&self) {
         self.tasks.wait().await;
+    }
+
+    fn generations(&self) -> &Generations {
+        self.inner.journal.generations()
     }
 
     fn channel(&self, channel: Channel) -> &ChannelHandle {

@@ -14,7 +14,7 @@ use super::{DeliveryFilter, Error, ManagementError, Webhooks};
 use crate::audit::write_time;
 use crate::clock;
 use crate::domain::{AdministrativeEvent, Channel};
-use crate::journal::{RequesterIdentity, StreamId};
+use crate::journal::{Generations, RequesterIdentity, StreamId};
 use crate::limits::{READ_RECORDS, REDELIVERIES_PER_REQUEST, REDELIVERY_CHUNK};
 
 /// What is redelivered, or would be.
@@ -26,10 +26,10 @@ pub struct RedeliverySummary {
     deliveries: u64,
     /// The number of their accounts.
     accounts: u64,
-    /// The position of the first; null if there is none.
+    /// The id of the first one's event; null if there is none.
     #[schema(required)]
     first: Option<String>,
-    /// The position of the last; null if there is none.
+    /// The id of the last one's event; null if there is none.
     #[schema(required)]
     last: Option<String>,
     /// Whether they were only counted.
@@ -65,12 +65,12 @@ impl Webhooks {
         let live = self.channel_status(channel).await?;
         self.require_receiver(channel, live)?;
         let delivery = self.delivery_at(channel, position).await?;
+        let id = self.generations().event_id(position);
         if self.channel(channel).delivery_state(delivery.account, position, live)?.0 == DeliveryState::Pending {
-            let words = format!("the delivery at position {position} is in its first attempts; wait until they end");
+            let words = format!("the delivery at position {id} is in its first attempts; wait until they end");
             return Err(ManagementError::Conflict(words));
         }
-        self.queue_redeliveries(channel, vec![(delivery.account, position)], format!("position {position}"), requester)
-            .await
+        self.queue_redeliveries(channel, vec![(delivery.account, position)], format!("position {id}"), requester).await
     }
 
     /// Sends the completed deliveries that match a filter again. A dry run only counts them.
@@ -83,11 +83,11 @@ impl Webhooks {
     ) -> Result<RedeliverySummary, ManagementError> {
         let live = self.channel_status(channel).await?;
         self.require_receiver(channel, live)?;
-        let (webhooks, what) = (self.clone(), describe_filter(&filter));
+        let (webhooks, what) = (self.clone(), describe_filter(&filter, self.generations()));
         let finding = move || webhooks.find_redeliverable(channel, &filter, live);
         let which = spawn_blocking(finding).await.map_err(Error::from)??;
         if dry_run {
-            return Ok(RedeliverySummary::of(&which, true));
+            return Ok(RedeliverySummary::of(&which, self.generations(), true));
         }
         self.queue_redeliveries(channel, which, what, requester).await
     }
@@ -101,13 +101,16 @@ impl Webhooks {
         requester: RequesterIdentity,
     ) -> Result<RedeliverySummary, ManagementError> {
         let (store, scope) = (self.channel(channel).store.clone(), letters.clone());
+        let generations = self.generations().clone();
         let finding = move || -> Result<Vec<DeliveryKey>, ManagementError> {
             match scope {
                 DeadLetterScope::At(positions) => BTreeSet::from_iter(positions)
                     .into_iter()
                     .map(|position| {
-                        let not_found =
-                            || ManagementError::NotFound(format!("there is no dead letter at position {position}"));
+                        let not_found = || {
+                            let id = generations.event_id(position);
+                            ManagementError::NotFound(format!("there is no dead letter at position {id}"))
+                        };
                         Ok((store.dead_letter(position)?.ok_or_else(not_found)?.account, position))
                     })
                     .collect(),
@@ -121,9 +124,9 @@ impl Webhooks {
         };
         let which = spawn_blocking(finding).await.map_err(Error::from)??;
         let what = match letters {
-            DeadLetterScope::At(_) => format!("dead letters at {}", format_positions(&which)),
+            DeadLetterScope::At(_) => format!("dead letters at {}", format_positions(&which, self.generations())),
             DeadLetterScope::UpTo(u64::MAX) => "all dead letters".to_owned(),
-            DeadLetterScope::UpTo(last) => format!("dead letters up to position {last}"),
+            DeadLetterScope::UpTo(last) => format!("dead letters up to position {}", self.generations().event_id(last)),
         };
         match chosen {
             DeadLetterAction::Replay => {
@@ -145,7 +148,7 @@ impl Webhooks {
         what: String,
         requester: RequesterIdentity,
     ) -> Result<RedeliverySummary, ManagementError> {
-        let summary = RedeliverySummary::of(&which, false);
+        let summary = RedeliverySummary::of(&which, self.generations(), false);
         if which.is_empty() {
             return Ok(summary);
         }
@@ -172,7 +175,7 @@ impl Webhooks {
         requester: RequesterIdentity,
     ) -> Result<RedeliverySummary, ManagementError> {
         let (handle, reason, summary) =
-            (self.channel(channel), validate_reason(reason)?, RedeliverySummary::of(&which, false));
+            (self.channel(channel), validate_reason(reason)?, RedeliverySummary::of(&which, self.generations(), false));
         if which.is_empty() {
             return Ok(summary);
         }
@@ -243,37 +246,39 @@ pub(super) fn drop_dead_letter(store: &DeliveryStore, position: u64, reason: &st
 }
 
 impl RedeliverySummary {
-    fn of(which: &[DeliveryKey], dry_run: bool) -> RedeliverySummary {
+    fn of(which: &[DeliveryKey], generations: &Generations, dry_run: bool) -> RedeliverySummary {
         let accounts: BTreeSet<_> = which.iter().map(|(account, _)| account).collect();
+        let id = |(_, position): &DeliveryKey| generations.event_id(*position).to_string();
         RedeliverySummary {
             deliveries: which.len() as u64,
             accounts: accounts.len() as u64,
-            first: which.first().map(|(_, position)| position.to_string()),
-            last: which.last().map(|(_, position)| position.to_string()),
+            first: which.first().map(id),
+            last: which.last().map(id),
             dry_run,
         }
     }
 }
 
 /// A filter as text, for the administrative event.
-fn describe_filter(filter: &DeliveryFilter) -> String {
+fn describe_filter(filter: &DeliveryFilter, generations: &Generations) -> String {
     let DeliveryFilter { account, state, since, until, from, to } = filter;
     let parts = [
         account.map(|account| format!("of {account}")),
         state.map(|state| format!("in state {}", state.name())),
         since.map(|since| format!("since {}", write_time(since))),
         until.map(|until| format!("before {}", write_time(until))),
-        from.map(|from| format!("from position {from}")),
-        to.map(|to| format!("to position {to}")),
+        from.map(|from| format!("from position {}", generations.event_id(from))),
+        to.map(|to| format!("to position {}", generations.event_id(to))),
     ];
     let words = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
     if words.is_empty() { "all".to_owned() } else { words }
 }
 
 /// The first few positions as text.
-fn format_positions(which: &[DeliveryKey]) -> String {
+fn format_positions(which: &[DeliveryKey], generations: &Generations) -> String {
     const SHOWN: usize = 10;
-    let first: Vec<String> = which.iter().take(SHOWN).map(|(_, position)| position.to_string()).collect();
+    let first: Vec<String> =
+        which.iter().take(SHOWN).map(|(_, position)| generations.event_id(*position).to_string()).collect();
     let more = if which.len() > SHOWN { format!(" and {} more", which.len() - SHOWN) } else { String::new() };
     format!("{}{more}", first.join(", "))
 }

@@ -37,7 +37,7 @@ pub struct ChannelView {
     /// `all`, or `latest`: of the unsent states of an account, only the newest is sent.
     pub(crate) deliver: &'static str,
     pub(crate) signing: SigningView,
-    /// The position up to which all deliveries are finished or wait for a retry. Null if the webhook never had a
+    /// The id of the event up to which all deliveries are finished or wait for a retry. Null if the webhook never had a
     /// receiver, or was closed. It stays if the receiver is removed.
     #[schema(required)]
     pub(crate) cursor: Option<String>,
@@ -109,7 +109,7 @@ pub(crate) struct LagView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = OldestPending)]
 pub(crate) struct OldestPendingView {
-    /// The position of its event.
+    /// The id of its event: its position.
     pub(crate) position: String,
     /// The account number.
     pub(crate) whats_app: String,
@@ -168,7 +168,7 @@ pub struct AttemptView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeadLetter)]
 pub struct DeadLetterView {
-    /// The position of its event.
+    /// The id of its event: its position.
     pub(crate) position: String,
     /// The account number.
     pub(crate) whats_app: String,
@@ -220,7 +220,7 @@ impl Webhooks {
                     .collect(),
                 tenant_id: endpoint.signing.app.as_ref().map(|app| app.tenant_id.clone()),
             },
-            cursor: live.cursor.map(|cursor| cursor.to_string()),
+            cursor: live.cursor.map(|cursor| handle.payloads.event_id(cursor)),
             lag: LagView {
                 events,
                 seconds: oldest.map_or(0.0, |delivery| live.pending_age(delivery.at).as_secs_f64()),
@@ -267,7 +267,7 @@ impl ChannelHandle {
         let log = self.store.attempt_log(delivery.position)?;
         let next = log.as_ref().and_then(|log| log.attempts.last()?.next);
         Ok(OldestPendingView {
-            position: delivery.position.to_string(),
+            position: self.payloads.event_id(delivery.position),
             whats_app: delivery.account.to_string(),
             time: write_time(delivery.at),
             attempts: log.map_or(0, |log| log.attempt_count()),
@@ -293,9 +293,9 @@ impl AttemptView {
 }
 
 impl DeadLetterView {
-    pub(super) fn of(position: u64, letter: &DeadLetter) -> DeadLetterView {
+    pub(super) fn of(position: String, letter: &DeadLetter) -> DeadLetterView {
         DeadLetterView {
-            position: position.to_string(),
+            position,
             whats_app: letter.account.to_string(),
             time: write_time(letter.at),
             attempts: letter.attempts,

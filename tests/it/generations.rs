@@ -140,6 +140,9 @@ async fn a_restored_log_names_its_events_anew_behind_the_fork() {
         (format!("export?first={lost_head}"), fork.to_string()),
         (format!("log/proof/inclusion?seq={lost_head}"), fork.to_string()),
         (format!("accounts/{FIRST}/events?cursor=5"), "3".to_owned()),
+        (format!("webhooks/sync/deliveries?cursor={lost_head}"), fork.to_string()),
+        (format!("webhooks/sync/deliveries/{lost_head}"), fork.to_string()),
+        (format!("webhooks/sync/dead-letters?cursor={lost_head}"), fork.to_string()),
         (format!("events?after={beyond}"), newest.clone()),
         ("events?after=2-1".to_owned(), "0".to_owned()),
     ] {
@@ -155,8 +158,17 @@ async fn a_restored_log_names_its_events_anew_behind_the_fork() {
     let replay = muster.post(&format!("/api/v1/replay?until={lost_head}"), "").await;
     assert_eq!(replay.status, 410, "{}", replay.text);
 
-    // Artifacts from before, from the lost history, and of now.
+    // Deliveries have the id of their event, which finds them.
     fixture.change_account(&muster, ONLINE, SECOND, 4).await;
+    let deliveries = muster.get("/api/v1/webhooks/sync/deliveries").await.json()["deliveries"].clone();
+    let latest = deliveries[0]["position"].as_str().unwrap();
+    assert!(latest.starts_with("1-") && deliveries[0]["id"].as_str().unwrap().ends_with(latest), "{deliveries}");
+    assert_eq!(muster.get(&format!("/api/v1/webhooks/sync/deliveries/{latest}")).await.json()["position"], latest);
+    let count = serde_json::json!({"from": latest, "dryRun": true}).to_string();
+    let counted = muster.post("/api/v1/webhooks/sync/redeliver", count).await.json();
+    assert_eq!((&counted["deliveries"], &counted["first"]), (&1.into(), &latest.into()), "{counted}");
+
+    // Artifacts from before, from the lost history, and of now.
     fixture.write_artifacts(&muster, "after").await;
     ["before", "lost", "after"].iter().for_each(|name| fixture.verify_artifacts(name));
     let checkpoint = std::fs::read_to_string(fixture.path("after.checkpoint")).unwrap();

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::ChannelArgs;
 use crate::cli::{Error, listing_output};
+use crate::domain::EventId;
 
 /// List dead letters, earliest first
 #[derive(clap::Args)]
@@ -42,10 +43,10 @@ pub(super) struct DropDeadLettersArgs {
 struct DeadLetterSelectionArgs {
     /// The dead letters at these positions
     #[arg(value_name = "POSITION")]
-    positions: Vec<u64>,
+    positions: Vec<EventId>,
     /// All dead letters up to this position
     #[arg(long, value_name = "POSITION")]
-    up_to: Option<u64>,
+    up_to: Option<EventId>,
     /// All dead letters
     #[arg(long)]
     all: bool,
@@ -54,9 +55,9 @@ struct DeadLetterSelectionArgs {
 impl DeadLetterSelectionArgs {
     fn request_body(&self) -> Value {
         match (self.up_to, self.all) {
-            (Some(up_to), _) => json!({"upTo": up_to}),
+            (Some(up_to), _) => json!({"upTo": up_to.to_string()}),
             (None, true) => json!({"all": true}),
-            (None, false) => json!({"positions": self.positions}),
+            (None, false) => json!({"positions": self.positions.iter().map(EventId::to_string).collect::<Vec<_>>()}),
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::ChannelArgs;
 use crate::cli::listing_output::{self, ListingFormat};
 use crate::cli::{Error, output};
+use crate::domain::EventId;
 
 /// List webhook deliveries, latest first
 #[derive(clap::Args)]
@@ -25,7 +26,7 @@ pub(super) struct ShowDeliveryArgs {
     #[command(flatten)]
     channel: ChannelArgs,
     /// The position of its event
-    position: u64,
+    position: EventId,
 }
 
 /// Redeliver one delivery, with the same webhook id
@@ -34,7 +35,7 @@ pub(super) struct ResendArgs {
     #[command(flatten)]
     channel: ChannelArgs,
     /// The position of its event
-    position: u64,
+    position: EventId,
 }
 
 /// Redeliver finished deliveries, earliest first, with the same webhook ids
@@ -47,10 +48,10 @@ pub(super) struct RedeliverArgs {
     filter: DeliveryFilterArgs,
     /// Only from this position on
     #[arg(long, value_name = "POSITION")]
-    from: Option<u64>,
+    from: Option<EventId>,
     /// Only up to this position
     #[arg(long, value_name = "POSITION")]
-    to: Option<u64>,
+    to: Option<EventId>,
     /// Only count the deliveries
     #[arg(long)]
     dry_run: bool,
@@ -132,7 +133,7 @@ impl RedeliverArgs {
         let mut body: Map<String, Value> =
             texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.as_deref()?.into()))).collect();
         for (name, position) in [("from", self.from), ("to", self.to)] {
-            body.extend(position.map(|position| (name.to_owned(), position.into())));
+            body.extend(position.map(|position| (name.to_owned(), position.to_string().into())));
         }
         body.extend([("dryRun".to_owned(), json!(self.dry_run))]);
         self.channel.print_value(&self.channel.submit("POST", "redeliver", Some(&body.into()))?)

@@ -48,7 +48,8 @@ pub(super) fn receiver_webhook(channel: Channel) -> OperationDoc {
     .required_header("webhook-id", text(), "The same in every attempt and redelivery of one event: process each id \
         once.")
     .required_header("x-muster-account-version", number(0), "The event's version in the account's history. A version \
-        lower than the last one is outdated.")
+        lower than the last one is outdated. It never falls: after a restore to an earlier state, 2^32 times the \
+        generation is added.")
     .required_header("x-muster-attempt", number(1), "The attempt number, from 1.")
     .required_header("traceparent", text(), "The trace (W3C Trace Context). It has the request's id if a request led \
         to the event.")

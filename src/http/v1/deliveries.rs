@@ -13,7 +13,7 @@ use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, RedeliverReq
 use crate::api::webhooks::{self, DEAD_LETTERS_EXAMPLE, DeadLetterPage, DeliveryPage};
 use crate::api::{Problem, operation};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
-use crate::http::parameter_schemas::{account_digits, number, one_of, page_limit, time};
+use crate::http::parameter_schemas::{account_digits, event_id, one_of, page_limit, time};
 use crate::http::v1_request::V1Request;
 use crate::limits::WEBHOOK_REQUEST_BYTES;
 use crate::webhooks::{CloseSummary, DeliveryState, DeliveryView, RedeliverySummary};
@@ -77,7 +77,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 )
                 .query_parameter("since", time(), "Only deliveries of events from this time on.")
                 .query_parameter("until", time(), "Only deliveries of events before this time.")
-                .query_parameter("cursor", number(0), "The `next` of the previous page.")
+                .query_parameter("cursor", event_id(), "The `next` of the previous page.")
                 .query_parameter("limit", page_limit(), "The maximum number of deliveries.")
                 .json_response::<DeliveryPage>(200, "The page.")
                 .problem(404, NO_SUCH_WEBHOOK)
@@ -125,7 +125,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         handler: Handler::V1(|request| list_dead_letters(request).boxed()),
         document: |operation| {
             operation
-                .query_parameter("cursor", number(0), "The `next` of the previous page.")
+                .query_parameter("cursor", event_id(), "The `next` of the previous page.")
                 .query_parameter("limit", page_limit(), "The maximum number of dead letters.")
                 .json_response::<DeadLetterPage>(200, "The page.")
                 .problem(404, NO_SUCH_WEBHOOK)
@@ -184,26 +184,26 @@ async fn list_deliveries(request: V1Request) -> Result<Response, Problem> {
     let channel = parse_channel(&request)?;
     let parameters = request.parameters(&["account", "state", "since", "until", "cursor", "limit"])?;
     let filter = webhooks::parse_delivery_filter(&parameters)?;
-    let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
+    let (cursor, limit) = (parameters.event_id("cursor")?, parameters.limit()?);
     Ok(json_response(&webhooks::list_deliveries(&request.call, channel, filter, cursor, limit).await?))
 }
 
 async fn show_delivery(request: V1Request) -> Result<Response, Problem> {
     let channel = parse_target(&request)?;
-    let position = request.position()?;
-    Ok(json_response(&webhooks::show_delivery(&request.call, channel, position).await?))
+    let id = request.event_id()?;
+    Ok(json_response(&webhooks::show_delivery(&request.call, channel, id).await?))
 }
 
 async fn resend_delivery(request: V1Request) -> Result<Response, Problem> {
     let channel = parse_target(&request)?;
-    let position = request.position()?;
-    Ok(json_response(&webhooks::resend_delivery(&request.call, channel, position).await?))
+    let id = request.event_id()?;
+    Ok(json_response(&webhooks::resend_delivery(&request.call, channel, id).await?))
 }
 
 async fn list_dead_letters(request: V1Request) -> Result<Response, Problem> {
     let channel = parse_channel(&request)?;
     let parameters = request.parameters(&["cursor", "limit"])?;
-    let (cursor, limit) = (parameters.number("cursor")?, parameters.limit()?);
+    let (cursor, limit) = (parameters.event_id("cursor")?, parameters.limit()?);
     Ok(json_response(&webhooks::list_dead_letters(&request.call, channel, cursor, limit).await?))
 }
 
