@@ -72,7 +72,7 @@ const RETIRED_PHRASES: [&str; 9] = [
 ];
 
 /// The documents that users read.
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: &[&str] = &[
     "README.md",
     "src/manual/clock.md",
     "src/manual/exports.md",
@@ -81,6 +81,7 @@ const DOCUMENTS: [&str; 12] = [
     "src/manual/labels.md",
     "src/manual/master_keys.md",
     "src/manual/receivers.md",
+    "src/manual/restores.md",
     "src/manual/signals-and-logs.md",
     "src/manual/starts.md",
     "src/manual/tests.md",
