@@ -53,9 +53,9 @@ pub const ACCOUNT_DIGITS_MAX: usize = 15;
 /// Bits of an account's version in the integer that receivers see; the generation is above them. One account has fewer
 /// than four billion events.
 pub const ACCOUNT_VERSION_BITS: u32 = 32;
-/// The highest generation of a log: with a version of 32 bits it stays below 2^53, the largest integer that every JSON
-/// parser keeps exactly.
-pub const GENERATIONS: u32 = (1 << (f64::MANTISSA_DIGITS - ACCOUNT_VERSION_BITS)) - 1;
+/// The highest generation of a log, of six digits. With a version of 32 bits it stays below 2^53, the largest integer that
+/// every JSON parser keeps exactly.
+pub const GENERATIONS: u32 = 999_999;
 /// Most digits in a calling code: `+1242` and similar codes include the area.
 pub const CALLING_CODE_DIGITS_MAX: usize = 4;
 /// Accounts in one request (the contract). Setting `http.max_batch`.

@@ -34,7 +34,7 @@ pub enum HistoryOrder {
 pub enum AsOf {
     /// The current state.
     Now,
-    /// The state after this version.
+    /// The state after this version: a plain one of the present history, or one with its generation, as receivers get it.
     Version(u64),
     /// The state at this time.
     Time(Timestamp),
@@ -155,6 +155,19 @@ impl Audit {
         Ok(QueryPage { items: self.event_views(records)?, next })
     }
 
+    /// The plain version of a requested one, which must be in the present history.
+    fn present_version(&self, account: AccountNumber, stream: StreamId, version: u64) -> Result<u64, Error> {
+        let versions = self.journal.stream_head(stream).version;
+        match EventId::from_qualified_version(version) {
+            Some(EventId { generation: Generation::FIRST, .. }) if (1..=versions).contains(&version) => Ok(version),
+            // In a log that was restored, a version beyond the last one may be of the lost history.
+            Some(cursor) if self.source.generations().current() != Generation::FIRST && version != 0 => {
+                self.resolve_version(account, cursor)
+            }
+            Some(_) | None => Err(Error::NoSuchVersion { account, version, versions }),
+        }
+    }
+
     /// The version at a cursor of an account's history. Fails if the history does not have this version, or has it in
     /// another generation.
     pub fn resolve_version(&self, account: AccountNumber, cursor: EventId) -> Result<u64, Error> {
@@ -231,18 +244,16 @@ impl Audit {
     /// An account at a point in time.
     pub fn account_at(&self, account: AccountNumber, as_of: AsOf) -> Result<AccountWithCauses, Error> {
         let stream = self.existing_stream(account)?;
+        let as_of = match as_of {
+            AsOf::Version(version) => AsOf::Version(self.present_version(account, stream, version)?),
+            AsOf::Now | AsOf::Time(_) | AsOf::Position(_) => as_of,
+        };
         let is_included = |record: &JournalRecord| match as_of {
             AsOf::Now => true,
             AsOf::Version(version) => record.version <= version,
             AsOf::Time(time) => record.at <= time,
             AsOf::Position(position) => record.position <= position,
         };
-        let versions = self.journal.stream_head(stream).version;
-        if let AsOf::Version(version) = as_of
-            && !(1..=versions).contains(&version)
-        {
-            return Err(Error::NoSuchVersion { account, version, versions });
-        }
         let records = self.journal.history_after(stream, 0, usize::MAX)?;
         // The clock may have been set back. The order of the events decides, not their times.
         let included = records.iter().rposition(is_included).map_or(0, |last| last + 1);

@@ -25,7 +25,7 @@ pub struct EventId {
 }
 
 /// The form of an [`EventId`].
-pub const EVENT_ID_PATTERN: &str = "^([1-9][0-9]{0,6}-)?[0-9]{1,19}$";
+pub const EVENT_ID_PATTERN: &str = "^([1-9][0-9]{0,5}-)?[0-9]{1,19}$";
 
 /// The text is not the id of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +55,14 @@ impl Generation {
     /// version in generation 0. The generation is above the lowest [`ACCOUNT_VERSION_BITS`] bits.
     pub fn qualify_version(self, version: u64) -> u64 {
         u64::from(self.0) << ACCOUNT_VERSION_BITS | version
+    }
+}
+
+impl EventId {
+    /// The version in an integer of [`Generation::qualify_version`], in the place of the position.
+    pub fn from_qualified_version(version: u64) -> Option<EventId> {
+        let generation = Generation::new(u32::try_from(version >> ACCOUNT_VERSION_BITS).ok()?)?;
+        Some(EventId { generation, position: version & ((1 << ACCOUNT_VERSION_BITS) - 1) })
     }
 }
 
@@ -95,10 +103,10 @@ mod tests {
 
     #[test]
     fn ids_are_read_as_they_are_written() {
-        for text in ["0", "48", "1-48", "2097151-18446744073709551615"] {
+        for text in ["0", "48", "1-48", "999999-18446744073709551615"] {
             assert_eq!(text.parse::<EventId>().unwrap().to_string(), text);
         }
-        for text in ["", "-", "1-", "-1", "+1", "1-+2", "1-2-3", "x", "1 ", "2097152-1", "18446744073709551616"] {
+        for text in ["", "-", "1-", "-1", "+1", "1-+2", "1-2-3", "x", "1 ", "1000000-1", "18446744073709551616"] {
             assert_eq!(text.parse::<EventId>(), Err(MalformedEventId), "{text:?}");
         }
     }
@@ -108,6 +116,9 @@ mod tests {
         let last = Generation::new(GENERATIONS).unwrap();
         assert_eq!(Generation::FIRST.qualify_version(7), 7);
         assert_eq!(Generation(1).qualify_version(3), 4_294_967_299);
+        let version = EventId::from_qualified_version(4_294_967_299).unwrap();
+        assert_eq!(version.to_string(), "1-3");
+        assert_eq!(EventId::from_qualified_version(u64::MAX), None);
         assert!(Generation(1).qualify_version(1) > Generation::FIRST.qualify_version(u64::from(u32::MAX)));
         assert!(last.next().is_none() && last.qualify_version(u64::from(u32::MAX)) < 1 << f64::MANTISSA_DIGITS);
     }

@@ -140,6 +140,8 @@ async fn a_restored_log_names_its_events_anew_behind_the_fork() {
         (format!("export?first={lost_head}"), fork.to_string()),
         (format!("log/proof/inclusion?seq={lost_head}"), fork.to_string()),
         (format!("accounts/{FIRST}/events?cursor=5"), "3".to_owned()),
+        (format!("accounts/{FIRST}?version=5"), "3".to_owned()),
+        (format!("accounts/{FIRST}/diff?from=1&to=5"), "3".to_owned()),
         (format!("webhooks/sync/deliveries?cursor={lost_head}"), fork.to_string()),
         (format!("webhooks/sync/deliveries/{lost_head}"), fork.to_string()),
         (format!("webhooks/sync/dead-letters?cursor={lost_head}"), fork.to_string()),
@@ -167,6 +169,12 @@ async fn a_restored_log_names_its_events_anew_behind_the_fork() {
     let count = serde_json::json!({"from": latest, "dryRun": true}).to_string();
     let counted = muster.post("/api/v1/webhooks/sync/redeliver", count).await.json();
     assert_eq!((&counted["deliveries"], &counted["first"]), (&1.into(), &latest.into()), "{counted}");
+
+    // A version is found by its number in the history, and by the one that receivers get.
+    for version in ["3", "4294967299"] {
+        let state = muster.get(&format!("/api/v1/accounts/{SECOND}?version={version}")).await.json();
+        assert_eq!((&state["version"], &state["position"]), (&3.into(), &latest.into()), "{state}");
+    }
 
     // Artifacts from before, from the lost history, and of now.
     fixture.write_artifacts(&muster, "after").await;

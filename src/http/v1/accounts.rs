@@ -102,9 +102,15 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
             operation
                 .describe("With the events that led to it. Secrets appear as fingerprints only.")
                 .query_parameter("at", time(), "The state at this time. It excludes `version`.")
-                .query_parameter("version", number(1), "The state after this number of events.")
+                .query_parameter(
+                    "version",
+                    number(1),
+                    "The state after this number of events, or \
+                    after this `x-muster-account-version`.",
+                )
                 .json_response::<AccountStateView<'_>>(200, "The account's state.")
                 .problem(404, UNKNOWN_ACCOUNT)
+                .lost_position()
         },
     },
     Endpoint {
@@ -133,6 +139,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .register_schema::<CloudEvent<'_>>()
                 .response(200, event_responses("The page; or one event a line."))
                 .problem(404, UNKNOWN_ACCOUNT)
+                .lost_position()
         },
     },
     Endpoint {
@@ -149,6 +156,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .required_query_parameter("to", number(1), "The second version.")
                 .json_response::<AccountDiff>(200, "The fields that changed.")
                 .problem(404, UNKNOWN_ACCOUNT)
+                .lost_position()
         },
     },
     Endpoint {

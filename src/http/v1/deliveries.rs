@@ -56,6 +56,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .json_response::<RedeliverySummary>(200, "The number of deliveries, or what it would be.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, CONFLICT)
+                .lost_position()
         },
     },
     Endpoint {
@@ -82,6 +83,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .json_response::<DeliveryPage>(200, "The page.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, NO_SERVICE)
+                .lost_position()
         },
     },
     Endpoint {
@@ -97,6 +99,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .json_response::<DeliveryView>(200, "The delivery.")
                 .problem(404, UNKNOWN_DELIVERY)
                 .problem(409, NO_SERVICE)
+                .lost_position()
         },
     },
     Endpoint {
@@ -113,6 +116,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .json_response::<RedeliverySummary>(200, "The delivery is being sent.")
                 .problem(404, UNKNOWN_DELIVERY)
                 .problem(409, "The delivery is in its first attempts, or the webhook has no receiver.")
+                .lost_position()
         },
     },
     Endpoint {
@@ -130,6 +134,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .json_response::<DeadLetterPage>(200, "The page.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, NO_SERVICE)
+                .lost_position()
         },
     },
     Endpoint {
@@ -147,6 +152,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .json_response::<RedeliverySummary>(200, "The number of dead letters.")
                 .problem(404, NO_SUCH_DEAD_LETTER)
                 .problem(409, CONFLICT)
+                .lost_position()
         },
     },
     Endpoint {
@@ -164,6 +170,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .json_response::<RedeliverySummary>(200, "The number of dead letters.")
                 .problem(404, NO_SUCH_DEAD_LETTER)
                 .problem(409, CONFLICT)
+                .lost_position()
         },
     },
 ];

@@ -63,6 +63,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                     event_responses("The page; or one event a line; or the live tail.")
                         .content("text/event-stream", content(text())),
                 )
+                .lost_position()
         },
     },
     Endpoint {
@@ -84,6 +85,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                 .query_parameter("limit", page_limit(), "The maximum number of events.")
                 .register_schema::<CloudEvent<'_>>()
                 .json_response::<AuditLogPage>(200, "The page.")
+                .lost_position()
         },
     },
     Endpoint {
@@ -110,6 +112,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                 .register_schema::<CloudEvent<'_>>()
                 .register_schema::<ExportManifest>()
                 .response(200, export_response())
+                .lost_position()
         },
     },
 ];

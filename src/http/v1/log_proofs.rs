@@ -60,6 +60,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
                 .query_parameter("size", number(0), "The size of the log; the current size by default.")
                 .json_response::<InclusionProof>(200, "The proof.")
                 .problem(404, NOT_IN_LOG)
+                .lost_position()
         },
     },
     Endpoint {

@@ -86,6 +86,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
                 .json_response::<ReplayReport>(200, "The result of the replay.")
                 .problem(409, BUSY_READING)
                 .problem(404, UNKNOWN_ACCOUNT)
+                .lost_position()
         },
     },
     Endpoint {

@@ -7,7 +7,7 @@ use crate::api::Access;
 use crate::domain::GatewayKind;
 use crate::http::endpoint::{BodyLimit, Endpoint};
 use crate::http::operation_doc::{OperationDoc, content, response_with_id, retry_after_header, text_header};
-use crate::http::parameter_schemas::{account_digits, channel, number, one_of, origin, text, time};
+use crate::http::parameter_schemas::{account_digits, channel, event_id, number, one_of, origin, text, time};
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const PROBLEM: &str = "application/problem+json";
@@ -66,7 +66,7 @@ fn document_segment(operation: OperationDoc, endpoint: &Endpoint, segment: &str)
         "{channel}" => {
             operation.path_parameter("channel", channel(), "A webhook: its short name or its configuration id.")
         }
-        "{position}" => operation.path_parameter("position", number(0), "The position of an event in the journal."),
+        "{position}" => operation.path_parameter("position", event_id(), "The id of an event: its position."),
         "{key}" => operation.path_parameter("key", number(0), "The number of an API key."),
         "{name}" if endpoint.path.starts_with("/api/v1/gateways/") => {
             operation.path_parameter("name", one_of(GatewayKind::ALL.map(GatewayKind::name)), "The name of a gateway.")
@@ -95,6 +95,15 @@ impl OperationDoc {
     /// Adds a problem that only some operations have.
     pub(super) fn problem(self, status: u16, words: &str) -> OperationDoc {
         self.response(status, problem_response(words))
+    }
+
+    /// Adds the problem of operations that start or end at an event.
+    pub(super) fn lost_position(self) -> OperationDoc {
+        self.problem(
+            410,
+            "A restore lost this position or version, or the log has not reached it. `continueAfter` is the last one \
+             before it that this log has.",
+        )
     }
 
     /// Adds the parameters that filter events.
