@@ -92,7 +92,7 @@ pub fn export(events: u64) -> RoundResult {
             .write_export(
                 ExportFormat::CloudEvents,
                 &EventFilter::default(),
-                audit.export_range(None, None),
+                audit.export_range(None, None).unwrap(),
                 |_, _| {},
                 count,
             )

@@ -44,15 +44,10 @@ impl Audit {
             let record = record?;
             let JournalEvent::Administration(entry) = &record.event else { continue };
             let event = &entry.event;
-            let backup = match event {
-                AdministrativeEvent::BackupTaken { position, master_key }
-                | AdministrativeEvent::Restored { position, master_key }
-                | AdministrativeEvent::GenerationBegun { fork: position, master_key, .. } => {
-                    Some((position, *master_key))
-                }
-                _ => None,
-            };
-            if let Some((position, key)) = backup {
+            if let AdministrativeEvent::BackupTaken { position, master_key: key }
+            | AdministrativeEvent::Restored { position, master_key: key }
+            | AdministrativeEvent::GenerationBegun { fork: position, master_key: key, .. } = event
+            {
                 if !key.map_or(is_after_rotations, |key| keys.contains(&key)) {
                     continue;
                 }
