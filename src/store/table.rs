@@ -2,8 +2,10 @@
 //!
 //! Frozen: these names. Existing data directories and backups have their rows under them.
 
-/// The small tables. Keys are ordered bytes. A put is durable after the next append or [`Store::sync`](super::Store::sync). It survives a
-/// killed process after the next [`Store::flush`](super::Store::flush).
+/// The small tables. Keys are ordered bytes.
+///
+/// A put is durable after the next append or [`Store::sync`](super::Store::sync). It survives a killed process after the
+/// next [`Store::flush`](super::Store::flush).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
     /// Wrapped data keys of accounts, and other values sealed with the master key (`vault`).
