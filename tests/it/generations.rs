@@ -25,8 +25,7 @@ struct RestoreFixture {
 impl RestoreFixture {
     /// Two accounts come online, one before the backup and one after it. Then the first one is recycled.
     async fn start() -> RestoreFixture {
-        let (receiver, files) = (WebhookReceiver::start().await, temp_directory());
-        let mut fixture = RestoreFixture { receiver, files, fork: 0, lost_head: 0 };
+        let mut fixture = RestoreFixture::with_receiver(WebhookReceiver::start().await);
         let muster = fixture.serve("first");
         assert_eq!(muster.post(INSERT, accounts([FIRST, SECOND])).await.status, 200);
         fixture.change_account(&muster, ONLINE, FIRST, 2).await;
@@ -39,6 +38,10 @@ impl RestoreFixture {
         fixture.lost_head = head(&muster).await.parse().unwrap();
         assert_eq!(muster.stop("TERM").0.code(), Some(0));
         fixture
+    }
+
+    fn with_receiver(receiver: WebhookReceiver) -> RestoreFixture {
+        RestoreFixture { receiver, files: temp_directory(), fork: 0, lost_head: 0 }
     }
 
     fn path(&self, name: &str) -> String {
@@ -222,4 +225,24 @@ async fn receivers_accept_what_happens_after_a_restore() {
     let after = apply_deliveries(&fixture);
     assert!(after[SECOND].0 > before[SECOND].0 && after[SECOND].0 >> 32 == 1, "{before:?} {after:?}");
     assert_eq!(muster.stop("TERM").0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waited_in_the_backup_is_sent_under_its_id() {
+    let fixture = RestoreFixture::with_receiver(WebhookReceiver::start_failing(|attempt| attempt == 0).await);
+    let muster = fixture.serve("first");
+    assert_eq!(muster.post(INSERT, accounts([FIRST])).await.status, 200);
+    assert_eq!(muster.post(ONLINE, accounts([FIRST])).await.status, 200);
+    fixture.receiver.wait_until("the attempt that fails", |all| !all.is_empty()).await;
+    let waiting = fixture.receiver.deliveries()[0].clone();
+    fixture.run(&["backup", &fixture.path("backup"), "--server", &muster.url("")]);
+    muster.kill();
+    fixture.restore("second", &[]);
+    let attempts = fixture.receiver.deliveries().len();
+    let muster = fixture.serve("second");
+    fixture.receiver.wait_until("the retry", |all| all[attempts..].iter().any(|it| it.id == waiting.id)).await;
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    let deliveries = fixture.receiver.deliveries();
+    let retry = deliveries[attempts..].iter().find(|it| it.id == waiting.id).unwrap();
+    assert_eq!((retry.version, &retry.body), (waiting.version, &waiting.body));
 }
