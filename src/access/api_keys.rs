@@ -321,6 +321,7 @@ impl ApiKeys {
             | AdministrativeEvent::WebhookRedelivered { .. }
             | AdministrativeEvent::WebhookLettersDropped { .. }
             | AdministrativeEvent::WebhookClosed { .. }
+            | AdministrativeEvent::WebhookResynced { .. }
             | AdministrativeEvent::MasterKeyRotated { .. }
             | AdministrativeEvent::MasterKeyRotationAborted { .. }
             | AdministrativeEvent::MasterKeyRotationFinished { .. }

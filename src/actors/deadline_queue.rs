@@ -94,6 +94,7 @@ impl DeadlineQueue {
             | Command::Register { .. }
             | Command::SubmitCode { .. }
             | Command::EraseSecrets { .. }
+            | Command::Resync { .. }
             | Command::Report(_)
             | Command::Reconcile { .. }
             | Command::KeepPin { .. }

@@ -72,6 +72,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Register { .. } => "register",
         Command::SubmitCode { .. } => "submit_code",
         Command::EraseSecrets { .. } => "erase_secrets",
+        Command::Resync { .. } => "resync",
         Command::Report(_) => "report",
         Command::Reconcile { .. } => "reconcile",
         Command::KeepPin { .. } => "keep_pin",

@@ -45,6 +45,10 @@ pub(crate) struct WebhookEventData<'a> {
     pub(super) reason: Option<&'a str>,
     /// The origin of the request.
     pub(super) from: &'a str,
+    /// The number of accounts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) accounts: Option<u64>,
 }
 
 /// An API key that was created or revoked, without its text.

@@ -113,6 +113,26 @@ pub(crate) enum EventData<'a> {
         /// The requester's reason; empty if there is none.
         reason: &'a str,
     },
+    /// Data of `status_resynced`.
+    #[serde(rename_all = "camelCase")]
+    StatusResynced {
+        /// 1 normal, 2 banned.
+        status: u8,
+        /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
+        online_status: u8,
+        /// The reason of the last status change; empty if there is none.
+        reason: &'a str,
+        /// The gateway's scan or pairing id in the last status change; empty if there is none.
+        instance_code: &'a str,
+    },
+    /// Data of `registration_resynced`.
+    #[serde(rename_all = "camelCase")]
+    RegistrationResynced {
+        /// Whether the number is registered.
+        successful: bool,
+        /// Whether the registration waits for another code.
+        still_waiting: bool,
+    },
     /// Data of `projection_rebuilt`.
     ProjectionRebuilt {
         /// The projection: `roster`.
@@ -285,6 +305,15 @@ impl<'a> EventData<'a> {
             Event::LabelsChanged { labels, reason } => {
                 EventData::LabelsChanged { labels: LabelsView(labels.clone()), reason: reason.as_str() }
             }
+            Event::StatusResynced { status, online_status, reason, instance_code } => EventData::StatusResynced {
+                status: status.code(),
+                online_status: online_status.code(),
+                reason: reason.as_str(),
+                instance_code,
+            },
+            Event::RegistrationResynced { result } => {
+                EventData::RegistrationResynced { successful: result.successful, still_waiting: result.still_waiting }
+            }
             Event::BanLifted | Event::CodeSent | Event::Registered => EventData::Reason { reason: None },
         }
     }
@@ -326,6 +355,9 @@ impl<'a> EventData<'a> {
             }
             AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
                 deliveries_of(channel, None, deliveries, Some(reason))
+            }
+            AdministrativeEvent::WebhookResynced { channel, accounts, reason } => {
+                EventData::Webhook(WebhookEventData { accounts: Some(*accounts), reason: Some(reason), ..new(channel) })
             }
             AdministrativeEvent::ApiKeyCreated(grant) => EventData::ApiKey(ApiKeyEventData::of_grant(grant, from)),
             AdministrativeEvent::MasterKeyRotated { rewrapped, master_key }

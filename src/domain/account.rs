@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AccountNumber, AccountType, CallingCode, Content, Event, GatewayKind, Labels, OnlineStatus, ProviderCall, Reason,
-    SealedBytes, Status, TaskId, Timestamp, VerifyType, apply_jitter,
+    AccountNumber, AccountType, CallingCode, Channel, Content, Event, GatewayKind, Labels, OnlineStatus, ProviderCall,
+    Reason, SealedBytes, Status, TaskId, Timestamp, VerifyType, apply_jitter,
 };
 use crate::limits::{RECONNECT_WAIT_MAX, REGISTER_CALLS_WINDOW, REGISTRATION_ATTEMPTS};
 
@@ -28,10 +28,14 @@ pub struct Account {
     pub latest_session: u32,
     /// The reason of the last status change; empty if that change has no reason.
     pub reason: Reason,
+    /// The gateway's scan or pairing id in the last status change; empty if that change has none.
+    pub instance_code: String,
     /// How many times in a row the account dropped or did not come online while its callers wanted it online.
     pub drops: u32,
     /// The registration that waits for a code, if there is one.
     pub registration: Option<Registration>,
+    /// The last outcome of its last registration. `None` if it has none yet.
+    pub registration_result: Option<RegistrationResult>,
     /// The gateway that serves it.
     pub gateway: GatewayKind,
     /// The sealed PIN that the number is registered with, if it has one.
@@ -68,6 +72,15 @@ pub struct Registration {
     pub attempts: u32,
     /// Codes that the gateway has neither accepted nor rejected yet, in the order of submission.
     pub pending_codes: Vec<CodeAttempt>,
+}
+
+/// The outcome of a registration, or of one code of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RegistrationResult {
+    /// Whether the number is registered.
+    pub successful: bool,
+    /// Whether another code may be tried; false after success.
+    pub still_waiting: bool,
 }
 
 /// A submitted verification code.
@@ -123,8 +136,10 @@ impl Account {
             online_status_version: 0,
             latest_session: 0,
             reason: Reason::none(),
+            instance_code: String::new(),
             drops: 0,
             registration: None,
+            registration_result: None,
             gateway: GatewayKind::UNASSIGNED,
             pin: None,
             register_calls: Vec::new(),
@@ -141,6 +156,7 @@ impl Account {
     pub fn evolve(&mut self, event: &Event) {
         self.version += 1;
         self.evolve_status(event);
+        self.registration_result = event.registration_result().or(self.registration_result);
         match event {
             Event::AccountImported { content, .. } | Event::ContentReplaced { content, .. } => {
                 self.content = Some(content.clone());
@@ -151,7 +167,9 @@ impl Account {
             | Event::RecycleRequested { .. }
             | Event::WentOffline { .. }
             | Event::Banned { .. }
-            | Event::BanLifted => {}
+            | Event::BanLifted
+            | Event::StatusResynced { .. }
+            | Event::RegistrationResynced { .. } => {}
             Event::RegistrationRequested {
                 task,
                 verify_type,
@@ -162,6 +180,7 @@ impl Account {
                 lifetime,
                 reason: _,
             } => {
+                self.registration_result = None;
                 self.registration = Some(Registration {
                     task: *task,
                     verify_type: *verify_type,
@@ -244,6 +263,21 @@ impl Account {
             Event::ProviderCalled { call: ProviderCall::RequestCode, .. } => waiting(|it| !it.code_requested),
             Event::ProviderCalled { call, at } => self.is_known() && self.budget_free_at(*call, *at).is_none(),
             Event::LabelsChanged { labels, .. } => self.is_known() && self.labels != *labels,
+            Event::StatusResynced { .. } => self.resync_event(Channel::SyncStatus).as_ref() == Some(event),
+            Event::RegistrationResynced { .. } => self.resync_event(Channel::RegisterStatus).as_ref() == Some(event),
+        }
+    }
+
+    /// The event that tells receivers on `channel` the present state again. `None` if there is nothing to tell.
+    pub fn resync_event(&self, channel: Channel) -> Option<Event> {
+        match channel {
+            Channel::SyncStatus => self.is_known().then(|| Event::StatusResynced {
+                status: self.status,
+                online_status: self.online_status,
+                reason: self.reason.clone(),
+                instance_code: self.instance_code.clone(),
+            }),
+            Channel::RegisterStatus => self.registration_result.map(|result| Event::RegistrationResynced { result }),
         }
     }
 
@@ -295,7 +329,7 @@ impl Account {
             Some((_, OnlineStatus::Online | OnlineStatus::OfflineComing | OnlineStatus::Offline)) => 0,
         };
         if let Some((status, online_status)) = resulting_status {
-            self.set_status(status, online_status, event.status_reason());
+            self.set_status(status, online_status, event.status_reason(), event.instance_code());
         }
     }
 
@@ -306,13 +340,20 @@ impl Account {
         }
     }
 
-    fn set_status(&mut self, status: Status, online_status: OnlineStatus, reason: Option<&Reason>) {
+    fn set_status(
+        &mut self,
+        status: Status,
+        online_status: OnlineStatus,
+        reason: Option<&Reason>,
+        instance_code: Option<&str>,
+    ) {
         if self.online_status != online_status {
             self.online_status_version = self.version;
         }
         self.status = status;
         self.online_status = online_status;
         self.reason = reason.cloned().unwrap_or(Reason::none());
+        self.instance_code = instance_code.unwrap_or_default().to_owned();
     }
 }
 

@@ -31,6 +31,7 @@ event_types! {
         EventsExported = 1_019 "events_exported" {}
         AccountBundleExported = 1_020 "account_bundle_exported" {}
         GenerationBegun = 1_021 "generation_begun" {}
+        WebhookResynced = 1_022 "webhook_resynced" {}
     }
 }
 
@@ -124,6 +125,16 @@ pub enum AdministrativeEvent {
         /// How many deliveries waited.
         deliveries: u64,
         /// Why.
+        reason: String,
+    },
+    /// The receiver of a webhook channel is notified again of the present state of accounts. Each account has an event of
+    /// its own, under the same request id.
+    WebhookResynced {
+        /// The channel.
+        channel: Channel,
+        /// How many accounts were selected.
+        accounts: u64,
+        /// Why; empty if no reason was given.
         reason: String,
     },
     /// An API key was created, or a tenant's credentials.
@@ -260,6 +271,7 @@ impl AdministrativeEvent {
             AdministrativeEvent::WebhookRedelivered { .. } => AdministrativeEventType::WebhookRedelivered,
             AdministrativeEvent::WebhookLettersDropped { .. } => AdministrativeEventType::WebhookLettersDropped,
             AdministrativeEvent::WebhookClosed { .. } => AdministrativeEventType::WebhookClosed,
+            AdministrativeEvent::WebhookResynced { .. } => AdministrativeEventType::WebhookResynced,
             AdministrativeEvent::ApiKeyCreated(grant) if grant.tenant().is_some() => {
                 AdministrativeEventType::TenantKeyCreated
             }
@@ -284,7 +296,8 @@ impl AdministrativeEvent {
             | AdministrativeEvent::WebhookClosed { reason, .. }
             | AdministrativeEvent::AccountsOrdered { reason, .. }
             | AdministrativeEvent::ReconciliationOrdered { reason, .. } => Some(reason),
-            AdministrativeEvent::GenerationBegun { reason, .. } => {
+            AdministrativeEvent::GenerationBegun { reason, .. }
+            | AdministrativeEvent::WebhookResynced { reason, .. } => {
                 Some(reason).filter(|reason| !reason.is_empty()).map(|it| &**it)
             }
             AdministrativeEvent::ProjectionRebuilt { .. }

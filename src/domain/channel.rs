@@ -1,7 +1,7 @@
 //! The webhook channels, and the notifications that each sends to receivers. Which event is sent on which channel is in
 //! the table of events.
 
-use super::{Event, OnlineStatus, Reason, Status};
+use super::{Event, OnlineStatus, Reason, RegistrationResult, Status};
 
 /// A webhook channel. `ALL` lists each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
@@ -114,6 +114,10 @@ impl<'a> Notification<'a> {
     /// The notification about `event`; `None` if no channel sends the event. It depends on the event alone, not on the
     /// state before it.
     pub fn for_event(event: &'a Event) -> Option<Notification<'a>> {
+        if let Event::StatusResynced { status, online_status, reason, instance_code } = event {
+            let (status, online_status, reason) = (*status, *online_status, reason.as_str());
+            return Some(Notification::Status { status, online_status, reason, instance_code });
+        }
         match event.definition().channel? {
             Channel::SyncStatus => {
                 let (status, online_status) = event.definition().resulting_status?;
@@ -121,10 +125,10 @@ impl<'a> Notification<'a> {
                 let instance_code = event.instance_code().unwrap_or_default();
                 Some(Notification::Status { status, online_status, reason, instance_code })
             }
-            Channel::RegisterStatus => Some(Notification::Registration {
-                successful: *event == Event::Registered,
-                still_waiting: event.awaits_code() != Some(false),
-            }),
+            Channel::RegisterStatus => {
+                let RegistrationResult { successful, still_waiting } = event.registration_result()?;
+                Some(Notification::Registration { successful, still_waiting })
+            }
         }
     }
 

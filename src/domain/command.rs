@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccountType, CallingCode, Content, Labels, ProviderCall, Reason, SealedBytes, TaskId, VerifyType};
+use super::{
+    AccountType, CallingCode, Channel, Content, Labels, ProviderCall, Reason, SealedBytes, TaskId, VerifyType,
+};
 
 /// A command comes from a caller's request, a gateway's report, or a deadline of the watchdog.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,6 +72,11 @@ pub enum Command {
         labels: Labels,
         /// Why; empty without a reason.
         reason: Reason,
+    },
+    /// Notify receivers again of the present state.
+    Resync {
+        /// On this channel.
+        channel: Channel,
     },
     /// Apply a gateway's report.
     Report(Report),

@@ -99,6 +99,8 @@ pub fn decide(
         Command::EraseSecrets { reason } => decide_erasure(account, reason),
         Command::ChangeLabels { .. } if !account.is_known() => Err(CommandRejection::Unknown),
         Command::ChangeLabels { labels, reason } => Ok(relabel(account, Some(labels), reason).into_iter().collect()),
+        Command::Resync { .. } if !account.is_known() => Err(CommandRejection::Unknown),
+        Command::Resync { channel } => Ok(account.resync_event(*channel).into_iter().collect()),
         Command::Report(report) => Ok(decide_report(account, report)),
         Command::Reconcile { as_of, .. } if account.version != *as_of => Ok(vec![]),
         Command::Reconcile { report, .. } => Ok(decide_report(account, report)),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::event_type::event_types;
 use super::{
     AccountType, CallingCode, Channel, Content, EventDefinition, EventGroup, GatewayKind, GroupStep, Labels,
-    OnlineStatus, ProviderCall, Reason, SealedBytes, Status, TaskId, Timestamp, VerifyType,
+    OnlineStatus, ProviderCall, Reason, RegistrationResult, SealedBytes, Status, TaskId, Timestamp, VerifyType,
 };
 
 // Frozen: numbers and names. Journals hold the numbers; filters, exports, bundles and metrics hold the names.
@@ -79,6 +79,8 @@ event_types! {
         PinKept = 16 "pin_kept" {}
         ProviderCalled = 17 "provider_called" {}
         LabelsChanged = 18 "labels_changed" {}
+        StatusResynced = 19 "status_resynced" { channel: Some(Channel::SyncStatus) }
+        RegistrationResynced = 20 "registration_resynced" { channel: Some(Channel::RegisterStatus) }
     }
 }
 
@@ -200,6 +202,22 @@ pub enum Event {
         /// Why, in the requester's words; empty without a reason.
         reason: Reason,
     },
+    /// An operator had receivers notified again of the present status. It changes nothing.
+    StatusResynced {
+        /// Normal or banned.
+        status: Status,
+        /// Online, offline, or in transition.
+        online_status: OnlineStatus,
+        /// The reason of the last status change.
+        reason: Reason,
+        /// The instance code of the last status change.
+        instance_code: String,
+    },
+    /// An operator had receivers notified again of the outcome of the last registration. It changes nothing.
+    RegistrationResynced {
+        /// The outcome.
+        result: RegistrationResult,
+    },
 }
 
 impl Event {
@@ -224,6 +242,8 @@ impl Event {
             Event::PinKept { .. } => AccountEventType::PinKept,
             Event::ProviderCalled { .. } => AccountEventType::ProviderCalled,
             Event::LabelsChanged { .. } => AccountEventType::LabelsChanged,
+            Event::StatusResynced { .. } => AccountEventType::StatusResynced,
+            Event::RegistrationResynced { .. } => AccountEventType::RegistrationResynced,
         }
     }
 
@@ -252,7 +272,9 @@ impl Event {
             | Event::Registered
             | Event::GatewayAssigned { .. }
             | Event::PinKept { .. }
-            | Event::ProviderCalled { .. } => return None,
+            | Event::ProviderCalled { .. }
+            | Event::StatusResynced { .. }
+            | Event::RegistrationResynced { .. } => return None,
         };
         Some(reason.as_str()).filter(|reason| !reason.is_empty())
     }
@@ -272,6 +294,17 @@ impl Event {
         } else {
             None
         }
+    }
+
+    /// The outcome of a registration, or of one code of it. `None` if this type of event has none.
+    pub fn registration_result(&self) -> Option<RegistrationResult> {
+        if let Event::RegistrationFailed { still_waiting, .. } = self {
+            return Some(RegistrationResult { successful: false, still_waiting: *still_waiting });
+        }
+        if let Event::RegistrationResynced { result } = self {
+            return Some(*result);
+        }
+        (*self == Event::Registered).then_some(RegistrationResult { successful: true, still_waiting: false })
     }
 
     /// Whether this event drops an account that had the status `before`. In a drop, the account goes offline while its
@@ -321,6 +354,12 @@ mod tests {
             Event::GatewayAssigned { gateway: GatewayKind::Bridge },
             Event::ProviderCalled { call: ProviderCall::RequestCode, at: Timestamp(0) },
             Event::LabelsChanged { labels: Labels::NONE, reason: reason() },
+            Event::StatusResynced {
+                status: Status::Normal,
+                online_status: OnlineStatus::Offline,
+                reason: reason(),
+                instance_code: instance_code(),
+            },
         ]
     }
 

@@ -47,7 +47,7 @@ mod master_key_id;
 mod roles;
 mod single_line_text;
 
-pub use account::{Account, CodeAttempt, PendingEffect, Registration};
+pub use account::{Account, CodeAttempt, PendingEffect, Registration, RegistrationResult};
 pub use account_number::{AccountNumber, MalformedAccountNumber, mask_digits};
 pub use administrative_event::{
     AccountOrder, AdministrativeEvent, AdministrativeEventType, AuditLogEntry, SigningScheme,

@@ -6,7 +6,7 @@ use super::administrative_codes::{
 use super::administrative_event_payloads::{
     AccountBundleExportedV1, AccountsOrderedV1, ApiKeyCreatedV1, ApiKeyRevokedV1, BackupV1, BackupV2, EventsExportedV1,
     GenerationBegunV1, MasterKeyRotatedV1, MasterKeyRotatedV2, ProjectionRebuiltV1, ReconciliationOrderedV1,
-    TenantKeyCreatedV1, WebhookDeliveriesV1, WebhookSecretSetV1, WebhookV1,
+    TenantKeyCreatedV1, WebhookDeliveriesV1, WebhookResyncedV1, WebhookSecretSetV1, WebhookV1,
 };
 use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
@@ -46,6 +46,10 @@ pub(super) fn encode(entry: &AuditLogEntry, out: &mut Vec<u8>) {
         AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
             let (channel, deliveries) = (channel.definition().number, *deliveries);
             encode_payload(&WebhookDeliveriesV1 { channel, what: "", deliveries, reason, from }, out);
+        }
+        AdministrativeEvent::WebhookResynced { channel, accounts, reason } => {
+            let (channel, accounts) = (channel.definition().number, *accounts);
+            encode_payload(&WebhookResyncedV1 { channel, accounts, reason, from }, out);
         }
         AdministrativeEvent::ApiKeyCreated(grant) => encode_grant(grant, from, out),
         AdministrativeEvent::ApiKeyRevoked { id } => encode_payload(&ApiKeyRevokedV1 { id: *id, from }, out),
@@ -245,6 +249,11 @@ fn decode_version_1(event_type: AdministrativeEventType, payload: &[u8]) -> Resu
             let (generation, previous) = (number(generation)?, number(previous)?);
             let (master_key, reason) = (master_key.map(MasterKeyId), reason.to_owned());
             (AdministrativeEvent::GenerationBegun { generation, previous, fork, root, master_key, reason }, from)
+        }
+        AdministrativeEventType::WebhookResynced => {
+            let WebhookResyncedV1 { channel, accounts, reason, from } = decode_payload(payload)?;
+            let (channel, reason) = (channel_from_number(channel)?, reason.to_owned());
+            (AdministrativeEvent::WebhookResynced { channel, accounts, reason }, from)
         }
         AdministrativeEventType::WebhookClosed => {
             let WebhookDeliveriesV1 { channel, deliveries, reason, from, .. } = decode_payload(payload)?;

@@ -130,6 +130,15 @@ pub(super) struct GenerationBegunV1<'a> {
     pub(super) from: &'a str,
 }
 
+/// Type 1022.
+#[derive(Encode, BorrowDecode)]
+pub(super) struct WebhookResyncedV1<'a> {
+    pub(super) channel: u8,
+    pub(super) accounts: u64,
+    pub(super) reason: &'a str,
+    pub(super) from: &'a str,
+}
+
 // --- Version 2: with the id of the master key that holds afterwards. ---
 
 /// Types 1002 and 1003.

@@ -14,8 +14,8 @@ use super::content_codec::{ContentV1, decode_account_type, reserve_content};
 use super::journal_event::JournalEvent;
 use super::payload::{PayloadError, decode_payload, encode_payload};
 use crate::domain::{
-    AccountEventType, CallingCode, Content, Event, EventType, GatewayKind, Labels, ProviderCall, Reason, SealedBytes,
-    TaskId, Timestamp, VerifyType,
+    AccountEventType, CallingCode, Content, Event, EventType, GatewayKind, Labels, OnlineStatus, ProviderCall, Reason,
+    RegistrationResult, SealedBytes, Status, TaskId, Timestamp, VerifyType,
 };
 
 // --- Version 1 of each payload. ---
@@ -89,6 +89,22 @@ struct ProviderCalledV1 {
 struct LabelsChangedV1<'a> {
     labels: Vec<(&'a str, &'a str)>,
     reason: &'a str,
+}
+
+/// Type 19. The codes are those of the webhook.
+#[derive(Encode, BorrowDecode)]
+struct StatusResyncedV1<'a> {
+    status: u8,
+    online_status: u8,
+    reason: &'a str,
+    instance_code: &'a str,
+}
+
+/// Type 20.
+#[derive(Encode, BorrowDecode)]
+struct RegistrationResyncedV1 {
+    successful: bool,
+    still_waiting: bool,
 }
 
 // --- Version 2. Frozen: like version 1. ---
@@ -169,6 +185,14 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) {
         Event::LabelsChanged { labels, reason } => {
             let changed = LabelsChangedV1 { labels: labels.iter().collect(), reason: reason.as_str() };
             encode_payload(&changed, payload);
+        }
+        Event::StatusResynced { status, online_status, reason, instance_code } => {
+            let (status, online_status, reason) = (status.code(), online_status.code(), reason.as_str());
+            encode_payload(&StatusResyncedV1 { status, online_status, reason, instance_code }, payload);
+        }
+        Event::RegistrationResynced { result: RegistrationResult { successful, still_waiting } } => {
+            let (successful, still_waiting) = (*successful, *still_waiting);
+            encode_payload(&RegistrationResyncedV1 { successful, still_waiting }, payload);
         }
     }
 }
@@ -257,6 +281,19 @@ fn decode_event(
         AccountEventType::LabelsChanged => {
             let LabelsChangedV1 { labels, reason } = decode_payload(payload)?;
             Event::LabelsChanged { labels: decode_labels(labels)?, reason: Reason::new(reason) }
+        }
+        AccountEventType::StatusResynced => {
+            let StatusResyncedV1 { status, online_status, reason, instance_code } = decode_payload(payload)?;
+            Event::StatusResynced {
+                status: Status::from_code(status).ok_or(PayloadError::Damaged)?,
+                online_status: OnlineStatus::from_code(online_status).ok_or(PayloadError::Damaged)?,
+                reason: Reason::new(reason),
+                instance_code: instance_code.to_owned(),
+            }
+        }
+        AccountEventType::RegistrationResynced => {
+            let RegistrationResyncedV1 { successful, still_waiting } = decode_payload(payload)?;
+            Event::RegistrationResynced { result: RegistrationResult { successful, still_waiting } }
         }
     })
 }

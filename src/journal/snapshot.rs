@@ -13,12 +13,12 @@ use super::payload::{PayloadError, decode_payload, encode_payload};
 use super::{Error, Journal};
 use crate::domain::{
     Account, AccountNumber, AccountType, CallingCode, CodeAttempt, GatewayKind, OnlineStatus, Reason, Registration,
-    SealedBytes, Status, TaskId, Timestamp, VerifyType,
+    RegistrationResult, SealedBytes, Status, TaskId, Timestamp, VerifyType,
 };
 use crate::store::Table;
 
 /// Increase it when the layout or the meaning of a state changes. Snapshots of other formats are ignored.
-const FORMAT: u8 = 5;
+const FORMAT: u8 = 6;
 
 #[derive(Encode, BorrowDecode)]
 struct StoredSnapshot<'a> {
@@ -37,6 +37,9 @@ struct StoredSnapshot<'a> {
     pin: Option<&'a [u8]>,
     register_calls: Vec<i64>,
     labels: Vec<(&'a str, &'a str)>,
+    instance_code: &'a str,
+    /// Whether it was successful, and whether it still waits.
+    registration_result: Option<(bool, bool)>,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -113,6 +116,8 @@ pub(super) fn encode(state: &Account) -> Vec<u8> {
         pin: state.pin.as_ref().map(|pin| &*pin.0),
         register_calls: state.register_calls.iter().map(|at| at.0).collect(),
         labels: state.labels.iter().collect(),
+        instance_code: &state.instance_code,
+        registration_result: state.registration_result.map(|result| (result.successful, result.still_waiting)),
     };
     let mut bytes = Vec::new();
     encode_payload(&stored, &mut bytes);
@@ -144,6 +149,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Account, PayloadError> {
         pin: stored.pin.map(|pin| SealedBytes(pin.into())),
         register_calls: stored.register_calls.iter().map(|at| Timestamp(*at)).collect(),
         labels: decode_labels(stored.labels)?,
+        instance_code: stored.instance_code.to_owned(),
+        registration_result: stored
+            .registration_result
+            .map(|(successful, still_waiting)| RegistrationResult { successful, still_waiting }),
     })
 }
 

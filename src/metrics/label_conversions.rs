@@ -13,6 +13,7 @@ impl From<&Command> for CommandKind {
             Command::Register { .. } => CommandKind::Register,
             Command::SubmitCode { .. } => CommandKind::SubmitCode,
             Command::EraseSecrets { .. } => CommandKind::EraseSecrets,
+            Command::Resync { .. } => CommandKind::Resync,
             Command::Report(_) => CommandKind::Report,
             Command::Reconcile { .. } => CommandKind::Reconcile,
             Command::KeepPin { .. } => CommandKind::KeepPin,

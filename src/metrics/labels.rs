@@ -154,6 +154,7 @@ label_enums! {
         Register = "register",
         SubmitCode = "submit_code",
         EraseSecrets = "erase_secrets",
+        Resync = "resync",
         Report = "report",
         Reconcile = "reconcile",
         KeepPin = "keep_pin",

@@ -85,7 +85,10 @@ impl AuditFixture {
             | Event::RecycleRequested { .. }
             | Event::RegistrationRequested { .. }
             | Event::CodeSubmitted { .. } => Principal::Caller(7),
-            Event::SecretsErased { .. } | Event::LabelsChanged { .. } => Principal::Operator(2),
+            Event::SecretsErased { .. }
+            | Event::LabelsChanged { .. }
+            | Event::StatusResynced { .. }
+            | Event::RegistrationResynced { .. } => Principal::Operator(2),
             Event::CameOnline { .. }
             | Event::WentOffline { .. }
             | Event::Banned { .. }

@@ -97,6 +97,8 @@ pub(super) fn command(words: &str) -> Command {
         "submit the same code" => {
             Command::SubmitCode { code: SealedBytes(Box::new([1, 2, 3])), reason: Reason::none() }
         }
+        "resync sync" => Command::Resync { channel: Channel::SyncStatus },
+        "resync register" => Command::Resync { channel: Channel::RegisterStatus },
         "change labels" => Command::ChangeLabels { labels: labels(reason.as_str()), reason: Reason::none() },
         "erase" => Command::EraseSecrets { reason },
         "report connected" => Command::Report(Report::Connected { session, instance_code }),
@@ -159,6 +161,8 @@ pub(super) fn show(event: &Event) -> String {
         | Event::CodeSent
         | Event::CodeSubmitted { .. }
         | Event::PinKept { .. }
+        | Event::StatusResynced { .. }
+        | Event::RegistrationResynced { .. }
         | Event::Registered => name,
     }
 }

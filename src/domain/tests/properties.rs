@@ -25,7 +25,7 @@ proptest! {
                 let before = account.clone();
                 account.evolve(&event);
                 prop_assert_eq!(account.version, before.version + 1, "versions are gapless");
-                check_notification(&before, &event, &account)?;
+                check_notification(&history, &before, &event, &account)?;
                 check_state(&account)?;
                 history.push(event);
             }
@@ -38,8 +38,17 @@ proptest! {
 }
 
 /// Checks that receivers are notified of every change of the state, and of the correct state.
-fn check_notification(before: &Account, event: &Event, after: &Account) -> Result<(), TestCaseError> {
+fn check_notification(
+    history: &[Event],
+    before: &Account,
+    event: &Event,
+    after: &Account,
+) -> Result<(), TestCaseError> {
     let statuses = |account: &Account| (account.status, account.online_status);
+    if matches!(event, Event::StatusResynced { .. } | Event::RegistrationResynced { .. }) {
+        prop_assert_eq!(&Account { version: after.version, ..before.clone() }, after, "{:?} changes nothing", event);
+        return check_resync(history, event);
+    }
     match Notification::for_event(event) {
         Some(Notification::Status { status, online_status, reason, .. }) => {
             prop_assert_ne!(statuses(before), statuses(after), "{:?} tells of a change", event);
@@ -53,6 +62,22 @@ fn check_notification(before: &Account, event: &Event, after: &Account) -> Resul
             prop_assert!(!successful || after.registration.is_none());
         }
         None => prop_assert_eq!(statuses(before), statuses(after), "{:?} changes the status in silence", event),
+    }
+    Ok(())
+}
+
+/// Checks that a resync repeats the notification of the event that set the present state.
+fn check_resync(history: &[Event], resync: &Event) -> Result<(), TestCaseError> {
+    let mut backwards = history.iter().rev();
+    let cause = match resync {
+        Event::StatusResynced { .. } => backwards.find(|event| event.definition().resulting_status.is_some()),
+        _ => backwards.find(|event| event.registration_result().is_some()),
+    };
+    // An account that never changed its status, or that was only registered, has no notification on `sync` yet.
+    if let Some(notified) = cause.and_then(Notification::for_event)
+        && notified.channel() == Notification::for_event(resync).unwrap().channel()
+    {
+        prop_assert_eq!(Notification::for_event(resync), Some(notified));
     }
     Ok(())
 }
@@ -76,8 +101,8 @@ fn check_state(account: &Account) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Repeating a command or report that just succeeded changes nothing. Exceptions: registering and submitting a code are
-/// new requests each time.
+/// Repeating a command or report that just succeeded changes nothing. Exceptions: registering, submitting a code and
+/// notifying receivers again are new requests each time.
 fn check_idempotency(
     account: &Account,
     command: &Command,
@@ -87,7 +112,7 @@ fn check_idempotency(
     match command {
         // The first call may use up the budget, and the repeated command is then rejected.
         Command::CallProvider { call: ProviderCall::Register | ProviderCall::Deregister } => {}
-        Command::Register { .. } | Command::SubmitCode { .. } => {}
+        Command::Register { .. } | Command::SubmitCode { .. } | Command::Resync { .. } => {}
         Command::Import { .. }
         | Command::BringOnline { .. }
         | Command::Recycle { .. }
@@ -141,6 +166,7 @@ fn any_caller_command() -> impl Strategy<Value = Command> {
         }),
         6 => Just(Command::SubmitCode { code: SealedBytes(Box::new([7])), reason: Reason::none() }),
         1 => Just(Command::EraseSecrets { reason: Reason::new("asked to") }),
+        2 => prop::sample::select(Channel::ALL.to_vec()).prop_map(|channel| Command::Resync { channel }),
     ]
 }
 

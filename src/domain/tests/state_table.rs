@@ -21,7 +21,7 @@ const STATES: [(&str, &str); 14] = [
 ];
 
 /// Every command, with and without each option that matters.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 28] = [
     "import a",
     "import b",
     "bring online",
@@ -48,6 +48,8 @@ const COMMANDS: [&str; 26] = [
     "reconnect since version 3",
     "erase: asked to",
     "change labels: team=care",
+    "resync sync",
+    "resync register",
 ];
 
 #[test]

@@ -27,8 +27,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::{
     Account, AccountOrder, AccountType, AdministrativeEvent, Channel, Content, ContentField, ContentTexts,
-    CredentialVerifier, Fingerprint, GatewayKind, Generation, Grant, Labels, MasterKeyId, ProviderCall, Reason, Role,
-    SealedBytes, SigningScheme, TaskId, VerifyType,
+    CredentialVerifier, Fingerprint, GatewayKind, Generation, Grant, Labels, MasterKeyId, OnlineStatus, ProviderCall,
+    Reason, RegistrationResult, Role, SealedBytes, SigningScheme, Status, TaskId, VerifyType,
 };
 use crate::testkit::fixture::open_store;
 use crate::testkit::sample::content_with;
@@ -129,7 +129,7 @@ fn content(secret_bytes: usize) -> Arc<Content> {
 }
 
 /// An event of each account event type, in the order of their registered numbers, from 1.
-fn sample_events() -> [Event; 18] {
+fn sample_events() -> [Event; 20] {
     let (reason, instance_code) = (Reason::new(Reason::NETWORK), "scan-1".to_owned());
     let ordered = || Reason::new("moved to a new host");
     let mut nameless = content(0);
@@ -165,6 +165,8 @@ fn sample_events() -> [Event; 18] {
             labels: Labels::new([("team", "care"), ("tier", "")]).unwrap(),
             reason: Reason::new("moved to care"),
         },
+        Event::StatusResynced { status: Status::Banned, online_status: OnlineStatus::Offline, reason, instance_code },
+        Event::RegistrationResynced { result: RegistrationResult { successful: false, still_waiting: true } },
     ]
 }
 
@@ -247,6 +249,11 @@ fn sample_journal_events() -> Vec<JournalEvent> {
             root: [7; 32],
             master_key: Some(MasterKeyId(0x3f9a_01c2)),
             reason: "disk failed".to_owned(),
+        },
+        AdministrativeEvent::WebhookResynced {
+            channel: Channel::SyncStatus,
+            accounts: 1_000,
+            reason: "the log was restored".to_owned(),
         },
     ];
     let entry = |event| JournalEvent::Administration(AuditLogEntry { event, source: "127.0.0.1:40000".to_owned() });

@@ -40,7 +40,7 @@ async fn a_start_recovers_the_state() {
     let before = read_state(&fixture);
     let fixture = fixture.reopened();
     assert_eq!(read_state(&fixture), before, "with one, and events after it");
-    assert_eq!(fixture.append(5, 18, &[Event::BanLifted]).await.unwrap()[0].position, 40, "it goes on where it was");
+    assert_eq!(fixture.append(5, 20, &[Event::BanLifted]).await.unwrap()[0].position, 42, "it goes on where it was");
     fixture.journal.verify().unwrap();
 }
 
