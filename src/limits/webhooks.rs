@@ -25,6 +25,9 @@ pub const WEBHOOK_WINDOW: usize = 4_096;
 pub const WEBHOOK_SLOW_ATTEMPT: Duration = Duration::from_secs(1);
 /// Events of one account that are read again at once after one of them failed; the others stay in the journal.
 pub const WEBHOOK_REFILL_EVENTS: usize = 64;
+/// Accounts whose events a channel reads again before it handles results and commands. After a restart, a million resyncs
+/// may wait for their turn.
+pub const WEBHOOK_REFILLS_PER_TURN: usize = 256;
 /// One deadline for connecting, headers and body of an attempt. Setting `webhooks.timeout`.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time to connect to a receiver.

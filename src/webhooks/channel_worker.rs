@@ -1,7 +1,7 @@
 //! The worker of a channel with a cursor: reads the journal, starts attempts, and stores their results.
 
 use std::collections::HashSet;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +23,9 @@ use super::response_check::AttemptResponse;
 use super::retry_schedule::{Moment, longest_wait};
 use crate::config::DeadLetterPolicy;
 use crate::domain::Timestamp;
-use crate::limits::{CURSOR_SAVE_INTERVAL, DRAIN_TIMEOUT, WEBHOOK_SLOW_ATTEMPT, WEBHOOK_WINDOW};
+use crate::limits::{
+    CURSOR_SAVE_INTERVAL, DRAIN_TIMEOUT, WEBHOOK_REFILLS_PER_TURN, WEBHOOK_SLOW_ATTEMPT, WEBHOOK_WINDOW,
+};
 
 /// The worker of one channel.
 pub(super) struct ChannelWorker<'d> {
@@ -149,7 +151,7 @@ impl<'d> ChannelWorker<'d> {
         let stopped = stop.cancelled();
         tokio::pin!(stopped);
         loop {
-            self.start_attempts().await?;
+            let has_more = self.start_attempts().await?;
             if self.attempts.is_empty() {
                 self.idle_waiters.drain(..).for_each(|done| reply(done, ()));
             }
@@ -174,6 +176,7 @@ impl<'d> ChannelWorker<'d> {
                     None => return Err(Error::ReaderEnded),
                 },
                 () = sleep_until_due(next, now) => {}
+                () = ready(()), if has_more => {}
                 _ = save.tick(), if is_to_save => self.save_progress().await?,
             }
         }
@@ -194,15 +197,20 @@ impl<'d> ChannelWorker<'d> {
         self.channel.receiver.as_ref().filter(|_| is_open)
     }
 
-    /// Starts attempts until nothing is due or the limit is reached.
-    async fn start_attempts(&mut self) -> Result<(), Error> {
+    /// Starts attempts until nothing is due or the limit is reached. Returns early, with true, if it read many lanes whose
+    /// attempts must wait for their turn.
+    async fn start_attempts(&mut self) -> Result<bool, Error> {
+        let mut refills = 0;
         while let Some(receiver) = self.available_receiver().cloned() {
             let now = self.now();
             let is_probe = match self.breaker.permit(now.steady) {
                 AttemptPermit::Attempt => false,
                 AttemptPermit::Probe => true,
-                AttemptPermit::Wait(_) => return Ok(()),
+                AttemptPermit::Wait(_) => return Ok(false),
             };
+            if refills == WEBHOOK_REFILLS_PER_TURN {
+                return Ok(true);
+            }
             match self.lanes.next_step(now.steady) {
                 Some(SchedulerStep::Attempt { key, delivery, attempt }) => {
                     self.start_attempt(receiver, key, delivery, attempt == 1, is_probe)?;
@@ -216,6 +224,7 @@ impl<'d> ChannelWorker<'d> {
                     let (deliveries, is_all) = reading.await??;
                     let changes = self.lanes.refill(account, deliveries, is_all);
                     self.write_changes(&changes)?;
+                    refills += 1;
                 }
                 Some(SchedulerStep::RefillRedelivery(account)) => {
                     let ChannelContext { journal, payloads, store, .. } = &*self.channel;
@@ -225,10 +234,10 @@ impl<'d> ChannelWorker<'d> {
                     self.lanes.refill_redelivery(account, reading.await??);
                 }
                 Some(SchedulerStep::Write(changes)) => self.write_changes(&changes)?,
-                None => return Ok(()),
+                None => return Ok(false),
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Removes deliveries that the log shows as completed: the stored cursor may be behind the log.

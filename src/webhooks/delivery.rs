@@ -8,7 +8,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::label_source::LabelSource;
 use crate::audit::LabelsView;
-use crate::domain::{AccountNumber, Channel, Labels, Notification, Timestamp};
+use crate::domain::{AccountNumber, Channel, Event, Labels, Notification, Timestamp};
 use crate::journal::{self, Generations, JournalRecord, RequestId};
 use crate::store::StoreId;
 use crate::traces::TraceContext;
@@ -25,6 +25,8 @@ pub(super) struct Delivery {
     pub(super) request: RequestId,
     /// When the event happened.
     pub(super) at: Timestamp,
+    /// Whether an operator had the state sent again. Such deliveries wait for their turn (`delivery_scheduler`).
+    pub(super) is_resync: bool,
     /// The JSON body that is posted.
     pub(super) body: Bytes,
 }
@@ -44,7 +46,7 @@ impl Delivery {
             (_, _) => Bytes::from_static(body.as_bytes()),
         };
         let (account, position, version, request) = (AccountNumber::EXAMPLE, 0, 0, RequestId(0));
-        Delivery { account, position, version, request, at, body }
+        Delivery { account, position, version, request, at, is_resync: false, body }
     }
 }
 
@@ -158,7 +160,8 @@ impl PayloadBuilder {
         let labels = self.labels.as_ref().map(|source| source.labels_after(account, record)).transpose()?;
         let body = self.encode_payload(account, &notice, labels).into();
         let JournalRecord { position, version, at, origin, .. } = *record;
-        Ok(Some(Delivery { account, position, version, request: origin.request, at, body }))
+        let is_resync = matches!(event, Event::StatusResynced { .. } | Event::RegistrationResynced { .. });
+        Ok(Some(Delivery { account, position, version, request: origin.request, at, is_resync, body }))
     }
 
     // Frozen: receivers recognise repeats by this id, also across an upgrade.

@@ -11,6 +11,10 @@
 //!
 //! An account's *redeliveries* have a second lane. Its queue is in the delivery store. The two lanes do not wait for
 //! each other, but only one of them has an attempt in flight at a time.
+//!
+//! A *resync* tells an account's present state again. It is a new delivery, in its account's order. An operator may cause
+//! a million of them, so they are paced: together with redeliveries, only so many are started in a second. Their lanes are
+//! stored, so that they hold back no other account. A new delivery behind a resync ends its wait.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -20,6 +24,7 @@ use super::lane::{
     AttemptResult, DeliveryLane, DeliveryLaneKey, DeliveryOutcome, DeliveryPolicy, InFlightAttempt, LaneChange,
     LaneCounts, LaneKind, LaneMode, LaneRow, LaneSet, SchedulerStep,
 };
+use super::paced_queue::PacedQueue;
 use super::retry_schedule;
 use crate::config::{DeadLetterPolicy, DeliveryMode};
 use crate::domain::{AccountNumber, Timestamp};
@@ -35,10 +40,8 @@ pub(super) struct DeliveryScheduler {
     pending_positions: BTreeSet<u64>,
     /// Lanes whose next delivery may be tried, in the order in which they became ready.
     ready: VecDeque<AccountNumber>,
-    /// The same for redelivery lanes.
-    ready_redeliveries: VecDeque<AccountNumber>,
-    /// The earliest time of the next redelivery.
-    next_redelivery_at: Timestamp,
+    /// Ready redelivery lanes, and lanes whose next delivery is a resync.
+    paced: PacedQueue,
     /// Stored lanes by the time of their next attempt.
     pub(super) waiting: BTreeSet<(Timestamp, DeliveryLaneKey)>,
     /// Accounts with an attempt in flight.
@@ -63,8 +66,7 @@ impl DeliveryScheduler {
             read_position: cursor,
             pending_positions: BTreeSet::new(),
             ready: VecDeque::new(),
-            ready_redeliveries: VecDeque::new(),
-            next_redelivery_at: Timestamp(0),
+            paced: PacedQueue::new(),
             waiting: BTreeSet::new(),
             in_flight: HashMap::new(),
             parked: HashSet::new(),
@@ -87,16 +89,23 @@ impl DeliveryScheduler {
         let mut changes = Vec::new();
         for delivery in deliveries {
             let key = DeliveryLaneKey { account: delivery.account, kind: LaneKind::New };
-            let begun = || self.ready.push_back(key.account);
+            let begun = || {
+                if delivery.is_resync {
+                    self.paced.add_resync(delivery.position, key.account);
+                } else {
+                    self.ready.push_back(key.account);
+                }
+            };
             let lane = self.lanes.get_or_create(key, delivery.position, begun);
             if lane.mode() != LaneMode::InMemory {
-                continue;
-            }
-            if lane.queue.len() < WEBHOOK_REFILL_EVENTS {
+                if !delivery.is_resync && self.paced.remove_resync(lane.next_position(), key.account) {
+                    self.ready.push_back(key.account);
+                }
+            } else if lane.queue.len() < WEBHOOK_REFILL_EVENTS && !delivery.is_resync {
                 self.pending_positions.insert(delivery.position);
                 lane.queue.push_back(delivery);
             } else {
-                // One account must not fill the window of all accounts.
+                // One account must not fill the window of all accounts, and neither must resyncs.
                 changes.extend(self.store_lane(key, 1, Timestamp(0)));
             }
         }
@@ -120,15 +129,13 @@ impl DeliveryScheduler {
         Some(match (lane.queue.front(), key.kind) {
             (Some(delivery), kind) => {
                 lane.attempts = lane.attempts.saturating_add(1);
+                let is_paced = kind == LaneKind::Redelivery || delivery.is_resync;
                 self.in_flight.insert(
                     key.account,
-                    InFlightAttempt { kind, since: now, is_discarded: false, is_retry_requested: false },
+                    InFlightAttempt { kind, is_paced, since: now, is_discarded: false, is_retry_requested: false },
                 );
-                if kind == LaneKind::Redelivery {
-                    // A late call makes up for missed redeliveries, but only for those of the last second.
-                    let earliest = Timestamp(now.0.saturating_sub(1_000_000));
-                    self.next_redelivery_at =
-                        self.next_redelivery_at.max(earliest).plus(self.policy.redelivery_interval);
+                if is_paced {
+                    self.paced.note_start(kind, now, self.policy.redelivery_interval);
                 }
                 SchedulerStep::Attempt { key, delivery: delivery.clone(), attempt: lane.attempts }
             }
@@ -160,6 +167,10 @@ impl DeliveryScheduler {
             return vec![LaneChange::RemoveRow { account }];
         };
         lane.queue = deliveries.into();
+        if lane.has_only_resyncs() {
+            self.await_turn(key);
+            return Vec::new();
+        }
         self.ready.push_front(account);
         if self.policy.deliver != DeliveryMode::Latest || !lane.is_untried() || lane.queue.len() == 1 {
             return Vec::new();
@@ -183,7 +194,7 @@ impl DeliveryScheduler {
             (Some(lane), Some((delivery, failed))) => {
                 (lane.failed, lane.attempts) = (failed, failed);
                 lane.queue = VecDeque::from([delivery]);
-                self.ready_redeliveries.push_front(account);
+                self.paced.push_redelivery_first(account);
             }
             (_, None) | (None, _) => self.lanes.remove(key),
         }
@@ -271,8 +282,8 @@ impl DeliveryScheduler {
     /// The earliest time at which a waiting step is due.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let waiting = self.waiting.first().map(|(until, _)| *until);
-        let redelivery = self.may_redeliver().then_some(self.next_redelivery_at);
-        waiting.into_iter().chain(redelivery).min()
+        let paced = self.paced.next_at().filter(|_| self.has_paced_slot());
+        waiting.into_iter().chain(paced).min()
     }
 
     /// The counts of the lanes.
@@ -284,31 +295,44 @@ impl DeliveryScheduler {
     pub(super) fn make_ready(&mut self, key: DeliveryLaneKey) {
         match key.kind {
             LaneKind::New => self.ready.push_back(key.account),
-            LaneKind::Redelivery => self.ready_redeliveries.push_back(key.account),
+            LaneKind::Redelivery => self.paced.push_redelivery(key.account),
         }
     }
 
-    /// Whether a redelivery is ready and fewer than the allowed number are in flight.
-    fn may_redeliver(&self) -> bool {
-        let is_redelivery = |in_flight: &&InFlightAttempt| in_flight.kind == LaneKind::Redelivery;
-        !self.ready_redeliveries.is_empty()
-            && self.in_flight.values().filter(is_redelivery).count() < self.policy.max_redeliveries_in_flight
+    /// Whether one more redelivery or resync may be in flight.
+    fn has_paced_slot(&self) -> bool {
+        let in_flight = self.in_flight.values().filter(|in_flight| in_flight.is_paced).count();
+        in_flight < self.policy.max_redeliveries_in_flight
     }
 
-    /// The next ready lane whose account has no attempt in flight. A redelivery lane comes first, if a redelivery may
-    /// start.
+    /// The next ready lane whose account has no attempt in flight. A redelivery or a resync comes first, if it may start.
     fn next_ready(&mut self, now: Timestamp) -> Option<DeliveryLaneKey> {
         loop {
-            let may_redeliver = self.next_redelivery_at <= now && self.may_redeliver();
-            let redelivery = if may_redeliver { self.ready_redeliveries.pop_front() } else { None };
-            let key = match redelivery {
-                Some(account) => DeliveryLaneKey { account, kind: LaneKind::Redelivery },
+            let may_start_paced = self.paced.next_at().is_some_and(|at| at <= now) && self.has_paced_slot();
+            let paced = if may_start_paced { self.paced.pop() } else { None };
+            let key = match paced {
+                Some(key) => key,
                 None => DeliveryLaneKey { account: self.ready.pop_front()?, kind: LaneKind::New },
             };
-            if !self.in_flight.contains_key(&key.account) {
+            let is_resync =
+                key.kind == LaneKind::New && self.lanes.get(key).is_some_and(DeliveryLane::has_only_resyncs);
+            if self.in_flight.contains_key(&key.account) {
+                self.parked.insert(key);
+            } else if is_resync && paced.is_none() {
+                self.await_turn(key);
+            } else {
                 return Some(key);
             }
-            self.parked.insert(key);
+        }
+    }
+
+    /// Lets a stored lane wait until its resync may be sent.
+    fn await_turn(&mut self, key: DeliveryLaneKey) {
+        if let Some(lane) = self.lanes.get_mut(key)
+            && !self.paced.add_resync(lane.next_position(), key.account)
+        {
+            // It is not the first one. Its deliveries use no memory, and are read again when it is.
+            lane.queue.clear();
         }
     }
 
@@ -334,7 +358,7 @@ impl DeliveryScheduler {
         let position = delivery.position;
         (lane.failed, lane.attempts) = (0, 0);
         if key.kind == LaneKind::Redelivery {
-            self.ready_redeliveries.push_back(account);
+            self.paced.push_redelivery(account);
             return vec![LaneChange::RemoveRedelivery { account, position }];
         }
         self.pending_positions.remove(&position);

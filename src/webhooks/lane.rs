@@ -15,9 +15,9 @@ pub(super) struct DeliveryPolicy {
     pub(super) retry_waits: Vec<Duration>,
     pub(super) after_last_try: DeadLetterPolicy,
     pub(super) deliver: DeliveryMode,
-    /// The time between two redeliveries.
+    /// The time between two redeliveries or resyncs.
     pub(super) redelivery_interval: Duration,
-    /// The maximum number of redeliveries in flight, so that new deliveries do not wait for them.
+    /// The maximum number of redeliveries and resyncs in flight, so that new deliveries do not wait for them.
     pub(super) max_redeliveries_in_flight: usize,
 }
 
@@ -157,6 +157,8 @@ pub(super) enum DeliveryOutcome {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InFlightAttempt {
     pub(super) kind: LaneKind,
+    /// Whether it is a redelivery or a resync.
+    pub(super) is_paced: bool,
     pub(super) since: Timestamp,
     /// Whether an operator discarded the delivery during the attempt.
     pub(super) is_discarded: bool,
@@ -211,6 +213,12 @@ impl DeliveryLane {
     /// Whether no attempt of the next delivery was made.
     pub(super) fn is_untried(&self) -> bool {
         self.attempts == 0
+    }
+
+    /// Whether the deliveries in memory are resyncs. A resync with a new delivery behind it does not wait for its turn,
+    /// because the new one would wait too.
+    pub(super) fn has_only_resyncs(&self) -> bool {
+        !self.queue.is_empty() && self.queue.iter().all(|delivery| delivery.is_resync)
     }
 
     /// The change that writes the lane's row; `None` for an in-memory lane.

@@ -17,6 +17,7 @@
 //! | `journal_reader` | reads deliveries from the journal |
 //! | `delivery_scheduler` | decides which delivery may be tried, and when: order, retries, coalescing. Pure |
 //! | `delivery_scheduler_commands` | retry now, redeliver and discard, in the scheduler. Pure |
+//! | `paced_queue` | the redeliveries and resyncs that wait for their turn. Pure |
 //! | `lane` | the lane of one account, the counted set of lanes, and the scheduler's types. Pure |
 //! | `retry_schedule` | how long to wait after a failed attempt, and how much of a wait is left after a restart. Pure |
 //! | `circuit_breaker` | whether attempts may be started while many fail. Pure |
@@ -59,6 +60,7 @@ mod journal_reader;
 mod label_source;
 mod lane;
 mod management;
+mod paced_queue;
 mod receiver_client;
 mod receiver_endpoint;
 mod redelivery;

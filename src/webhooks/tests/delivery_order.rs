@@ -126,6 +126,7 @@ impl ChannelModel {
             version: position,
             request: RequestId(0),
             at: Timestamp(0),
+            is_resync: position.is_multiple_of(3),
             body: Bytes::new(),
         };
         self.journal.iter().zip(1..).skip(after as usize).map(delivery)

@@ -10,5 +10,6 @@ mod labels;
 mod operators;
 mod payloads_and_store;
 mod receiver_client;
+mod resync_pace;
 mod retry_timing;
 mod signatures;

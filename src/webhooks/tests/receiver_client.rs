@@ -69,7 +69,7 @@ async fn post(url: &str, guard: &AddressGuard) -> AttemptResponse {
     };
     let account = AccountNumber::from_stored(861_821_726_232).unwrap();
     let (request, at, body) = (RequestId(0xabc), Timestamp(16), Bytes::from_static(b"{}"));
-    let delivery = Delivery { account, position: 42, version: 7, request, at, body };
+    let delivery = Delivery { account, position: 42, version: 7, request, at, is_resync: false, body };
     client.attempt(&payloads, &delivery, 3).await
 }
 

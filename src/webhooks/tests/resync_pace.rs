@@ -1,0 +1,127 @@
+//! Resyncs are paced, hold back nothing else, and stay in their account's order.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::super::delivery::Delivery;
+use super::super::delivery_scheduler::DeliveryScheduler;
+use super::super::lane::{AttemptResult, DeliveryLaneKey, DeliveryPolicy, LaneKind, SchedulerStep};
+use super::fixture::account;
+use crate::config::{DeadLetterPolicy, DeliveryMode};
+use crate::domain::Timestamp;
+use crate::journal::RequestId;
+use crate::limits::WEBHOOK_WINDOW;
+
+const INTERVAL_MILLIS: u64 = 10;
+
+/// A scheduler with its journal. Every attempt succeeds at once.
+struct PacedChannel {
+    lanes: DeliveryScheduler,
+    journal: Vec<Delivery>,
+    now: Timestamp,
+    /// When each attempt was started, in milliseconds.
+    started: Vec<(u64, LaneKind, Delivery)>,
+}
+
+impl PacedChannel {
+    fn new() -> PacedChannel {
+        let policy = DeliveryPolicy {
+            retry_waits: Vec::new(),
+            after_last_try: DeadLetterPolicy::Continue,
+            deliver: DeliveryMode::All,
+            redelivery_interval: Duration::from_millis(INTERVAL_MILLIS),
+            max_redeliveries_in_flight: 4,
+        };
+        let lanes = DeliveryScheduler::new(policy, 0, [], []);
+        PacedChannel { lanes, journal: Vec::new(), now: Timestamp(0), started: Vec::new() }
+    }
+
+    fn happen(&mut self, number: u64, is_resync: bool) {
+        let position = self.journal.len() as u64 + 1;
+        let (account, at, body) = (account(number), Timestamp(0), Bytes::new());
+        let delivery = Delivery { account, position, version: position, request: RequestId(0), at, is_resync, body };
+        self.journal.push(delivery.clone());
+        self.lanes.ingest(vec![delivery], position);
+    }
+
+    /// Starts what may be started, each millisecond, for so long.
+    fn run(&mut self, millis: u64) {
+        for _ in 0..millis {
+            while let Some(step) = self.lanes.next_step(self.now) {
+                match step {
+                    SchedulerStep::Attempt { key, delivery, .. } => {
+                        self.started.push((self.now.0 as u64 / 1_000, key.kind, delivery));
+                        self.lanes.finish_attempt(key, AttemptResult::Succeeded, self.now);
+                    }
+                    SchedulerStep::Refill { account, after, .. } => {
+                        let is_next = |it: &&Delivery| it.account == account && it.position > after;
+                        let deliveries = self.journal.iter().filter(is_next).cloned().collect();
+                        self.lanes.refill(account, deliveries, true);
+                    }
+                    SchedulerStep::RefillRedelivery(account) => {
+                        let first = self.journal.iter().find(|it| it.account == account).cloned();
+                        self.lanes.refill_redelivery(account, first.map(|first| (first, 0)));
+                    }
+                    SchedulerStep::Write(_) => {}
+                }
+            }
+            self.now = self.now.plus(Duration::from_millis(1));
+        }
+    }
+
+    /// The positions and times of the attempts of an account's new deliveries.
+    fn attempts_of(&self, number: u64) -> Vec<(u64, u64)> {
+        let is_of =
+            |(_, kind, it): &&(u64, LaneKind, Delivery)| *kind == LaneKind::New && it.account == account(number);
+        self.started.iter().filter(is_of).map(|(at, _, it)| (it.position, *at)).collect()
+    }
+}
+
+#[test]
+fn resyncs_are_paced_in_order_and_hold_back_no_other_account() {
+    let mut channel = PacedChannel::new();
+    let resyncs = WEBHOOK_WINDOW as u64 + 100;
+    (0..resyncs).for_each(|number| channel.happen(number, true));
+    assert_eq!((channel.lanes.pending_count(), channel.lanes.cursor()), (0, resyncs), "the window stays free");
+    channel.run(100);
+    channel.happen(9_999_999, false);
+    channel.run(100);
+    assert_eq!(channel.attempts_of(9_999_999), [(resyncs + 1, 100)], "a new delivery does not wait");
+    let times: Vec<(u64, u64)> = (0..20).flat_map(|number| channel.attempts_of(number)).collect();
+    let expected: Vec<(u64, u64)> = (0..20).map(|index| (index + 1, index * INTERVAL_MILLIS)).collect();
+    assert_eq!(times, expected, "one after the other, in the order of their events");
+    channel.run(resyncs * INTERVAL_MILLIS);
+    assert_eq!((channel.started.len() as u64, channel.lanes.next_due()), (resyncs + 1, None), "nothing is left");
+}
+
+#[test]
+fn a_new_delivery_takes_the_resync_before_it_along() {
+    let mut channel = PacedChannel::new();
+    (0..1_000).for_each(|number| channel.happen(number, true));
+    channel.run(5);
+    channel.happen(700, false);
+    channel.happen(0, false);
+    channel.happen(0, true);
+    channel.run(1);
+    assert_eq!(channel.attempts_of(700), [(701, 5), (1_001, 5)], "both at once, in their order");
+    assert_eq!(channel.attempts_of(0), [(1, 0), (1_002, 5)], "the next resync waits for its turn");
+    let third = DeliveryLaneKey { account: account(0), kind: LaneKind::New };
+    assert!(channel.lanes.lanes.get(third).is_some());
+}
+
+#[test]
+fn resyncs_and_redeliveries_share_the_pace_and_take_turns() {
+    let mut channel = PacedChannel::new();
+    (0..50).for_each(|number| channel.happen(number, true));
+    // These lanes redeliver the same event without end.
+    for number in 1_000..1_003 {
+        channel.happen(number, false);
+    }
+    channel.run(1);
+    (1_000..1_003).for_each(|number| channel.lanes.queue_redelivery(account(number)));
+    channel.run(40 * INTERVAL_MILLIS);
+    let paced: Vec<LaneKind> = channel.started.iter().skip(4).map(|(_, kind, _)| *kind).collect();
+    assert_eq!(paced.len(), 40, "together no more than the pace");
+    assert!(paced.chunks(2).all(|turn| turn[0] != turn[1]), "{paced:?}");
+}
