@@ -83,7 +83,7 @@ pub async fn order_accounts(
 }
 
 /// Parses the account numbers. Each must be unique, and there must be 1 to [`BATCH_ACCOUNTS`].
-fn parse_accounts(texts: &[String]) -> Result<Vec<AccountNumber>, Problem> {
+pub(super) fn parse_accounts(texts: &[String]) -> Result<Vec<AccountNumber>, Problem> {
     if !(1..=BATCH_ACCOUNTS).contains(&texts.len()) {
         let words = format!("must list 1 to {BATCH_ACCOUNTS} account numbers, not {}", texts.len());
         return Err(Problem::invalid_parameter("accounts", words));

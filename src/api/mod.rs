@@ -27,6 +27,7 @@
 //! | `overview` | the state of the service in one response; the settings |
 //! | `streams` | responses that are too long for one page; they are produced while the client reads them |
 //! | `webhook_requests` | requests about the webhooks |
+//! | `webhook_resync` | sends the present state of accounts to a receiver again |
 //! | `webhooks` | webhooks: receivers, secrets, deliveries, dead letters |
 
 mod account_batches;
@@ -54,6 +55,8 @@ mod streams;
 // The code that utoipa derives for optional fields has unnecessary qualifications.
 #[allow(unused_qualifications)]
 pub mod webhook_requests;
+#[allow(unused_qualifications)]
+pub mod webhook_resync;
 pub mod webhooks;
 
 pub use account_batches::{

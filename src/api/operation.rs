@@ -243,6 +243,9 @@ pub const CLOSE_WEBHOOK: Operation =
     Operation::writing("closeWebhook", Permission::Operate, AccountScope::All).unlimited();
 /// Sends past deliveries again.
 pub const REDELIVER: Operation = Operation::writing("redeliver", Permission::Operate, AccountScope::All).unlimited();
+/// Sends the present state of accounts again.
+pub const RESYNC_WEBHOOK: Operation =
+    Operation::writing("resyncWebhook", Permission::Operate, AccountScope::All).unlimited();
 /// Lists the deliveries of a channel.
 pub const LIST_DELIVERIES: Operation = Operation::reading("listDeliveries", Permission::Read, AccountScope::Filtered);
 /// Shows a delivery with its attempts.

@@ -207,7 +207,7 @@ group! {
         connection_lifetime: Duration = limits::CONNECTION_LIFETIME => "webhooks.connection_lifetime": Duration();
         /// Maximum number of deliveries in flight per channel.
         max_in_flight: usize = limits::WEBHOOKS_IN_FLIGHT => "webhooks.max_in_flight": Count(limits::SETTABLE_WEBHOOKS);
-        /// Maximum number of requested redeliveries per second and channel.
+        /// Maximum number of requested redeliveries and resyncs per second and channel.
         redeliver_per_second: usize = limits::REDELIVERIES_PER_SECOND
             => "webhooks.redeliver_per_second": Count(limits::SETTABLE_REDELIVERIES);
         /// How long the attempts of completed deliveries are remembered.

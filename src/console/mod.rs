@@ -26,6 +26,7 @@
 //! | `timeline` | draws its status and online status over time. Pure |
 //! | `proof` | its proof, verified step by step |
 //! | `events` | `/events`: all events, and the live tail |
+//! | `webhook_resync` | the form that sends the present state of accounts again |
 //! | `webhooks` | `/webhooks`: status of the channels, dead letters, actions |
 //! | `deliveries` | deliveries of a channel, with every attempt |
 //! | `gateways` | `/gateways`: health, sessions, reconciliation |
@@ -62,6 +63,7 @@ mod sign_in;
 mod table;
 mod throughput;
 mod timeline;
+mod webhook_resync;
 mod webhooks;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use super::forms::{action_button, permission_note, reason_field};
 use super::layout::{PageResponse, PageResult};
 use super::page_request::{ConsoleRequest, parse_channel};
 use super::table::TableBuilder;
+use super::webhook_resync::{resync_form, submit_resync};
 use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, PauseRequest, Position, RedeliverRequest};
 use crate::api::webhooks::{self, ChannelList};
 use crate::api::{Parameters, Problem, operation};
@@ -74,6 +75,7 @@ pub(super) async fn channel_page(request: &ConsoleRequest, name: &str) -> PageRe
             (permission_note(request, Permission::Operate))
             (channel_actions(request, &page_url, &view))
             (redelivery_form(request, &page_url))
+            (resync_form(request, &page_url))
         }
         (dead_letters_section(request, &page_url, channel).await?)
         (deliveries::deliveries_section(request, channel).await)
@@ -222,7 +224,11 @@ fn dead_letter_table(page_url: &str, letters: &[DeadLetterView]) -> impl Render 
 pub(super) async fn submit_action(request: &ConsoleRequest, name: &str) -> PageResult {
     let (channel, back) = (parse_channel(name)?, format!("/webhooks/{name}"));
     let call = |operation| request.call(operation);
-    Ok(match request.form_value("do") {
+    let action = request.form_value("do");
+    if let Some(resynced) = submit_resync(request, channel, action, &back).await {
+        return resynced;
+    }
+    Ok(match action {
         Some("pause") => {
             let wanted = PauseRequest { reason: request.reason() };
             webhooks::pause_webhook(&call(operation::PAUSE_WEBHOOK)?, channel, wanted).await?;

@@ -217,13 +217,7 @@ impl Account {
             }
             Event::GatewayAssigned { gateway } => self.gateway = *gateway,
             Event::PinKept { pin } => self.pin = Some(pin.clone()),
-            Event::ProviderCalled { call: ProviderCall::RequestCode, .. } => {
-                self.update_registration(|registration| registration.code_requested = true);
-            }
-            Event::ProviderCalled { call: ProviderCall::Register | ProviderCall::Deregister, at } => {
-                self.register_calls.retain(|earlier| at.since(*earlier) < REGISTER_CALLS_WINDOW);
-                self.register_calls.push(*at);
-            }
+            Event::ProviderCalled { call, at } => self.note_provider_call(*call, *at),
             Event::LabelsChanged { labels, .. } => self.labels = labels.clone(),
         }
     }
@@ -330,6 +324,16 @@ impl Account {
         };
         if let Some((status, online_status)) = resulting_status {
             self.set_status(status, online_status, event.status_reason(), event.instance_code());
+        }
+    }
+
+    fn note_provider_call(&mut self, call: ProviderCall, at: Timestamp) {
+        match call {
+            ProviderCall::RequestCode => self.update_registration(|registration| registration.code_requested = true),
+            ProviderCall::Register | ProviderCall::Deregister => {
+                self.register_calls.retain(|earlier| at.since(*earlier) < REGISTER_CALLS_WINDOW);
+                self.register_calls.push(at);
+            }
         }
     }
 

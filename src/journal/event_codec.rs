@@ -282,19 +282,8 @@ fn decode_event(
             let LabelsChangedV1 { labels, reason } = decode_payload(payload)?;
             Event::LabelsChanged { labels: decode_labels(labels)?, reason: Reason::new(reason) }
         }
-        AccountEventType::StatusResynced => {
-            let StatusResyncedV1 { status, online_status, reason, instance_code } = decode_payload(payload)?;
-            Event::StatusResynced {
-                status: Status::from_code(status).ok_or(PayloadError::Damaged)?,
-                online_status: OnlineStatus::from_code(online_status).ok_or(PayloadError::Damaged)?,
-                reason: Reason::new(reason),
-                instance_code: instance_code.to_owned(),
-            }
-        }
-        AccountEventType::RegistrationResynced => {
-            let RegistrationResyncedV1 { successful, still_waiting } = decode_payload(payload)?;
-            Event::RegistrationResynced { result: RegistrationResult { successful, still_waiting } }
-        }
+        AccountEventType::StatusResynced => decode_status_resynced(payload)?,
+        AccountEventType::RegistrationResynced => decode_registration_resynced(payload)?,
     })
 }
 
@@ -310,6 +299,21 @@ fn decode_registration(schema: u16, at: Timestamp, payload: &[u8]) -> Result<Eve
         lifetime: Timestamp(requested.expires_at).since(at),
         reason,
     })
+}
+
+fn decode_status_resynced(payload: &[u8]) -> Result<Event, PayloadError> {
+    let StatusResyncedV1 { status, online_status, reason, instance_code } = decode_payload(payload)?;
+    Ok(Event::StatusResynced {
+        status: Status::from_code(status).ok_or(PayloadError::Damaged)?,
+        online_status: OnlineStatus::from_code(online_status).ok_or(PayloadError::Damaged)?,
+        reason: Reason::new(reason),
+        instance_code: instance_code.to_owned(),
+    })
+}
+
+fn decode_registration_resynced(payload: &[u8]) -> Result<Event, PayloadError> {
+    let RegistrationResyncedV1 { successful, still_waiting } = decode_payload(payload)?;
+    Ok(Event::RegistrationResynced { result: RegistrationResult { successful, still_waiting } })
 }
 
 fn decode_content_order(schema: u16, payload: &[u8]) -> Result<(Arc<Content>, Reason), PayloadError> {

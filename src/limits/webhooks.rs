@@ -107,7 +107,7 @@ pub const WEBHOOK_REQUEST_BYTES: usize = 64 * 1024;
 pub const BULK_ACTION_BYTES: usize = 512 * 1024;
 /// Commands to a channel worker that wait in its queue.
 pub const CHANNEL_COMMANDS: usize = 16;
-/// Requested redeliveries a second and channel: what a receiver handles besides its usual load. Setting
+/// Requested redeliveries and resyncs a second and channel: what a receiver handles besides its usual load. Setting
 /// `webhooks.redeliver_per_second`.
 pub const REDELIVERIES_PER_SECOND: usize = 100;
 /// `webhooks.redeliver_per_second`: above it, it would limit nothing.

@@ -56,6 +56,11 @@ impl Webhooks {
         tokio::task::spawn_blocking(showing).await.map_err(Error::from)?
     }
 
+    /// Fails if a channel has no receiver.
+    pub async fn check_receiver(&self, channel: Channel) -> Result<(), ManagementError> {
+        if self.channel_status(channel).await?.has_receiver { Ok(()) } else { Err(no_receiver_error(channel)) }
+    }
+
     /// Sends a channel's webhooks to `url` from now on. `None` restores the URL of the settings.
     pub async fn set_url(
         &self,

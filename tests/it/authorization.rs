@@ -95,7 +95,7 @@ async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldReque
             "webhooks/{channel}/url" => json!({"url": "http://127.0.0.1:9/late"}),
             "webhooks/{channel}/app-secret" => json!({"tenantId": "500975", "secret": "f9a40a4780f5e1306c46"}),
             "webhooks/{channel}/redeliver" => json!({"state": "dead"}),
-            "webhooks/{channel}/dead-letters/replay" => json!({"all": true}),
+            "webhooks/{channel}/resync" | "webhooks/{channel}/dead-letters/replay" => json!({"all": true}),
             "webhooks/{channel}/dead-letters/drop" => json!({"all": true, "reason": "late"}),
             "vault/rotate" | "webhooks/{channel}/secret" => json!({}),
             _ => json!({"reason": "late"}),

@@ -318,6 +318,7 @@ async fn an_auditor_reads_and_does_nothing() {
         ("/accounts/861821726232/labels", &[("labels", "team:x")]),
         ("/webhooks/sync", &[("do", "pause"), ("reason", "x")]),
         ("/webhooks/sync", &[("do", "redeliver"), ("from", "1")]),
+        ("/webhooks/sync", &[("do", "resync")]),
         ("/projections", &[("projection", "roster")]),
         ("/keys", &[("do", "create"), ("name", "x"), ("role", "admin")]),
         ("/keys", &[("do", "revoke"), ("key", "1")]),

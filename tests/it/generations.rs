@@ -246,3 +246,28 @@ async fn what_waited_in_the_backup_is_sent_under_its_id() {
     let retry = deliveries[attempts..].iter().find(|it| it.id == waiting.id).unwrap();
     assert_eq!((retry.version, &retry.body), (waiting.version, &waiting.body));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resync_tells_receivers_the_restored_states() {
+    let fixture = RestoreFixture::start().await;
+    fixture.restore("second", &[]);
+    let muster = fixture.serve("second");
+    let shown = muster.get("/api/v1/accounts").await.json();
+    let row = |it: &Value| (it["whatsApp"].as_str().unwrap().to_owned(), it["onlineStatus"].to_string());
+    let shown: HashMap<String, String> = shown["accounts"].as_array().unwrap().iter().map(row).collect();
+    let told = || -> HashMap<String, String> {
+        apply_deliveries(&fixture).into_iter().map(|(account, (_, state))| (account, state)).collect()
+    };
+    assert!(told()[FIRST] != shown[FIRST] && told()[SECOND] != shown[SECOND], "the receiver follows the lost history");
+
+    let deliveries = fixture.receiver.deliveries().len();
+    let resync = ["webhooks", "resync", "-o", "json", "--server", &muster.url("")];
+    let counted: Value = serde_json::from_str(&fixture.run(&[&resync[..], &["--dry-run"]].concat())).unwrap();
+    assert_eq!((&counted[0]["deliveries"], &counted[1]["deliveries"]), (&2.into(), &0.into()), "{counted}");
+    assert_eq!(fixture.receiver.deliveries().len(), deliveries);
+    let done: Value = serde_json::from_str(&fixture.run(&[&resync[..], &["--reason", "restored"]].concat())).unwrap();
+    assert_eq!((&done[0]["channel"], &done[0]["deliveries"]), (&"sync".into(), &2.into()), "{done}");
+    fixture.receiver.wait_until("both", |all| all.len() >= deliveries + 2).await;
+    assert_eq!(told(), shown);
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+}

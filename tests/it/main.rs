@@ -36,6 +36,7 @@ mod packaging;
 mod power;
 mod readme;
 mod reference_gateway;
+mod resync;
 mod secrets;
 mod service_process;
 mod settings_changes;

@@ -287,6 +287,8 @@ async fn manage_webhooks(talk: &mut CheckedClient) {
     talk.send_good_and_bad("POST", "webhooks/sync/resume", "", ("webhooks/sync/resume", "", 409)).await;
     let redeliver = "webhooks/sync/redeliver";
     talk.send_good_and_bad("POST", redeliver, r#"{"from":1,"to":"9","dryRun":true}"#, (redeliver, "{}", 400)).await;
+    let resync = "webhooks/sync/resync";
+    talk.send_good_and_bad("POST", resync, r#"{"all":true,"dryRun":true}"#, (resync, "{}", 400)).await;
     let close = "webhooks/register/close";
     talk.send_good_and_bad("POST", close, r#"{"dryRun":true}"#, (close, "{}", 400)).await;
     let url = "webhooks/register/url";

@@ -7,6 +7,7 @@
 //! | `pause` | testing, pausing and resuming a channel |
 //! | `close` | dropping pending deliveries, after a confirmation |
 //! | `deliveries` | listing deliveries with their attempts, and sending them again |
+//! | `resync` | sending the present state of accounts again |
 //! | `dead_letters` | listing, replaying and dropping dead letters |
 
 mod close;
@@ -14,6 +15,7 @@ mod dead_letters;
 mod deliveries;
 mod pause;
 mod receiver_settings;
+mod resync;
 mod show;
 
 use clap::Subcommand;
@@ -47,6 +49,7 @@ enum WebhooksVerb {
     Delivery(deliveries::ShowDeliveryArgs),
     Resend(deliveries::ResendArgs),
     Redeliver(deliveries::RedeliverArgs),
+    Resync(resync::ResyncArgs),
     DeadLetters(dead_letters::ListDeadLettersArgs),
     Replay(dead_letters::ReplayDeadLettersArgs),
     Drop(dead_letters::DropDeadLettersArgs),
@@ -62,6 +65,7 @@ Examples:
   muster webhooks secret sync                      set a new secret and print it; the old one also signs for 24 h
   muster webhooks deliveries sync --account 861821726232
   muster webhooks redeliver sync --since 2026-11-25 --dry-run
+  muster webhooks resync --dry-run                 count what receivers would be told after a restore
   muster webhooks replay sync --all
 
 The channels are {}.
@@ -86,6 +90,7 @@ impl WebhooksArgs {
             WebhooksVerb::Delivery(verb) => verb.run(),
             WebhooksVerb::Resend(verb) => verb.run(),
             WebhooksVerb::Redeliver(verb) => verb.run(),
+            WebhooksVerb::Resync(verb) => verb.run(),
             WebhooksVerb::DeadLetters(verb) => verb.run(),
             WebhooksVerb::Replay(verb) => verb.run(),
             WebhooksVerb::Drop(verb) => verb.run(),

@@ -163,6 +163,11 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
             "webhooks/sync/redeliver",
             r#"{"account":"861821726232","state":"dead","since":"2026-11-25","until":"2036-11-25","from":"1","to":9,"dryRun":true}"#,
         ),
+        (
+            "POST",
+            "webhooks/sync/resync",
+            r#"{"accounts":["861821726232"],"all":false,"after":"10000","reason":"why","dryRun":true}"#,
+        ),
         ("POST", "webhooks/sync/dead-letters/drop", r#"{"positions":["7",8],"reason":"why"}"#),
         ("POST", "webhooks/register/dead-letters/replay", r#"{"upTo":"9"}"#),
         ("POST", "keys", r#"{"name":"dispatch","role":"admin","accounts":[],"expires":null}"#),

@@ -10,12 +10,13 @@ use super::response_body::json_response;
 use super::shared_docs::NO_SERVICE;
 use super::webhooks::{CONFLICT, NO_SUCH_WEBHOOK, parse_channel, parse_target};
 use crate::api::webhook_requests::{CloseRequest, DeadLetterRequest, RedeliverRequest};
+use crate::api::webhook_resync::{self, RESYNC_EXAMPLE, ResyncRequest, ResyncSummary};
 use crate::api::webhooks::{self, DEAD_LETTERS_EXAMPLE, DeadLetterPage, DeliveryPage};
 use crate::api::{Problem, operation};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::parameter_schemas::{account_digits, event_id, one_of, page_limit, time};
 use crate::http::v1_request::V1Request;
-use crate::limits::WEBHOOK_REQUEST_BYTES;
+use crate::limits::{BULK_ACTION_BYTES, WEBHOOK_REQUEST_BYTES};
 use crate::webhooks::{CloseSummary, DeliveryState, DeliveryView, RedeliverySummary};
 
 const NO_SUCH_DEAD_LETTER: &str = "There is no such webhook, or no such dead letter.";
@@ -23,7 +24,7 @@ const UNKNOWN_DELIVERY: &str = "There is no such webhook, or it does not notify 
 const SENT_AGAIN: &str = "Deliveries keep their webhook ids. At most `webhooks.redeliver_per_second` are sent.";
 const REDELIVERY_EXAMPLE: &str = r#"{"account":"…","state":"dead","since":"2026-11-25","until":"…","from":"1","to":"9","dryRun":true}, or some of these"#;
 
-pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
+pub(in crate::http) static ENDPOINTS: [Endpoint; 9] = [
     Endpoint {
         method: Method::POST,
         path: "/api/v1/webhooks/{channel}/close",
@@ -57,6 +58,28 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, CONFLICT)
                 .lost_position()
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/webhooks/{channel}/resync",
+        operation: operation::RESYNC_WEBHOOK,
+        tag: Tag::Webhooks,
+        summary: "Send the present state of accounts again",
+        body: BodyLimit::Bytes(BULK_ACTION_BYTES),
+        handler: Handler::V1(|request| resync(request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "For example after a restore. Each account gets an event, and its delivery, with a webhook id of \
+                     its own, follows the account's earlier ones. At most `webhooks.redeliver_per_second` are sent. \
+                     All events are durable before the answer. For all accounts, repeat the call with `after` until \
+                     `next` is null.",
+                )
+                .json_body::<ResyncRequest>(Required::True, "Which accounts.")
+                .json_response::<ResyncSummary>(200, "The number of deliveries, or what it would be.")
+                .problem(404, "There is no such webhook, or no such account.")
+                .problem(409, CONFLICT)
         },
     },
     Endpoint {
@@ -185,6 +208,12 @@ async fn redeliver(request: V1Request) -> Result<Response, Problem> {
     let channel = parse_target(&request)?;
     let body = parse_body(&request.body, REDELIVERY_EXAMPLE)?;
     Ok(json_response(&webhooks::redeliver(&request.call, channel, body).await?))
+}
+
+async fn resync(request: V1Request) -> Result<Response, Problem> {
+    let channel = parse_target(&request)?;
+    let body = parse_body(&request.body, RESYNC_EXAMPLE)?;
+    Ok(json_response(&webhook_resync::resync(&request.call, channel, body).await?))
 }
 
 async fn list_deliveries(request: V1Request) -> Result<Response, Problem> {

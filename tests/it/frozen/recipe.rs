@@ -247,6 +247,8 @@ async fn receivers(fixture: &FrozenFixture, muster: &ServiceProcess) {
         (Method::POST, "sync/pause", json!({"reason": "maintenance"})),
         (Method::POST, "sync/resume", json!({})),
         (Method::POST, "sync/redeliver", json!({"account": "8618210012"})),
+        (Method::POST, "sync/resync", json!({"accounts": ["8618210012"], "reason": "after a restore"})),
+        (Method::POST, "register/resync", json!({"all": true})),
     ] {
         fixture.set(muster, method, &format!("webhooks/{path}"), body).await;
     }
