@@ -1,7 +1,7 @@
 //! Checkpoints and proofs.
 
 use super::{Call, Problem};
-use crate::audit::{self, ConsistencyProof, InclusionProof};
+use crate::audit::{self, CheckpointCheck, ConsistencyProof, InclusionProof, LogGenerations};
 use crate::domain::{AccountNumber, AdministrativeEvent, EventId};
 
 /// Signs the log's size and root.
@@ -26,6 +26,18 @@ pub async fn prove_inclusion(call: &Call, id: EventId, size: Option<u64>) -> Res
 pub async fn prove_consistency(call: &Call, from: u64, to: Option<u64>) -> Result<ConsistencyProof, Problem> {
     let audit = call.api().audit().clone();
     call.read_blocking(move || Ok(audit.consistency_proof(from, to)?)).await
+}
+
+/// Shows the generations of the log, with the proof of where each began.
+pub async fn show_generations(call: &Call) -> Result<LogGenerations, Problem> {
+    let audit = call.api().audit().clone();
+    call.read_blocking(move || Ok(audit.generations()?)).await
+}
+
+/// Compares a kept checkpoint with the log.
+pub async fn check_checkpoint(call: &Call, note: String) -> Result<CheckpointCheck, Problem> {
+    let audit = call.api().audit().clone();
+    call.read_blocking(move || Ok(audit.check_checkpoint(&note)?)).await
 }
 
 /// Exports the history of an account with its proof, as a JSON file. It is recorded before it is returned: who looked, and

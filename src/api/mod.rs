@@ -21,7 +21,7 @@
 //! | `api_keys` | API keys |
 //! | `events` | events: pages, and the live tail; the audit log |
 //! | `gateways` | gateways, their health, reconciliation |
-//! | `log_proofs` | checkpoints and proofs |
+//! | `log_proofs` | checkpoints and proofs; the check of a kept checkpoint |
 //! | `maintenance` | projections, verification, replay, export, backup |
 //! | `master_key` | the master key: status and rotation |
 //! | `overview` | the state of the service in one response; the settings |

@@ -188,6 +188,10 @@ pub const SHOW_PUBLIC_KEY: Operation = Operation::reading("showPublicKey", Permi
 pub const PROVE_INCLUSION: Operation = Operation::reading("proveInclusion", Permission::Read, AccountScope::All);
 /// Proves that the log has only grown.
 pub const PROVE_CONSISTENCY: Operation = Operation::reading("proveConsistency", Permission::Read, AccountScope::None);
+/// Shows the generations of the log, with the proof of where each began.
+pub const SHOW_GENERATIONS: Operation = Operation::reading("showGenerations", Permission::Read, AccountScope::None);
+/// Compares a kept checkpoint with the log.
+pub const CHECK_CHECKPOINT: Operation = Operation::reading("checkCheckpoint", Permission::Read, AccountScope::None);
 /// Exports an account's history, with its proof.
 pub const PROVE_ACCOUNT: Operation = Operation::reading("proveAccount", Permission::Read, AccountScope::One);
 

@@ -146,6 +146,7 @@ impl From<audit::Error> for Problem {
             | audit::Error::NoSuchVersion { .. }
             | audit::Error::BeforeFirstEvent { .. }
             | audit::Error::NotInLog { .. } => Problem::not_found(detail),
+            audit::Error::NotACheckpoint => Problem::malformed(detail),
             audit::Error::Lost(lost) => Problem::lost_position(lost),
             audit::Error::LostVersion { continue_after, .. } => Problem::gone(detail, *continue_after),
             audit::Error::LogKeyMissing => Problem::unavailable(detail),
@@ -159,6 +160,8 @@ impl From<audit::Error> for Problem {
             | audit::Error::Store(_)
             | audit::Error::Vault(_)
             | audit::Error::InvalidGeneration { .. }
+            | audit::Error::PublicKeyRequired
+            | audit::Error::CheckpointUndecided { .. }
             | audit::Error::Io { .. } => {
                 // Damage of the journal is reported in full. The details of other internal errors stay in the log.
                 if error.is_integrity_fault() {

@@ -110,7 +110,7 @@ impl Audit {
     }
 
     /// The events that began the generations of the log, with their proofs. `None` in generation 0.
-    fn prove_generations(&self, size: u64) -> Result<Option<Vec<ProvedEvent>>, Error> {
+    pub(super) fn prove_generations(&self, size: u64) -> Result<Option<Vec<ProvedEvent>>, Error> {
         let mut proved = Vec::new();
         for start in self.source.generations().starts() {
             if let Some(record) = self.journal.read_at(start.fork + 1)? {

@@ -13,7 +13,7 @@ use super::event_source::{checkpoint_origin, log_name};
 use super::signed_note::{LogCheckpoint, Signer};
 use super::{Error, IntegrityFault, encode_hex};
 use crate::domain::Generation;
-use crate::journal::JournalRestorer;
+use crate::journal::{Generations, JournalRestorer, RestoredJournal, Root};
 use crate::limits::BLOCK_BYTES;
 use crate::store::{Store, StoreId, Table};
 use crate::vault::MasterKeyId;
@@ -36,10 +36,10 @@ pub struct BackupVerification {
 pub fn verify_backup(backup: impl Read, signer: Option<&Signer>) -> Result<BackupVerification, Error> {
     let mut backup = BackupReader::open(backup)?;
     let source = backup.read_source(signer)?;
-    let (checkpoint, _) = backup.read_contents(&source, None)?;
+    let contents = backup.read_contents(&source, None, None)?;
     let BackupSource { signer, master_key, generation, .. } = source;
     let (public_key, generation) = (signer.to_string(), generation.number());
-    Ok(BackupVerification { events: checkpoint.size, public_key, master_key, generation })
+    Ok(BackupVerification { events: contents.checkpoint.size, public_key, master_key, generation })
 }
 
 /// What a backup was taken of.
@@ -48,6 +48,16 @@ pub(super) struct BackupSource {
     pub(super) signer: Signer,
     pub(super) master_key: Option<MasterKeyId>,
     pub(super) generation: Generation,
+}
+
+/// What a backup has, verified.
+pub(super) struct BackupContents {
+    pub(super) checkpoint: LogCheckpoint,
+    /// The checkpoint, signed.
+    pub(super) note: String,
+    pub(super) generations: Generations,
+    /// The root at the watched size, if the backup has that many events.
+    pub(super) watched_root: Option<Root>,
 }
 
 /// The largest value of a frame in bytes. Blocks are the largest values.
@@ -63,6 +73,11 @@ enum BackupFormat {
     One,
     Two,
     Three,
+}
+
+/// Whether a file that starts so is a backup, of any version.
+pub(super) fn is_backup(start: &[u8]) -> bool {
+    start.starts_with(b"muster backup ")
 }
 
 /// A backup that is being read.
@@ -106,13 +121,14 @@ impl<R: Read> BackupReader<R> {
     }
 
     /// Reads and verifies all that follows the header. Writes it into `store`, which must be empty, if there is one.
-    /// Returns the checkpoint and its signed note.
+    /// Keeps the root at `watched_size`.
     pub(super) fn read_contents(
         mut self,
         source: &BackupSource,
         store: Option<&Store>,
-    ) -> Result<(LogCheckpoint, String), Error> {
-        let mut journal = JournalRestorer::new(store.cloned());
+        watched_size: Option<u64>,
+    ) -> Result<BackupContents, Error> {
+        let mut journal = JournalRestorer::new(store.cloned(), watched_size);
         let (checkpoint, note) = loop {
             let sha256 = encode_hex(&self.digest.clone().finalize());
             let Some((kind, key, value)) = self.next_frame()? else {
@@ -137,7 +153,7 @@ impl<R: Read> BackupReader<R> {
         if self.next_frame()?.is_some() {
             return Err(IntegrityFault::new("it has data after its last frame").into());
         }
-        let (size, root, generations) = journal.finish()?;
+        let RestoredJournal { size, root, generations, watched_root } = journal.finish()?;
         if generations.current() != source.generation {
             let words =
                 format!("it names generation {}, but its events are of {}", source.generation, generations.current());
@@ -152,7 +168,7 @@ impl<R: Read> BackupReader<R> {
             ))
             .into());
         }
-        Ok((checkpoint, note))
+        Ok(BackupContents { checkpoint, note, generations, watched_root })
     }
 
     /// The next frame; `None` at the end.
@@ -224,11 +240,10 @@ fn check_trailer(
     if trailer.sha256 != sha256 {
         return Err(IntegrityFault::new("its bytes are not the signed ones"));
     }
-    let unsigned = |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not valid: {cause}"));
-    let signed = signer.verify_note(&trailer.signature).map_err(unsigned("signature"))?;
-    let checkpoint = signer.verify_note(&trailer.checkpoint).map_err(unsigned("checkpoint"))?;
-    let checkpoint =
-        LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
+    let signed = signer
+        .verify_note(&trailer.signature)
+        .map_err(|cause| IntegrityFault::new(format!("its signature is not valid: {cause}")))?;
+    let checkpoint = signer.verify_checkpoint(&trailer.checkpoint)?;
     if signed != signed_text(signer, &trailer.sha256, &trailer.checkpoint)
         || checkpoint.origin != checkpoint_origin(&signer.name, source.generation)
     {

@@ -75,13 +75,8 @@ pub fn verify_bundle_with(
 ) -> Result<BundleVerification, IntegrityFault> {
     let bundle: Bundle =
         serde_json::from_slice(bytes).map_err(|error| IntegrityFault::new(format!("it is not a bundle: {error}")))?;
-    bundle.check_format()?;
-    let signer = &Signer::parse_expected(&bundle.public_key, signer)?;
+    let (signer, checkpoint, source) = &bundle.check_log(signer)?;
     let unsigned = |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not valid: {cause}"));
-    let checkpoint = signer.verify_note(&bundle.checkpoint).map_err(unsigned("checkpoint"))?;
-    let checkpoint =
-        LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
-    let source = bundle.check_generations(&checkpoint, &signer.name)?;
     if bundle.source != source.current() {
         return Err(IntegrityFault::new(format!(
             "its events are from {}, but {} signed it",
@@ -101,7 +96,7 @@ pub fn verify_bundle_with(
     let mut last = (0, 0);
     for (proved, number) in bundle.events.iter().zip(1..) {
         let at = |what: String| IntegrityFault::new(format!("event {number}: {what}"));
-        let record = check_event(proved, &source, &checkpoint).map_err(at)?;
+        let record = check_event(proved, source, checkpoint).map_err(at)?;
         let (version, previous) = (record.version, record.previous);
         if record.stream != StreamId::Account(account) {
             return Err(at(format!("it belongs to {}, not to {account}", cloud_event::subject(record.stream))));
@@ -136,6 +131,19 @@ pub fn verify_bundle_with(
 }
 
 impl Bundle {
+    /// Checks what the bundle says about its log: its signer, its signed checkpoint, and how it identifies its events.
+    pub(super) fn check_log(
+        &self,
+        signer: Option<&Signer>,
+    ) -> Result<(Signer, LogCheckpoint, EventSource), IntegrityFault> {
+        self.check_format()?;
+        let signer = Signer::parse_expected(&self.public_key, signer)?;
+        let checkpoint = signer.verify_checkpoint(&self.checkpoint)?;
+        let generations = self.generations.as_deref().unwrap_or_default();
+        let source = check_generations(generations, &checkpoint, &signer.name)?;
+        Ok((signer, checkpoint, source))
+    }
+
     fn check_format(&self) -> Result<(), IntegrityFault> {
         let (has_keys, has_generations) = match self.format.as_str() {
             FORMAT_1 => (false, false),
@@ -154,34 +162,37 @@ impl Bundle {
         }
         Ok(())
     }
+}
 
-    /// Checks that the events which began generations are in the log, one after the other up to the generation of the
-    /// checkpoint. Returns how the log identifies its events.
-    fn check_generations(&self, checkpoint: &LogCheckpoint, log: &str) -> Result<EventSource, IntegrityFault> {
-        let current = parse_checkpoint_origin(&checkpoint.origin, log).ok_or_else(|| {
-            IntegrityFault::new(format!("its checkpoint is of the log {}, not {log}", checkpoint.origin))
-        })?;
-        let mut generations = Generations::default();
-        for proved in self.generations.iter().flatten() {
-            let at =
-                |what: &str| IntegrityFault::new(format!("the generation after {}: {what}", generations.current()));
-            let record = decode_event(proved).map_err(|what| at(&what))?;
-            // The proofs lead to the signed root, so nothing depends on the root at the fork.
-            let mut after = generations.clone();
-            after.observe(&record, |_| true).map_err(at)?;
-            check_event(proved, &EventSource::new(log, after.clone()), checkpoint).map_err(|what| at(&what))?;
-            if after.current() == generations.current() {
-                return Err(at("its event does not begin one"));
-            }
-            generations = after;
+/// Checks that the events which began generations are in the log, one after the other up to the generation of the
+/// checkpoint. Returns how the log `name` identifies its events.
+pub(super) fn check_generations(
+    begun: &[ProvedEvent],
+    checkpoint: &LogCheckpoint,
+    name: &str,
+) -> Result<EventSource, IntegrityFault> {
+    let current = parse_checkpoint_origin(&checkpoint.origin, name).ok_or_else(|| {
+        IntegrityFault::new(format!("its checkpoint is of the log {}, not {name}", checkpoint.origin))
+    })?;
+    let mut generations = Generations::default();
+    for proved in begun {
+        let at = |what: &str| IntegrityFault::new(format!("the generation after {}: {what}", generations.current()));
+        let record = decode_event(proved).map_err(|what| at(&what))?;
+        // The proofs lead to the signed root, so nothing depends on the root at the fork.
+        let mut after = generations.clone();
+        after.observe(&record, |_| true).map_err(at)?;
+        check_event(proved, &EventSource::new(name, after.clone()), checkpoint).map_err(|what| at(&what))?;
+        if after.current() == generations.current() {
+            return Err(at("its event does not begin one"));
         }
-        match generations.current() == current {
-            true => Ok(EventSource::new(log, generations)),
-            false => Err(IntegrityFault::new(format!(
-                "its checkpoint is of generation {current}, but its generations end at {}",
-                generations.current()
-            ))),
-        }
+        generations = after;
+    }
+    match generations.current() == current {
+        true => Ok(EventSource::new(name, generations)),
+        false => Err(IntegrityFault::new(format!(
+            "its checkpoint is of generation {current}, but its generations end at {}",
+            generations.current()
+        ))),
     }
 }
 

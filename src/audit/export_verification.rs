@@ -10,8 +10,9 @@ use super::event_filter::{EventFilter, InvalidFilter};
 use super::event_source::{EventSource, checkpoint_origin};
 use super::export_manifest::{ExportManifest, FORMAT_1, FORMAT_2, FORMAT_3, LineDigests};
 use super::exported_requests::ExportedRequests;
+use super::proved_log::ProvedLog;
 use super::rfc3339::{format_rfc3339, parse_rfc3339};
-use super::signed_note::{LogCheckpoint, Signer};
+use super::signed_note::Signer;
 use super::{Error, IntegrityFault};
 use crate::domain::{EventId, Generation, Timestamp};
 use crate::limits::{EXPORT_CHUNK_LINES, EXPORT_LINE_BYTES};
@@ -63,7 +64,15 @@ struct ExportLineData {
 
 /// Verifies an export from its first line to its last. It must be signed by `signer`, or, without one, by the signer
 /// that it names.
-pub fn verify_export(mut file: impl BufRead, signer: Option<&Signer>) -> Result<ExportVerification, Error> {
+pub fn verify_export(file: impl BufRead, signer: Option<&Signer>) -> Result<ExportVerification, Error> {
+    verify_export_log(file, signer).map(|(verified, ..)| verified)
+}
+
+/// Like [`verify_export`]. Also returns the signer, and the log that it signed.
+pub(super) fn verify_export_log(
+    mut file: impl BufRead,
+    signer: Option<&Signer>,
+) -> Result<(ExportVerification, Signer, ProvedLog), Error> {
     let mut digests = LineDigests::new();
     let mut chain = ExportHistories::default();
     let manifest: ExportManifest = loop {
@@ -98,14 +107,13 @@ fn check_manifest(
     digests: LineDigests,
     chain: &ExportHistories,
     signer: Option<&Signer>,
-) -> Result<ExportVerification, IntegrityFault> {
+) -> Result<(ExportVerification, Signer, ProvedLog), IntegrityFault> {
     let selection = SignedSelection::of(manifest)?;
-    let signer = &Signer::parse_expected(&manifest.public_key, signer)?;
-    let unsigned = |what: &'static str| move |cause| IntegrityFault::new(format!("its {what} is not valid: {cause}"));
-    let checkpoint = signer.verify_note(&manifest.checkpoint).map_err(unsigned("checkpoint"))?;
-    let checkpoint =
-        LogCheckpoint::parse(checkpoint).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))?;
-    let signed = signer.verify_note(&manifest.signature).map_err(unsigned("signature"))?;
+    let signer = Signer::parse_expected(&manifest.public_key, signer)?;
+    let checkpoint = signer.verify_checkpoint(&manifest.checkpoint)?;
+    let signed = signer
+        .verify_note(&manifest.signature)
+        .map_err(|cause| IntegrityFault::new(format!("its signature is not valid: {cause}")))?;
     let generations =
         manifest.parse_generations().ok_or_else(|| IntegrityFault::new("its generations are malformed"))?;
     if signed != manifest.signed_text(&checkpoint.origin)
@@ -138,7 +146,7 @@ fn check_manifest(
             checkpoint.size
         )));
     }
-    Ok(ExportVerification {
+    let verified = ExportVerification {
         events,
         is_complete: manifest.is_complete,
         log_size: checkpoint.size,
@@ -149,7 +157,8 @@ fn check_manifest(
             }
             None => describe_proof_1(manifest, checkpoint.size),
         },
-    })
+    };
+    Ok((verified, signer, ProvedLog::new(checkpoint, source.generations().clone())))
 }
 
 /// What an export of format 1 proves.

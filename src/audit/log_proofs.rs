@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Audit, Error};
@@ -27,7 +27,7 @@ pub struct InclusionProof {
 }
 
 /// The proof that the log only grew between two sizes.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Consistency)]
 pub struct ConsistencyProof {
@@ -41,6 +41,23 @@ pub struct ConsistencyProof {
     pub(crate) to_root: String,
     /// The hashes that lead from one root to the other, in the order of RFC 6962.
     pub(crate) proof: Vec<String>,
+}
+
+impl ConsistencyProof {
+    /// The hashes; `None` if one is malformed.
+    pub(crate) fn parse_hashes(&self) -> Option<Vec<[u8; 32]>> {
+        self.proof.iter().map(|hash| parse_hash(hash)).collect()
+    }
+
+    /// The root at the smaller size.
+    pub(crate) fn parse_from_root(&self) -> Option<Root> {
+        parse_hash(&self.from_root).map(Root)
+    }
+
+    /// The root at the larger size.
+    pub(crate) fn parse_to_root(&self) -> Option<Root> {
+        parse_hash(&self.to_root).map(Root)
+    }
 }
 
 impl Audit {
@@ -83,4 +100,8 @@ impl Audit {
 
 fn encode_hashes(hashes: &[[u8; 32]]) -> Vec<String> {
     hashes.iter().map(|hash| STANDARD.encode(hash)).collect()
+}
+
+fn parse_hash(text: &str) -> Option<[u8; 32]> {
+    STANDARD.decode(text).ok()?.as_array().copied()
 }

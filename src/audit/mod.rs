@@ -20,6 +20,9 @@
 //! | `account_bundle` | one account's whole history, with proofs that it is in the log |
 //! | `bundle_verification` | verification of a bundle |
 //! | `log_proofs` | proofs over the whole log |
+//! | `kept_checkpoint` | compares a checkpoint that an auditor kept with the log |
+//! | `proved_log` | the log as far as a file proves it |
+//! | `checkpoint_check` | where the log comes from: the journal, the proofs of a service, or files |
 //! | `csv` | CSV rows that are safe in a spreadsheet |
 //! | `export` | many events in one verifiable file |
 //! | `export_manifest` | the signed last line of an export |
@@ -42,6 +45,7 @@ mod administrative_event_data;
 mod backup;
 mod backup_reader;
 mod bundle_verification;
+mod checkpoint_check;
 mod cloud_event;
 mod content_view;
 mod csv;
@@ -53,11 +57,13 @@ mod export_manifest;
 mod export_verification;
 mod exported_requests;
 mod history;
+mod kept_checkpoint;
 mod key_names;
 mod known_backups;
 mod labels_view;
 mod log_proofs;
 mod origin_filter;
+mod proved_log;
 mod replay;
 mod restore;
 mod rfc3339;
@@ -78,6 +84,7 @@ pub use account_list::{ACCOUNT_COLUMNS, AccountFilter, AccountRow};
 pub use account_state::{AccountStateView, AccountWithCauses, FieldChange};
 pub use backup_reader::{BackupVerification, verify_backup};
 pub use bundle_verification::{BundleVerification, VerificationStep, verify_bundle, verify_bundle_with};
+pub use checkpoint_check::{LogGenerations, check_against_file, check_against_service};
 pub use cloud_event::{CloudEvent, EventView, label_origin, parse_event_type};
 pub use csv::{EVENT_COLUMNS, format_csv_row};
 pub use event_filter::{EventFilter, InvalidFilter};
@@ -85,6 +92,7 @@ pub use export::{ExportFormat, ExportRange};
 pub use export_manifest::ExportManifest;
 pub use export_verification::{ExportVerification, verify_export};
 pub use history::{AsOf, HistoryOrder, QueryPage};
+pub use kept_checkpoint::{CheckpointCheck, CheckpointVerdict, KeptCheckpoint, check_note};
 pub use known_backups::{KnownBackup, KnownBackups};
 pub use labels_view::LabelsView;
 pub use log_proofs::{ConsistencyProof, InclusionProof};
@@ -213,6 +221,27 @@ pub enum Error {
     InvalidGeneration {
         /// The generation of the backup.
         backup: Generation,
+    },
+    /// The text is not a checkpoint of this log.
+    #[error(
+        "it is not a signed checkpoint; give the note as `muster checkpoint` or GET /api/v1/log/checkpoint returns it"
+    )]
+    NotACheckpoint,
+    /// A checkpoint does not name the key that signed it.
+    #[error("a checkpoint does not have its public key; give it with --public-key")]
+    PublicKeyRequired,
+    /// The file does not decide whether the log has grown from the kept checkpoint.
+    #[error(
+        "undecided: the file has the log at size {size}, and the kept checkpoint is of size {kept}; {why}; compare it with \
+         the log itself: --server, --data-dir, or --against a later backup"
+    )]
+    CheckpointUndecided {
+        /// The size of the log in the file.
+        size: u64,
+        /// The size of the kept checkpoint.
+        kept: u64,
+        /// What is missing.
+        why: &'static str,
     },
     /// The position is not in the log's history.
     #[error(transparent)]

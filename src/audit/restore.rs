@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::backup_reader::BackupReader;
+use super::backup_reader::{BackupContents, BackupReader};
 use super::signed_note::Signer;
 use super::{Error, transparency_log};
 use crate::config;
@@ -128,7 +128,7 @@ fn restore_into_temporary(
         _ => DirectoryFormat::Two,
     };
     let store = Store::create_with_id(directory, &config::Settings::default().store, source.store, format)?;
-    let (checkpoint, note) = backup.read_contents(&source, Some(&store))?;
+    let BackupContents { checkpoint, note, .. } = backup.read_contents(&source, Some(&store), None)?;
     let size = checkpoint.size;
     if size > 0 {
         transparency_log::save_restored_checkpoint(&store, &source.signer, &note)?;

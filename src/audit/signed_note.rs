@@ -63,6 +63,24 @@ impl Signer {
         if is_signed { Ok(text) } else { Err(NoteError::NotSigned { signer: self.name.clone() }) }
     }
 
+    /// The checkpoint in a file that this signer signed.
+    pub(super) fn verify_checkpoint(&self, note: &str) -> Result<LogCheckpoint, IntegrityFault> {
+        let text = self
+            .verify_note(note)
+            .map_err(|cause| IntegrityFault::new(format!("its checkpoint is not valid: {cause}")))?;
+        LogCheckpoint::parse(text).ok_or_else(|| IntegrityFault::new("its checkpoint is malformed"))
+    }
+
+    /// Whether a line of the note claims to be a signature of this signer, valid or not.
+    pub(super) fn is_named_in(&self, note: &str) -> bool {
+        let has_our_id = |signature: Vec<u8>| signature.starts_with(&self.key_id());
+        let claims = |line: &str| {
+            let (name, signature) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
+            Some(name == self.name && STANDARD.decode(signature).map_or(true, has_our_id))
+        };
+        note.lines().any(|line| claims(line) == Some(true))
+    }
+
     /// Parses the written form of a signer.
     pub fn parse(written: &str) -> Option<Signer> {
         let mut parts = written.trim().splitn(3, '+');
@@ -93,6 +111,11 @@ impl std::fmt::Display for Signer {
         let key = [&[ED25519][..], &self.key.0].concat();
         write!(f, "{}+{}+{}", self.name, super::encode_hex(&self.key_id()), STANDARD.encode(key))
     }
+}
+
+/// Whether a line of a note has the form of a signature.
+pub(super) fn is_signature(line: &str) -> bool {
+    line.starts_with(SIGNATURE_PREFIX)
 }
 
 /// A checkpoint: the number of events in a log, and the root over them (C2SP tlog-checkpoint).

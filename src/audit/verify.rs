@@ -119,6 +119,9 @@ impl Error {
             | Error::NotInLog { .. }
             | Error::LogKeyMissing
             | Error::InvalidGeneration { .. }
+            | Error::NotACheckpoint
+            | Error::PublicKeyRequired
+            | Error::CheckpointUndecided { .. }
             | Error::Lost(_)
             | Error::Journal(_)
             | Error::Store(_)

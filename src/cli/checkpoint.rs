@@ -6,7 +6,7 @@ use crate::api::{log_proofs, operation};
 
 /// Print a signed checkpoint of the log: its size and root
 ///
-/// Keep it where the service cannot reach it: a log that is altered later is not consistent with it.
+/// Keep it where the service cannot reach it: `muster verify --checkpoint` shows whether a log has grown from it.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true)]
 pub(super) struct CheckpointArgs {

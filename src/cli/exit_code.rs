@@ -73,6 +73,9 @@ pub enum Error {
     /// The served projection differs from the projection that the events lead to.
     #[error("the served state differs from the events; POST /api/v1/projections/roster/rebuild rebuilds it")]
     ProjectionDiffers,
+    /// The log has not grown from a kept checkpoint: the verdict.
+    #[error("{0}")]
+    CheckpointDiffers(String),
     /// The receiver did not accept the test delivery.
     #[error("the receiver did not accept the test webhook")]
     TestNotAccepted,
@@ -172,8 +175,11 @@ impl Error {
                 | audit::Error::NoSuchVersion { .. }
                 | audit::Error::BeforeFirstEvent { .. },
             ) => Exit::NotFound,
+            Error::Audit(audit::Error::PublicKeyRequired) => Exit::Usage,
             Error::Audit(error) if error.is_integrity_fault() => Exit::NotVerified,
-            Error::ProjectionDiffers | Error::ErrorResponse { is_fault: true, .. } => Exit::NotVerified,
+            Error::ProjectionDiffers | Error::CheckpointDiffers(_) | Error::ErrorResponse { is_fault: true, .. } => {
+                Exit::NotVerified
+            }
             Error::Service(error) if error.is_integrity_fault() => Exit::NotVerified,
             Error::OutputClosed => Exit::Done,
             Error::Interrupted { exit, .. } => *exit,

@@ -39,6 +39,7 @@
 //! | `listing_output` | prints events and values in the requested format |
 //! | `progress` | shows the progress of long tasks |
 //! | `setting_flags` | the flags that set settings, for every verb that needs them |
+//! | `checkpoint_check` | compares a kept checkpoint with a service, a data directory or a file |
 //! | `secret_file` | reads a secret from a file |
 //! | `exit_code` | the exit codes, and the code of each error |
 //! | `output` | prints data, even to a pipe that is closed early |
@@ -54,6 +55,7 @@ mod alerts;
 mod api_client;
 mod backup;
 mod checkpoint;
+mod checkpoint_check;
 mod completions;
 mod config;
 mod containerfile;

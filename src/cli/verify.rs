@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Error;
 use super::api_client::{ApiRequest, JSON, RequestArgs};
+use super::checkpoint_check::check_checkpoint;
 use super::listing_output;
 use super::progress::ProgressDisplay;
 use crate::audit::{Signer, verify_bundle, verify_export};
@@ -18,6 +19,9 @@ use crate::limits::{BUNDLE_FILE_BYTES, NAMED_FILE_BYTES};
 /// Checks the journal from its first record to its last: records decode, roots match, positions, versions and chains
 /// have no gaps, histories follow the rules, and the last signed checkpoint holds. A bundle or an export is verified
 /// with nothing but the log's public key.
+///
+/// With --checkpoint it compares a checkpoint that you kept with the log: a service must prove that its log has grown
+/// from the checkpoint, a data directory or a backup must have its events.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, next_line_help = true, verbatim_doc_comment)]
 pub(super) struct VerifyArgs {
@@ -27,7 +31,13 @@ pub(super) struct VerifyArgs {
     /// Verify this export (`muster export`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "data_dir"])]
     export: Option<PathBuf>,
-    /// The log's public key, or a file with it; by default, the key that the file names
+    /// Check that the log has only grown since this kept checkpoint (`muster checkpoint`)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bundle", "export"])]
+    checkpoint: Option<PathBuf>,
+    /// Compare the kept checkpoint with this file: a backup, a bundle, an export or another checkpoint
+    #[arg(long, value_name = "FILE", requires = "checkpoint", conflicts_with_all = ["server", "data_dir"])]
+    against: Option<PathBuf>,
+    /// The log's public key, or a file with it; by default, the key that the file or the log names
     #[arg(long, value_name = "KEY|FILE")]
     public_key: Option<String>,
     #[command(flatten)]
@@ -38,15 +48,22 @@ const EXAMPLES: &str = "Examples:
   muster verify --data-dir /var/lib/muster
   muster verify --bundle account.bundle.json --public-key muster.pub
   muster verify --export events.jsonl --public-key muster.pub
+  muster verify --checkpoint kept.checkpoint --public-key muster.pub --server https://muster.example
+  muster verify --checkpoint kept.checkpoint --against muster.backup
 
-Exit codes: 0 complete and unchanged, 1 cannot be read, 2 wrong usage, 4 damaged; the first fault is named.";
+Exit codes: 0 complete and unchanged, or the same log; 1 cannot be read, or undecided; 2 wrong usage; 4 damaged, or not
+the same log; the first fault is named.";
 
 impl VerifyArgs {
     pub(super) fn run(&self) -> Result<(), Error> {
-        if self.public_key.is_some() && self.bundle.is_none() && self.export.is_none() {
-            return Err(Error::Usage("--public-key needs --bundle or --export"));
+        let verifies_journal = self.bundle.is_none() && self.export.is_none() && self.checkpoint.is_none();
+        if self.public_key.is_some() && verifies_journal {
+            return Err(Error::Usage("--public-key needs --bundle, --export or --checkpoint"));
         }
         let signer = self.parse_signer()?;
+        if let Some(kept) = &self.checkpoint {
+            return check_checkpoint(kept, self.against.as_deref(), signer, &self.request);
+        }
         let report = if let Some(path) = &self.bundle {
             let bytes = read_file(path, BUNDLE_FILE_BYTES).map_err(read_error(path))?;
             serde_json::to_value(verify_bundle(&bytes, signer.as_ref()).map_err(crate::audit::Error::from)?)

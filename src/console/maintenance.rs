@@ -1,7 +1,5 @@
 //! `/projections` and `/log`: the projections of the journal, and the proofs of the log.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
 use super::components::{error_note, format_count, format_position, live_part, time_element};
@@ -10,9 +8,10 @@ use super::layout::{PageResponse, PageResult};
 use super::page_request::ConsoleRequest;
 use crate::api::maintenance::{self, ProjectionView, RebuildProgress};
 use crate::api::{Problem, log_proofs, operation};
-use crate::audit::ConsistencyProof;
+use crate::audit::{CheckpointCheck, CheckpointVerdict, ConsistencyProof};
 use crate::domain::Permission;
-use crate::journal::{Root, verify_consistency};
+use crate::journal::verify_consistency;
+use crate::limits::CHECKPOINT_BYTES;
 
 /// `/projections`
 pub(super) async fn projections_page(request: &ConsoleRequest) -> PageResult {
@@ -83,16 +82,45 @@ pub(super) async fn log_page(request: &ConsoleRequest) -> PageResult {
         None => None,
         Some(_) => Some(prove_consistency(request).await),
     };
+    let kept = request.query_value("checkpoint");
+    let checked = match kept {
+        None => None,
+        Some(note) => Some(log_proofs::check_checkpoint(&call(operation::CHECK_CHECKPOINT)?, note.to_owned()).await),
+    };
     let content = html! {
         h1 { "Log" }
         section aria-labelledby="checkpoint" {
             h2 #checkpoint { "Current checkpoint" }
-            p { "Name, size and root of the log, signed (C2SP checkpoint, RFC 6962 tree). Keep it: later logs must be consistent with it." }
+            p { "Name, size and root of the log, signed (C2SP checkpoint, RFC 6962 tree). Keep it where this service cannot reach it, and compare it with the log later." }
             pre.lines tabindex="0" role="region" aria-label="The checkpoint" { (checkpoint) }
             p { "Public key: " code { (key.trim()) } }
         }
+        section aria-labelledby="kept" {
+            h2 #kept { "Compare a checkpoint that you kept" }
+            form method="get" action="/log#kept" {
+                label for="kept-checkpoint" { "Kept checkpoint" }
+                textarea #kept-checkpoint name="checkpoint" rows="6" maxlength=(CHECKPOINT_BYTES) spellcheck="false" required
+                    placeholder="Paste the whole text, with its signature" data-drop {
+                        (kept.unwrap_or_default())
+                    }
+                p data-file hidden {
+                    label for="checkpoint-file" { "or a file, which can also be dropped above " }
+                    input #checkpoint-file type="file";
+                }
+                p { button { "Compare" } }
+            }
+            @match &checked {
+                None => {}
+                Some(Err(error)) => (error_note(error)),
+                Some(Ok(result)) => (checkpoint_result(result)),
+            }
+            p.note {
+                "This is the service's own verdict. An auditor who does not trust the service runs " code { "muster verify --checkpoint" }
+                " with the public key above, which verifies the proofs itself."
+            }
+        }
         section #consistent aria-labelledby="between" {
-            h2 #between { "Check that the log only grew" }
+            h2 #between { "Show the roots at two sizes" }
             form.slider method="get" action="/log#between" {
                 label for="from" { "from size" }
                 input #from type="number" name="from" min="1" max=(size) value=(from.unwrap_or("1")) required;
@@ -117,17 +145,37 @@ async fn prove_consistency(request: &ConsoleRequest) -> Result<ConsistencyProof,
     log_proofs::prove_consistency(&call, from, to).await
 }
 
+fn checkpoint_result(result: &CheckpointCheck) -> Markup {
+    let facts = [
+        ("Size of the checkpoint", &result.size),
+        ("Its root", &result.root),
+        ("Root of this log at that size", &result.log_root),
+        ("Size of this log", &result.log_size),
+    ];
+    html! {
+        @if result.verdict == CheckpointVerdict::SameLog {
+            p.verdict.good role="status" { (result.sentence) }
+        } @else {
+            p.verdict.bad role="alert" { (result.sentence) }
+        }
+        dl.facts {
+            @for (name, value) in facts {
+                @if let Some(value) = value { div { dt { (name) } dd { code { (value) } } } }
+            }
+        }
+    }
+}
+
 fn consistency_result(found: &ConsistencyProof) -> Markup {
-    let hash = |text: &String| STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-    let size = |text: &String| text.parse().unwrap_or(0);
-    let proof: Option<Vec<[u8; 32]>> = found.proof.iter().map(hash).collect();
-    let roots = hash(&found.from_root).zip(hash(&found.to_root));
-    let holds = proof.zip(roots).is_some_and(|(proof, roots)| {
-        verify_consistency(size(&found.from), Root(roots.0), size(&found.to), Root(roots.1), &proof)
-    });
+    let (from, to) = (found.from.parse().unwrap_or(0), found.to.parse().unwrap_or(0));
+    let proved = (found.parse_from_root(), found.parse_to_root(), found.parse_hashes());
+    let holds = matches!(proved, (Some(before), Some(after), Some(hashes))
+        if verify_consistency(from, before, to, after, &hashes));
     html! {
         @if holds {
-            p.verdict.good role="status" { "The log is consistent: since size " (found.from) ", nothing was changed or removed." }
+            p.verdict.good role="status" {
+                "The tree with the first root is the beginning of the tree with the second. Compare the roots with those that you kept: the sizes alone prove nothing."
+            }
         } @else {
             p.verdict.bad role="alert" { "The proof is invalid." }
         }

@@ -6,6 +6,7 @@ mod tests;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
+use super::body_type::BodyType;
 use super::bridge_request::{BridgeRequest, BridgeState, signature_headers};
 use super::bridge_response::BridgeApiError;
 use super::endpoint::Handler;
@@ -53,7 +54,7 @@ impl Dialect for BridgeDialect {
         }
         let body = match endpoint.body.bytes(REPORT_BATCH_BYTES) {
             None => RequestBody::default(),
-            Some(limit) => read_body(headers, body, limit, &state.memory_budget).await?,
+            Some(limit) => read_body(headers, body, BodyType::Json, limit, &state.memory_budget).await?,
         };
         handler(state.clone(), BridgeRequest { bridge, head: request.head.clone(), body }).await
     }

@@ -2,6 +2,7 @@
 
 use warp::reply::Response;
 
+use super::body_type::BodyType;
 use super::contract_envelope::{EnvelopeKind, respond};
 use super::contract_error::Error;
 use super::contract_request::ContractRequest;
@@ -62,7 +63,7 @@ impl Dialect for ContractDialect {
             None => (None, Reason::none(), RequestBody::default()),
             Some(limit) => {
                 let (key, reason) = (idempotency_key::from_headers(headers)?, order_reason::from_headers(headers)?);
-                (key, reason, read_body(headers, body, limit, api.memory_budget()).await?)
+                (key, reason, read_body(headers, body, BodyType::Json, limit, api.memory_budget()).await?)
             }
         };
         let (name, head) = (endpoint.operation.name, request.head.clone());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinError;
 
+use super::body_type::BodyType;
 use super::validation_error::ValidationError;
 use crate::access::AuthError;
 use crate::api::{ContractCallError, INTERNAL_ERROR_MESSAGE};
@@ -29,9 +30,12 @@ pub enum Error {
         /// The maximum, in bytes.
         limit: usize,
     },
-    /// The body is not plain JSON in UTF-8.
-    #[error("the body must be uncompressed JSON in UTF-8; send Content-Type: application/json")]
-    UnsupportedMediaType,
+    /// The body does not have the endpoint's media type, or is compressed.
+    #[error("the body must be uncompressed {} in UTF-8; send Content-Type: {}", .expected.label(), .expected.essence())]
+    UnsupportedMediaType {
+        /// The media type that the endpoint reads.
+        expected: BodyType,
+    },
     /// Too many large bodies are being read.
     #[error("the service is reading too many large requests; retry shortly, or send fewer accounts in one request")]
     MemoryBudgetExceeded,
@@ -85,7 +89,7 @@ impl Error {
             Error::NoSuchPath => 404,
             Error::MethodNotAllowed { .. } => 405,
             Error::TooLarge { .. } => 413,
-            Error::UnsupportedMediaType => 415,
+            Error::UnsupportedMediaType { .. } => 415,
             Error::MemoryBudgetExceeded | Error::NotReady | Error::Timeout { .. } => 503,
             Error::Idempotency(error) => idempotency_code(error),
         }
@@ -99,7 +103,7 @@ impl Error {
             Error::NoSuchPath
             | Error::MethodNotAllowed { .. }
             | Error::TooLarge { .. }
-            | Error::UnsupportedMediaType
+            | Error::UnsupportedMediaType { .. }
             | Error::MemoryBudgetExceeded
             | Error::SlowBody
             | Error::IncompleteBody

@@ -6,6 +6,7 @@ use warp::http::Method;
 use warp::reply::Response;
 
 use super::Api;
+use super::body_type::BodyType;
 use super::bridge_request::{BridgeRequest, BridgeState};
 use super::bridge_response::BridgeApiError;
 use super::contract_envelope::{EndpointResponse, EnvelopeKind};
@@ -40,6 +41,8 @@ pub(super) enum BodyLimit {
     Unread,
     /// At most this number of bytes.
     Bytes(usize),
+    /// At most this number of bytes of plain text. All others are JSON.
+    TextBytes(usize),
     /// At most `http.max_body_bytes`.
     MaxBodyBytes,
 }
@@ -65,8 +68,16 @@ impl BodyLimit {
     pub(super) fn bytes(self, max_body_bytes: usize) -> Option<usize> {
         match self {
             BodyLimit::Unread => None,
-            BodyLimit::Bytes(limit) => Some(limit),
+            BodyLimit::Bytes(limit) | BodyLimit::TextBytes(limit) => Some(limit),
             BodyLimit::MaxBodyBytes => Some(max_body_bytes),
+        }
+    }
+
+    /// The media type of the body.
+    pub(super) fn media_type(self) -> BodyType {
+        match self {
+            BodyLimit::TextBytes(_) => BodyType::Text,
+            BodyLimit::Unread | BodyLimit::Bytes(_) | BodyLimit::MaxBodyBytes => BodyType::Json,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::contract_parsing::{
 };
 use super::json_values::JsonText;
 use super::request_id::{RequestIdGenerator, X_REQUEST_ID};
-use super::{authentication, query_whatsapp_status, request_body};
+use super::{authentication, body_type, query_whatsapp_status, request_body};
 use crate::api::{AccountImport, ImportKind};
 use crate::domain::{AccountNumber, ContentField};
 use crate::limits::{BATCH_ACCOUNTS, FIELD_PATH_BYTES};
@@ -205,7 +205,7 @@ pub(crate) fn check_headers(bytes: &[u8]) -> Option<String> {
     if query_whatsapp_status::matches_if_none_match(&headers, "\"7f-3\"") {
         assert!(headers.contains_key(header::IF_NONE_MATCH));
     }
-    request_body::check_content_type(&headers).err().map(|error| error.to_string())
+    request_body::check_content_type(&headers, body_type::BodyType::Json).err().map(|error| error.to_string())
 }
 
 /// A host without its port must be a loopback name or address.

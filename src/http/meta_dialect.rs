@@ -7,6 +7,7 @@ use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, 
 use warp::reply::Response;
 
 use super::Api;
+use super::body_type::BodyType;
 use super::endpoint::Handler;
 use super::meta_request::{MetaRequest, MetaResponse};
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
@@ -49,9 +50,11 @@ impl Dialect for MetaDialect {
         };
         let body = match endpoint.body.bytes(META_WEBHOOK_BYTES) {
             None => RequestBody::default(),
-            Some(limit) => read_body(&request.headers, body, limit, api.memory_budget()).await.map_err(|error| {
-                (StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST), format!("{error}\n"))
-            })?,
+            Some(limit) => read_body(&request.headers, body, BodyType::Json, limit, api.memory_budget())
+                .await
+                .map_err(|error| {
+                    (StatusCode::from_u16(error.code()).unwrap_or(StatusCode::BAD_REQUEST), format!("{error}\n"))
+                })?,
         };
         let request = MetaRequest { cloud_api: cloud_api.clone(), head: request.head.clone(), body };
         Ok(self.respond(handler(request).await))

@@ -35,6 +35,7 @@
 //! | `order_reason` | `X-Muster-Reason`: why a caller gives an order |
 //! | `parameter_schemas` | schemas of parameters, with their bounds |
 //! | `openapi` | the OpenAPI document and Swagger UI |
+//! | `body_type` | the media types of bodies |
 //! | `request_body` | reading a body: content type, size, deadline |
 //! | `validation_error` | parsing JSON, and the sentence that names the invalid field |
 //! | `label_entries` | the object `labels` of a request, as sent |
@@ -54,6 +55,7 @@
 
 mod account_fields;
 mod authentication;
+mod body_type;
 mod bridge_dialect;
 mod bridge_endpoints;
 mod bridge_request;

@@ -10,6 +10,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Header, Ref, RefOr, Required, Response, ResponseBuilder};
 
+use super::body_type::BodyType;
+
 const JSON: &str = "application/json";
 
 /// An operation with its method and path.
@@ -96,6 +98,15 @@ impl OperationDoc {
         let content = ContentBuilder::new().schema(Some(schema)).example(example).build();
         let body = RequestBodyBuilder::new().description(Some(words)).required(Some(required)).content(JSON, content);
         self.operation = self.operation.request_body(Some(body.build()));
+        self
+    }
+
+    /// Sets a required body of plain text, with an example.
+    pub(super) fn text_body(mut self, example: &str, words: &str) -> OperationDoc {
+        let schema = ObjectBuilder::new().schema_type(Type::String);
+        let content = ContentBuilder::new().schema(Some(schema)).example(Some(example.into())).build();
+        let body = RequestBodyBuilder::new().description(Some(words)).required(Some(Required::True));
+        self.operation = self.operation.request_body(Some(body.content(BodyType::Text.essence(), content).build()));
         self
     }
 

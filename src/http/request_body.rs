@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use warp::http::{HeaderMap, HeaderValue, header};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::body_type::BodyType;
 use super::contract_error::Error;
 use crate::limits::{BODY_TIMEOUT, INLINE_BODY_BYTES, LARGE_BODIES_KIB, LINGER_BYTES};
 
@@ -61,6 +62,7 @@ impl MemoryBudget {
 pub(super) async fn read_body<S, B>(
     headers: &HeaderMap,
     body: &mut S,
+    expected: BodyType,
     limit: usize,
     memory_budget: &MemoryBudget,
 ) -> Result<RequestBody, Error>
@@ -68,7 +70,7 @@ where
     S: Stream<Item = Result<B, warp::Error>> + Unpin,
     B: Buf,
 {
-    check_content_type(headers)?;
+    check_content_type(headers, expected)?;
     let declared = declared_length(headers);
     if declared.is_some_and(|bytes| bytes > limit) {
         return Err(Error::TooLarge { limit });
@@ -102,22 +104,23 @@ where
     }
 }
 
-/// Checks that the headers declare uncompressed JSON in UTF-8. Missing headers are accepted, since some callers omit them.
-pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
-    let is_json = headers.get(header::CONTENT_TYPE).is_none_or(is_json);
+/// Checks that the headers declare an uncompressed body of this type in UTF-8. Missing headers are accepted, since some
+/// callers omit them.
+pub(super) fn check_content_type(headers: &HeaderMap, expected: BodyType) -> Result<(), Error> {
+    let is_expected = headers.get(header::CONTENT_TYPE).is_none_or(|found| is_of_type(found, expected));
     let is_plain = headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
-    if is_json && is_plain { Ok(()) } else { Err(Error::UnsupportedMediaType) }
+    if is_expected && is_plain { Ok(()) } else { Err(Error::UnsupportedMediaType { expected }) }
 }
 
-fn is_json(content_type: &HeaderValue) -> bool {
+fn is_of_type(content_type: &HeaderValue, expected: BodyType) -> bool {
     let Ok(content_type) = content_type.to_str() else { return false };
     let mut parts = content_type.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    let is_expected = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(expected.essence()));
     let is_utf8 = |charset: &str| {
         let charset = charset.trim_matches('"');
         charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
     };
-    is_json
+    is_expected
         && parts
             .filter_map(|parameter| parameter.split_once('='))
             .all(|(name, value)| !name.trim().eq_ignore_ascii_case("charset") || is_utf8(value.trim()))
@@ -197,7 +200,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.extend(declared.map(|bytes| (header::CONTENT_LENGTH, HeaderValue::from(bytes))));
         let mut body = stream::iter(pieces.iter().map(|bytes| Ok(Bytes::from(vec![b' '; *bytes]))));
-        read_body(&headers, &mut body, limit, memory_budget).await.map_err(|error| error.code())
+        read_body(&headers, &mut body, BodyType::Json, limit, memory_budget).await.map_err(|error| error.code())
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use warp::http::{HeaderMap, HeaderValue, header};
 
+use super::body_type::BodyType;
 use super::contract_envelope::EnvelopeKind;
 use super::contract_error::Error;
 use super::contract_parsing::{
@@ -260,9 +261,13 @@ fn only_uncompressed_json_is_accepted() {
         if let Some(encoding) = encoding {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_str(encoding).unwrap());
         }
-        assert_eq!(request_body::check_content_type(&headers).is_ok(), expected, "{content_type} {encoding:?}");
+        assert_eq!(
+            request_body::check_content_type(&headers, BodyType::Json).is_ok(),
+            expected,
+            "{content_type} {encoding:?}"
+        );
     };
-    assert!(request_body::check_content_type(&HeaderMap::new()).is_ok());
+    assert!(request_body::check_content_type(&HeaderMap::new(), BodyType::Json).is_ok());
     check("application/json", None, true);
     check("Application/JSON; Charset=\"UTF-8\"", None, true);
     check("application/json;charset=utf-8;profile=x", Some("identity"), true);

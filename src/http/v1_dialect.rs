@@ -58,7 +58,9 @@ impl Dialect for V1Dialect {
         let limit = endpoint.body.bytes(BODY_BYTES);
         let body = match limit {
             None => RequestBody::default(),
-            Some(limit) => read_body(&request.headers, body, limit, &self.memory_budget).await?,
+            Some(limit) => {
+                read_body(&request.headers, body, endpoint.body.media_type(), limit, &self.memory_budget).await?
+            }
         };
         if limit.is_some() {
             // The key may have ended while the body arrived.

@@ -16,6 +16,13 @@ pub struct Root(pub [u8; 32]);
 /// A hash in the tree, of a leaf or a node.
 pub(super) type TreeHash = [u8; 32];
 
+impl Root {
+    /// The root of a log without events.
+    pub fn of_no_events() -> Root {
+        MerkleTree::default().root()
+    }
+}
+
 /// Leaves in a subtree whose root is kept.
 pub(super) const SUBTREE_LEAVES: u64 = 1 << SUBTREE_LEVEL;
 const SUBTREE_LEVEL: u32 = 8;

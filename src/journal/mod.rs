@@ -59,7 +59,7 @@ pub use journal_event::{JournalEvent, UnknownEvent};
 pub use merkle_proof::{MerkleProof, root_from_inclusion_proof, verify_consistency};
 pub use merkle_tree::Root;
 pub use record::{JournalRecord, Origin, Principal, RequestId, RequesterIdentity, StreamId};
-pub use restore::{JournalRestorer, count_records};
+pub use restore::{JournalRestorer, RestoredJournal, count_records};
 pub use scan::RecordHeader;
 pub use stream_heads::StreamHead;
 pub use verify::JournalVerification;

@@ -13,6 +13,18 @@ pub fn count_records(block: &[u8]) -> Result<u64, Error> {
     Block::decode(block).map(|block| block.count()).map_err(|what| damaged(0, what))
 }
 
+/// A journal that was verified, and perhaps restored.
+pub struct RestoredJournal {
+    /// The position of the last record.
+    pub size: u64,
+    /// The root over all records.
+    pub root: Root,
+    /// The generations.
+    pub generations: Generations,
+    /// The root at the watched size, if the journal is long enough.
+    pub watched_root: Option<Root>,
+}
+
 /// A journal that is being verified, and restored into an empty store.
 pub struct JournalRestorer {
     /// `None` if the journal is only verified.
@@ -21,6 +33,9 @@ pub struct JournalRestorer {
     generations: Generations,
     /// The position of the last restored record.
     position: u64,
+    /// The size at which the root is wanted.
+    watched_size: Option<u64>,
+    watched_root: Option<Root>,
     /// Verified blocks that are not written yet.
     verified_blocks: Vec<(u64, Vec<u8>)>,
 }
@@ -35,13 +50,15 @@ impl Journal {
 }
 
 impl JournalRestorer {
-    /// Restores into `store`, which must be empty. Without one, only verifies.
-    pub fn new(store: Option<Store>) -> JournalRestorer {
+    /// Restores into `store`, which must be empty. Without one, only verifies. Keeps the root at `watched_size`.
+    pub fn new(store: Option<Store>, watched_size: Option<u64>) -> JournalRestorer {
         JournalRestorer {
             store,
             tree: MerkleTree::default(),
             generations: Generations::default(),
             position: 0,
+            watched_size,
+            watched_root: watched_size.filter(|size| *size == 0).map(|_| Root::of_no_events()),
             verified_blocks: Vec::new(),
         }
     }
@@ -58,6 +75,9 @@ impl JournalRestorer {
             let begun = self.generations.observe(&decoded, |root| root == self.tree.root());
             begun.map_err(|what| damaged(position, what))?;
             self.tree.push(record);
+            if self.watched_size == Some(position) {
+                self.watched_root = Some(self.tree.root());
+            }
         }
         if block.root() != self.tree.root() {
             return Err(damaged(first, "a block's root does not match the records up to it"));
@@ -73,10 +93,11 @@ impl JournalRestorer {
         Ok(())
     }
 
-    /// Finishes the restore. Returns the position of the last record, the root, and the generations.
-    pub fn finish(mut self) -> Result<(u64, Root, Generations), Error> {
+    /// Finishes the restore.
+    pub fn finish(mut self) -> Result<RestoredJournal, Error> {
         self.flush()?;
-        Ok((self.position, self.tree.root(), self.generations))
+        let (size, root) = (self.position, self.tree.root());
+        Ok(RestoredJournal { size, root, generations: self.generations, watched_root: self.watched_root })
     }
 
     fn flush(&mut self) -> Result<(), Error> {

@@ -57,6 +57,27 @@ impl Journal {
         })
     }
 
+    /// The root of the tree over the first `size` records, from the records alone: without the roots that are kept of
+    /// them. `None` if the journal has fewer.
+    pub fn compute_root_at(&self, size: u64) -> Result<Option<Root>, Error> {
+        if size > self.head() {
+            return Ok(None);
+        }
+        let (mut tree, mut next) = (MerkleTree::default(), 1);
+        for entry in self.blocks().take_while(|entry| entry.as_ref().map_or(true, |(first, _)| *first <= size)) {
+            let (first, bytes) = entry?;
+            if first != next {
+                return Err(damaged(next, "a block is missing"));
+            }
+            let block = Block::decode(&bytes).map_err(|what| damaged(first, what))?;
+            for (record, _) in block.records().zip(first..=size) {
+                tree.push(record);
+            }
+            next += block.count();
+        }
+        if next <= size { Err(damaged(next, "a block is missing")) } else { Ok(Some(tree.root())) }
+    }
+
     /// Reads all records up to the durable head, checks everything except the roots, and sends each block on. Returns
     /// the number of events, blocks and accounts.
     fn check_records(

@@ -9,6 +9,12 @@ pub const NAMED_FILE_BYTES: usize = 1024 * 1024;
 /// JSON value. Exports and backups are read in pieces and have no bound.
 pub const BUNDLE_FILE_BYTES: usize = 1024 * 1024 * 1024;
 
+/// Bytes of a kept checkpoint. It has about 300, and 150 more for each further signature, such as those of witnesses.
+pub const CHECKPOINT_BYTES: usize = 16 * 1024;
+
+/// Bytes of a service's response with a public key or proofs: the generations of a log after ten thousand restores.
+pub const PROOF_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
+
 // --- Settings ---
 
 /// Characters of an invalid value that are shown to the operator.

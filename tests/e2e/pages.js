@@ -19,7 +19,7 @@ export async function pages() {
     { path: `/webhooks/sync/deliveries/${deliveries[0].position}`, shows: "a fault, as requested" },
     { path: "/gateways", shows: "It is built in" },
     { path: "/projections", shows: "Lag" },
-    { name: "log", path: "/log?from=1", shows: "The log is consistent: since size 1, nothing" },
+    { name: "log", path: "/log?from=1", shows: "the sizes alone prove nothing" },
     { path: "/acts", shows: "api key created" },
     { path: "/keys", shows: "Create a key" },
     { path: "/settings", shows: "simulator.delay_ms" },

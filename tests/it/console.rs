@@ -223,6 +223,7 @@ async fn every_page_is_there_and_safe() {
         format!("/accounts/861821726232?from={hostile}&to=1"),
         format!("/webhooks/sync?account={hostile}"),
         format!("/log?from={hostile}"),
+        format!("/log?checkpoint={hostile}"),
         format!("/accounts/{hostile}"),
         format!("/webhooks/{hostile}"),
     ] {

@@ -25,6 +25,7 @@ mod gateway_check;
 mod gateways;
 mod generations;
 mod idempotency;
+mod kept_checkpoints;
 mod labels;
 mod listen;
 mod log_masking;

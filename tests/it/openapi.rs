@@ -233,6 +233,13 @@ async fn call_audit(talk: &mut CheckedClient) {
     talk.send_good_and_bad("GET", "log/proof/inclusion?seq=1", "", ("log/proof/inclusion?seq=9999", "", 404)).await;
     talk.send_good_and_bad("GET", "log/proof/consistency?from=1", "", ("log/proof/consistency?from=9999", "", 404))
         .await;
+    talk.send_good_and_bad("GET", "log/generations", "", ("log/generations?size=1", "", 400)).await;
+    let note = talk.send("GET", "/api/v1/log/checkpoint", "", 200).await.text;
+    let text = [("content-type", "text/plain")];
+    for (note, status) in [(note.replacen('\n', "x\n", 1), 200), ("hello".to_owned(), 400), (" ".repeat(20_000), 413)] {
+        talk.send_with("POST", "/api/v1/log/check", &text, note, status).await;
+    }
+    talk.send("POST", "/api/v1/log/check", note, 415).await;
     talk.send_good_and_bad(
         "GET",
         &format!("log/proof/account/{NUMBER}"),

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `views` | events, states and differences, as the API shows them |
 //! | `queries` | pages, filters and orders |
+//! | `kept_checkpoints` | kept checkpoints, compared with the log, a service and files |
 //! | `tampering` | bundles, exports and backups with all kinds of alterations |
 //! | `verification` | the journal against its checkpoint, and the served state against its events |
 
@@ -12,6 +13,8 @@
 #![cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 #![allow(clippy::unwrap_used)]
 
+#[cfg(test)]
+mod kept_checkpoints;
 #[cfg(test)]
 mod queries;
 #[cfg(test)]

@@ -23,7 +23,7 @@ where
     bytes
 }
 
-fn export_bytes(fixture: &AuditFixture, filter: &EventFilter) -> Vec<u8> {
+pub(super) fn export_bytes(fixture: &AuditFixture, filter: &EventFilter) -> Vec<u8> {
     export_of_range(fixture, filter, None, None)
 }
 
@@ -33,7 +33,7 @@ fn export_of_range(fixture: &AuditFixture, filter: &EventFilter, first: Option<u
     collect_bytes(|write| fixture.audit.write_export(ExportFormat::CloudEvents, filter, range, |_, _| {}, write))
 }
 
-fn backup_bytes(fixture: &AuditFixture) -> Vec<u8> {
+pub(super) fn backup_bytes(fixture: &AuditFixture) -> Vec<u8> {
     collect_bytes(|write| fixture.audit.write_backup(|_, _| {}, write).map(drop))
 }
 

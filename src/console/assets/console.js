@@ -129,6 +129,21 @@
     return made;
   }
 
+  // A file that is chosen or dropped fills the text field.
+  const field = document.querySelector("[data-drop]");
+  const choice = document.querySelector("[data-file]");
+  if (field && choice) {
+    const fill = async (file) => { if (file) field.value = await file.text(); };
+    choice.hidden = false;
+    choice.addEventListener("change", (event) => fill(event.target.files[0]));
+    field.addEventListener("dragover", (event) => event.preventDefault());
+    field.addEventListener("drop", (event) => {
+      if (event.dataTransfer.files.length === 0) return;
+      event.preventDefault();
+      fill(event.dataTransfer.files[0]);
+    });
+  }
+
   // This box selects all rows of its table.
   for (const all of document.querySelectorAll("[data-all]")) {
     all.hidden = false;

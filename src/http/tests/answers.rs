@@ -7,6 +7,7 @@ use super::{ContractEndpoint, snapshot};
 use crate::access::AuthError;
 use crate::api::{ContractCallError, ItemError};
 use crate::domain::{AccountNumber, CommandRejection};
+use crate::http::body_type::BodyType;
 use crate::http::contract_envelope::{CallOutcome, EnvelopeKind, batch_body, error_body, http_status, render_outcome};
 use crate::http::contract_error::Error;
 use crate::http::contract_parsing::parse_recycle;
@@ -50,7 +51,7 @@ fn answers_have_one_form() {
         (ContractEndpoint::Unknown, Error::NoSuchPath),
         (ContractEndpoint::QueryWhatsAppStatus, Error::MethodNotAllowed { allow: "GET" }),
         (ContractEndpoint::BatchOnline, Error::TooLarge { limit: BODY_BYTES }),
-        (ContractEndpoint::SubmitPhone, Error::UnsupportedMediaType),
+        (ContractEndpoint::SubmitPhone, Error::UnsupportedMediaType { expected: BodyType::Json }),
         (ContractEndpoint::BatchInsert, Error::MemoryBudgetExceeded),
         (ContractEndpoint::BatchInsert, Error::SlowBody),
         (ContractEndpoint::BatchRecycle, Error::IncompleteBody),

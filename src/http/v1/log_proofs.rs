@@ -8,16 +8,19 @@ use warp::reply::Response;
 use super::response_body::{JSON, bytes_response, json_response};
 use super::shared_docs::UNKNOWN_ACCOUNT;
 use crate::api::{Problem, log_proofs, operation};
-use crate::audit::{Bundle, ConsistencyProof, InclusionProof};
+use crate::audit::{Bundle, CheckpointCheck, ConsistencyProof, InclusionProof, LogGenerations};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
 use crate::http::parameter_schemas::{event_id, number, text};
 use crate::http::v1_request::V1Request;
+use crate::limits::CHECKPOINT_BYTES;
 
 const NOT_IN_LOG: &str = "The log has no such position or size.";
+const CHECKPOINT_EXAMPLE: &str = "muster.local/0123456789abcdef\n42\nq1MKE+RZFJgrefm34/uplM/R8/si9xzqGvvwK0YMbR0=\n\n\
+    \u{2014} muster.local/0123456789abcdef AbCd…\n";
 const TEXT_PLAIN: &str = "text/plain; charset=utf-8";
 
-pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
+pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
     Endpoint {
         method: Method::GET,
         path: "/api/v1/log/checkpoint",
@@ -81,6 +84,42 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
     },
     Endpoint {
         method: Method::GET,
+        path: "/api/v1/log/generations",
+        operation: operation::SHOW_GENERATIONS,
+        tag: Tag::Journal,
+        summary: "Prove where the generations of the log began",
+        body: BodyLimit::Unread,
+        handler: Handler::V1(|request| show_generations(request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "A restore to an earlier state begins a generation. Its first event names the fork, and is proved to \
+                     be in the log.",
+                )
+                .json_response::<LogGenerations>(200, "The generations.")
+        },
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/v1/log/check",
+        operation: operation::CHECK_CHECKPOINT,
+        tag: Tag::Journal,
+        summary: "Compare a kept checkpoint with the log",
+        body: BodyLimit::TextBytes(CHECKPOINT_BYTES),
+        handler: Handler::V1(|request| check_checkpoint(request).boxed()),
+        document: |operation| {
+            operation
+                .describe(
+                    "The service's own verdict: an auditor who does not trust the service uses `muster verify \
+                     --checkpoint`, which verifies the proofs itself. Every verdict is a 200; a text that is not a \
+                     signed checkpoint is a 400.",
+                )
+                .text_body(CHECKPOINT_EXAMPLE, "The checkpoint as `/api/v1/log/checkpoint` returned it.")
+                .json_response::<CheckpointCheck>(200, "The verdict.")
+        },
+    },
+    Endpoint {
+        method: Method::GET,
         path: "/api/v1/log/proof/account/{account}",
         operation: operation::PROVE_ACCOUNT,
         tag: Tag::Journal,
@@ -120,6 +159,17 @@ async fn prove_consistency(request: V1Request) -> Result<Response, Problem> {
     let parameters = request.parameters(&["from", "to"])?;
     let (from, to) = (parameters.required_number("from")?, parameters.number("to")?);
     Ok(json_response(&log_proofs::prove_consistency(&request.call, from, to).await?))
+}
+
+async fn show_generations(request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    Ok(json_response(&log_proofs::show_generations(&request.call).await?))
+}
+
+async fn check_checkpoint(request: V1Request) -> Result<Response, Problem> {
+    request.parameters(&[])?;
+    let note = str::from_utf8(&request.body).map_err(|_| Problem::malformed("the body is not text in UTF-8"))?;
+    Ok(json_response(&log_proofs::check_checkpoint(&request.call, note.to_owned()).await?))
 }
 
 async fn prove_account(request: V1Request) -> Result<Response, Problem> {

@@ -10,7 +10,7 @@
 //! | `shared_docs` | what all operations share in the OpenAPI document |
 //! | `accounts` | accounts, their state, their history; orders; erasure of secrets |
 //! | `events` | events: pages, streams, the live tail, exports; the audit log |
-//! | `log_proofs` | checkpoints and proofs |
+//! | `log_proofs` | checkpoints and proofs; the check of a kept checkpoint |
 //! | `overview` | the state of the service in one response; the settings |
 //! | `gateways` | gateways, their health, reconciliation |
 //! | `maintenance` | projections, verification, replay, backup |

@@ -28,7 +28,7 @@ pub(in crate::http) const PROBLEMS: [(u16, &str, &str); 8] = [
          other sites' web pages get this too.",
     ),
     (413, "TooLarge", "The body is too large."),
-    (415, "MediaType", "The body is not JSON in UTF-8, or it is compressed."),
+    (415, "MediaType", "The body is not of the operation's media type and in UTF-8, or it is compressed."),
     (429, "TooMany", "Too many requests with one API key, or from one address."),
     (500, "Failed", "The service failed, or the journal is damaged; `type` tells the two apart."),
     (

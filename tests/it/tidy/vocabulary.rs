@@ -78,6 +78,7 @@ const DOCUMENTS: &[&str] = &[
     "src/manual/exports.md",
     "src/manual/frozen_formats.md",
     "src/manual/glossary.md",
+    "src/manual/kept_checkpoints.md",
     "src/manual/labels.md",
     "src/manual/master_keys.md",
     "src/manual/receivers.md",
