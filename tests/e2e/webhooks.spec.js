@@ -41,6 +41,12 @@ test("redelivery counts first; dead letters are replayed, or dropped with a reas
   await expect(page.locator(".facts")).toContainText("3");
   await page.getByRole("link", { name: "Back" }).click();
 
+  const resync = page.getByRole("group", { name: "Resync: send the present state again" });
+  await resync.getByLabel("Accounts").fill(BANNED);
+  await resync.getByRole("button", { name: "Count" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Would be resynced");
+  await page.getByRole("link", { name: "Back" }).click();
+
   const position = async () => await letters(page).first().getByRole("link").first().innerText();
   const [replayed, dropped] = [await position(), await letters(page).last().getByRole("link").first().innerText()];
   expect(dropped).not.toBe(replayed);

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use crate::service_process::{ServiceProcess, ServiceResponse, temp_directory};
+use crate::calls::post;
+use crate::service_process::{ServiceProcess, ServiceResponse, WebhookReceiver, temp_directory};
+use crate::testkit::requests::{INSERT, accounts};
 
 /// The headers of every page.
 const POLICY: &str =
@@ -329,4 +331,23 @@ async fn an_auditor_reads_and_does_nothing() {
     }
     // The page that verifies a bundle, and its download, are recorded. Nothing else happened.
     assert_eq!(events(browser.get("/").await.text), before + 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resync_is_counted_and_started_on_the_page_of_a_webhook() {
+    const LEE: &str = "861821726232";
+    let (data, receiver) = (temp_directory(), WebhookReceiver::start().await);
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_WEBHOOKS__BASE_URL", &receiver.base)]);
+    post(&muster, INSERT, accounts([LEE, "861821726233"])).await;
+    let browser = Browser::new(&muster);
+    let counted = browser.submit("/webhooks/sync", &[("do", "count-resync")]).await;
+    assert!(counted.text.contains("Would be resynced") && counted.text.contains("<dd>2</dd>"), "{}", counted.text);
+    let fields = [("do", "resync"), ("accounts", "861821726232"), ("reason", "restored")];
+    let started = browser.submit("/webhooks/sync", &fields).await;
+    assert!(started.text.contains("Resync started") && started.text.contains("<dd>1</dd>"), "{}", started.text);
+    receiver.wait_until("the resync", |all| !all.is_empty()).await;
+    assert_eq!(receiver.accepted_payloads(LEE), ["1/4 "]);
+    assert!(browser.get("/acts").await.text.contains("restored"));
+    let unknown = browser.submit("/webhooks/sync", &[("do", "resync"), ("accounts", "861821729999")]).await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text);
 }

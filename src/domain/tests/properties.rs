@@ -69,9 +69,10 @@ fn check_notification(
 /// Checks that a resync repeats the notification of the event that set the present state.
 fn check_resync(history: &[Event], resync: &Event) -> Result<(), TestCaseError> {
     let mut backwards = history.iter().rev();
-    let cause = match resync {
-        Event::StatusResynced { .. } => backwards.find(|event| event.definition().resulting_status.is_some()),
-        _ => backwards.find(|event| event.registration_result().is_some()),
+    let cause = if matches!(resync, Event::StatusResynced { .. }) {
+        backwards.find(|event| event.definition().resulting_status.is_some())
+    } else {
+        backwards.find(|event| event.registration_result().is_some())
     };
     // An account that never changed its status, or that was only registered, has no notification on `sync` yet.
     if let Some(notified) = cause.and_then(Notification::for_event)

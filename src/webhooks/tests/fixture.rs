@@ -27,7 +27,7 @@ use super::super::response_check::AttemptFailure;
 pub(super) use super::super::response_check::AttemptResponse;
 use super::super::retry_schedule::Moment;
 use crate::config::{DeadLetterPolicy, DeliveryMode};
-use crate::domain::{AccountNumber, Channel, Event, Reason};
+use crate::domain::{AccountNumber, Channel, Event, OnlineStatus, Reason, Status};
 use crate::journal::{AppendRequest, Generations, Origin, StreamId};
 use crate::limits::RETRY_WAITS;
 use crate::testkit::clock::{self, START_TIME, elapsed};
@@ -205,6 +205,19 @@ impl ChannelFixture {
             }
         });
         happening.await.unwrap();
+    }
+
+    /// Appends a resync to each of these accounts.
+    pub(super) async fn append_resyncs(&self, accounts: Range<u64>) {
+        for number in accounts {
+            let account = account(number);
+            let (status, online_status) = (Status::Normal, OnlineStatus::Offline);
+            let (reason, instance_code) = (Reason::none(), String::new());
+            let events = vec![Event::StatusResynced { status, online_status, reason, instance_code }];
+            let append =
+                AppendRequest { account, expected_version: 0, events, origin: Origin::SERVICE, at: START_TIME };
+            self.data.journal.append(append).await.unwrap();
+        }
     }
 
     /// The attempts that arrived, one per line.

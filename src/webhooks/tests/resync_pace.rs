@@ -7,11 +7,12 @@ use bytes::Bytes;
 use super::super::delivery::Delivery;
 use super::super::delivery_scheduler::DeliveryScheduler;
 use super::super::lane::{AttemptResult, DeliveryLaneKey, DeliveryPolicy, LaneKind, SchedulerStep};
-use super::fixture::account;
+use super::fixture::{ChannelFixture, SECOND, account, taken};
 use crate::config::{DeadLetterPolicy, DeliveryMode};
 use crate::domain::Timestamp;
 use crate::journal::RequestId;
-use crate::limits::WEBHOOK_WINDOW;
+use crate::limits::{WEBHOOK_REFILLS_PER_TURN, WEBHOOK_WINDOW};
+use crate::testkit::clock::wait_until;
 
 const INTERVAL_MILLIS: u64 = 10;
 
@@ -124,4 +125,30 @@ fn resyncs_and_redeliveries_share_the_pace_and_take_turns() {
     let paced: Vec<LaneKind> = channel.started.iter().skip(4).map(|(_, kind, _)| *kind).collect();
     assert_eq!(paced.len(), 40, "together no more than the pace");
     assert!(paced.chunks(2).all(|turn| turn[0] != turn[1]), "{paced:?}");
+}
+
+/// After a restart the lanes are read again before it is known that they wait.
+#[tokio::test(start_paused = true)]
+async fn a_restart_keeps_the_pace_and_loses_no_resync() {
+    let mut fixture = ChannelFixture::new(|_, _, _| taken());
+    fixture.policy.redelivery_interval = Duration::from_millis(10);
+    let resyncs = 3 * WEBHOOK_REFILLS_PER_TURN as u64;
+    fixture.append_resyncs(0..resyncs).await;
+    let running = fixture.start();
+    wait_until(SECOND).await;
+    fixture.kill(running).await;
+    let before = fixture.arrivals();
+    assert!((90..=210).contains(&before), "one second, and the one before it: {before}");
+
+    let running = fixture.start();
+    wait_until(2 * SECOND).await;
+    let after = fixture.arrivals() - before;
+    assert!((90..=210).contains(&after), "{after}");
+    fixture.append_events_to(resyncs..resyncs + 1, 1).await;
+    wait_until(3 * SECOND).await;
+    assert_eq!(fixture.taken()[&account(resyncs)], [1], "a new delivery does not wait");
+    wait_until(20 * SECOND).await;
+    running.stop().await;
+    let taken = fixture.taken();
+    assert_eq!(taken.len() as u64, resyncs + 1);
 }
