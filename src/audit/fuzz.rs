@@ -13,10 +13,11 @@ use super::backup_reader::BackupReader;
 use super::signed_note::{LogCheckpoint, Signer};
 use super::tests::AuditFixture;
 use super::{
-    EventFilter, ExportFormat, RestoreOptions, RestoredGeneration, parse_time, restore, verify_backup, verify_bundle,
-    verify_export, write_time,
+    CheckpointCheck, Error, EventFilter, ExportFormat, KeptCheckpoint, RestoreOptions, RestoredGeneration, parse_time,
+    restore, verify_backup, verify_bundle, verify_export, write_time,
 };
 use crate::domain::Timestamp;
+use crate::journal::Root;
 
 /// Artifacts of one sample log.
 struct SampleArtifacts {
@@ -84,6 +85,10 @@ pub(crate) fn check_note(bytes: &[u8]) -> Option<String> {
     }
     if let Some(checkpoint) = LogCheckpoint::parse(text) {
         assert_eq!(checkpoint.to_text(), text);
+    }
+    let compare = |kept: &KeptCheckpoint| Ok::<_, Error>(kept.compare_root(u64::MAX, Root::of_no_events()));
+    if let Ok(CheckpointCheck { size: Some(size), .. }) = super::check_note(text, &SAMPLES.signer, compare) {
+        assert_eq!(size, SAMPLES.checkpoint.lines().nth(1).unwrap());
     }
     match SAMPLES.signer.verify_note(text) {
         Ok(text) => {

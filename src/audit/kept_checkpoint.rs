@@ -189,7 +189,7 @@ impl KeptCheckpoint {
         let log_root = root.filter(|root| *root != self.checkpoint.root).map(|root| STANDARD.encode(root.0));
         let sentence = match &log_root {
             Some(root) => {
-                format!("another history: at size {size} this log has root {root}, the checkpoint has {own}")
+                format!("another history: at size {size} this log has root {root}, yours has {own}")
             }
             None => format!(
                 "another history: this log does not prove that it has grown from size {size} with the root {own} of the \

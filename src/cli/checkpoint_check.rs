@@ -56,8 +56,15 @@ fn check_with_service(client: &ApiClient, note: &str, signer: Option<Signer>) ->
             .ok_or_else(|| malformed("public key"))?,
     };
     check_note(note, &signer, |kept| {
-        let shown: LogGenerations = serde_json::from_slice(&fetch(client, "log/generations")?)
-            .map_err(|_| malformed("response about its generations"))?;
+        let shown = fetch(client, "log/generations").map_err(|error| match error {
+            Error::ErrorResponse { status: 404, is_fault, .. } => {
+                let detail = "the service does not prove its generations: it is older than this program, or refuses to";
+                Error::ErrorResponse { status: 501, detail: detail.to_owned(), is_fault }
+            }
+            other => other,
+        })?;
+        let shown: LogGenerations =
+            serde_json::from_slice(&shown).map_err(|_| malformed("response about its generations"))?;
         check_against_service(kept, &signer, &shown, |from, to| {
             match fetch(client, &format!("log/proof/consistency?from={from}&to={to}")) {
                 Ok(proof) => Ok(serde_json::from_slice(&proof).ok()),

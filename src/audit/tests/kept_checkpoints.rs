@@ -78,7 +78,7 @@ async fn each_verdict_is_reached() {
     let other = check(&fixture, &sign(&fixture, "", 16, Root([7; 32])));
     let roots = [fixture.audit.journal.root_at(16).unwrap().unwrap().0, [7; 32]].map(|root| STANDARD.encode(root));
     let [root, own] = &roots;
-    let sentence = format!("another history: at size 16 this log has root {root}, the checkpoint has {own}");
+    let sentence = format!("another history: at size 16 this log has root {root}, yours has {own}");
     assert_eq!((other.verdict, &other.sentence, other.log_root.as_ref()), (OtherHistory, &sentence, Some(root)));
     assert_eq!(check(&fixture, &sign(&fixture, "", 0, Root([7; 32]))).verdict, OtherHistory);
     assert_eq!(check(&fixture, &sign(&fixture, "/1", 16, Root([7; 32]))).verdict, OtherHistory);

@@ -27,6 +27,19 @@ async fn fixture() -> (JournalFixture, Vec<Vec<u8>>, Vec<u64>) {
     (fixture, leaves, sizes.into())
 }
 
+/// A directory may keep roots of another history, so a kept checkpoint is compared without them.
+#[tokio::test]
+async fn a_root_is_computed_from_the_records_alone() {
+    let (fixture, leaves, sizes) = fixture().await;
+    let roots = roots(&leaves);
+    fixture.journal.shared.subtree_roots.write().unwrap()[0] = [7; 32];
+    assert_ne!(fixture.journal.root_at(300).unwrap(), Some(roots[300]));
+    for size in [0].into_iter().chain(sizes) {
+        assert_eq!(fixture.journal.compute_root_at(size).unwrap(), Some(roots[size as usize]), "size {size}");
+    }
+    assert_eq!(fixture.journal.compute_root_at(603).unwrap(), None);
+}
+
 #[tokio::test]
 async fn each_record_is_proved_in_each_tree() {
     let (fixture, leaves, sizes) = fixture().await;
