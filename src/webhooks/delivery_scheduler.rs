@@ -28,7 +28,7 @@ use super::paced_queue::PacedQueue;
 use super::retry_schedule;
 use crate::config::{DeadLetterPolicy, DeliveryMode};
 use crate::domain::{AccountNumber, Timestamp};
-use crate::limits::WEBHOOK_REFILL_EVENTS;
+use crate::limits::{WEBHOOK_REFILL_EVENTS, WEBHOOK_WINDOW};
 
 /// The lanes of one channel.
 pub(super) struct DeliveryScheduler {
@@ -115,7 +115,11 @@ impl DeliveryScheduler {
 
     /// The next step, if one is due.
     pub(super) fn next_step(&mut self, now: Timestamp) -> Option<SchedulerStep> {
-        while let Some((_, key)) = self.waiting.first().copied().filter(|(until, _)| *until <= now) {
+        // After a restart a million lanes may be due. A new delivery must not wait until all of them are read again.
+        while self.ready.len() < WEBHOOK_WINDOW
+            && let Some((until, key)) = self.waiting.first().copied()
+            && until <= now
+        {
             self.waiting.pop_first();
             self.make_ready(key);
         }
@@ -130,10 +134,7 @@ impl DeliveryScheduler {
             (Some(delivery), kind) => {
                 lane.attempts = lane.attempts.saturating_add(1);
                 let is_paced = kind == LaneKind::Redelivery || delivery.is_resync;
-                self.in_flight.insert(
-                    key.account,
-                    InFlightAttempt { kind, is_paced, since: now, is_discarded: false, is_retry_requested: false },
-                );
+                self.in_flight.insert(key.account, InFlightAttempt::new(kind, is_paced, now));
                 if is_paced {
                     self.paced.note_start(kind, now, self.policy.redelivery_interval);
                 }

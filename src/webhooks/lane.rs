@@ -179,6 +179,12 @@ pub(super) struct LaneCounts {
     pub(super) oldest: Option<u64>,
 }
 
+impl InFlightAttempt {
+    pub(super) fn new(kind: LaneKind, is_paced: bool, since: Timestamp) -> InFlightAttempt {
+        InFlightAttempt { kind, is_paced, since, is_discarded: false, is_retry_requested: false }
+    }
+}
+
 impl DeliveryLane {
     /// A stored or blocked lane from its row.
     pub(super) fn from_row(row: LaneRow) -> DeliveryLane {

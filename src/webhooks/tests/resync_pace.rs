@@ -6,10 +6,12 @@ use bytes::Bytes;
 
 use super::super::delivery::Delivery;
 use super::super::delivery_scheduler::DeliveryScheduler;
-use super::super::lane::{AttemptResult, DeliveryLaneKey, DeliveryPolicy, LaneKind, SchedulerStep};
+use super::super::lane::{
+    AttemptResult, DeliveryLaneKey, DeliveryPolicy, LaneChange, LaneKind, LaneRow, SchedulerStep,
+};
 use super::fixture::{ChannelFixture, SECOND, account, taken};
 use crate::config::{DeadLetterPolicy, DeliveryMode};
-use crate::domain::Timestamp;
+use crate::domain::{AccountNumber, Timestamp};
 use crate::journal::RequestId;
 use crate::limits::{WEBHOOK_REFILLS_PER_TURN, WEBHOOK_WINDOW};
 use crate::testkit::clock::wait_until;
@@ -21,21 +23,22 @@ struct PacedChannel {
     lanes: DeliveryScheduler,
     journal: Vec<Delivery>,
     now: Timestamp,
+    rows: Vec<(AccountNumber, LaneRow)>,
+    /// How often a lane was read again.
+    refills: usize,
     /// When each attempt was started, in milliseconds.
     started: Vec<(u64, LaneKind, Delivery)>,
 }
 
 impl PacedChannel {
     fn new() -> PacedChannel {
-        let policy = DeliveryPolicy {
-            retry_waits: Vec::new(),
-            after_last_try: DeadLetterPolicy::Continue,
-            deliver: DeliveryMode::All,
-            redelivery_interval: Duration::from_millis(INTERVAL_MILLIS),
-            max_redeliveries_in_flight: 4,
-        };
-        let lanes = DeliveryScheduler::new(policy, 0, [], []);
-        PacedChannel { lanes, journal: Vec::new(), now: Timestamp(0), started: Vec::new() }
+        let (journal, rows, started) = (Vec::new(), Vec::new(), Vec::new());
+        let lanes = DeliveryScheduler::new(policy(), 0, [], []);
+        PacedChannel { lanes, journal, now: Timestamp(0), rows, refills: 0, started }
+    }
+
+    fn restart(&mut self) {
+        self.lanes = DeliveryScheduler::new(policy(), self.journal.len() as u64, self.rows.drain(..), []);
     }
 
     fn happen(&mut self, number: u64, is_resync: bool) {
@@ -43,32 +46,42 @@ impl PacedChannel {
         let (account, at, body) = (account(number), Timestamp(0), Bytes::new());
         let delivery = Delivery { account, position, version: position, request: RequestId(0), at, is_resync, body };
         self.journal.push(delivery.clone());
-        self.lanes.ingest(vec![delivery], position);
+        for change in self.lanes.ingest(vec![delivery], position) {
+            if let LaneChange::PutRow { account, row } = change {
+                self.rows.push((account, row));
+            }
+        }
     }
 
     /// Starts what may be started, each millisecond, for so long.
     fn run(&mut self, millis: u64) {
         for _ in 0..millis {
-            while let Some(step) = self.lanes.next_step(self.now) {
-                match step {
-                    SchedulerStep::Attempt { key, delivery, .. } => {
-                        self.started.push((self.now.0 as u64 / 1_000, key.kind, delivery));
-                        self.lanes.finish_attempt(key, AttemptResult::Succeeded, self.now);
-                    }
-                    SchedulerStep::Refill { account, after, .. } => {
-                        let is_next = |it: &&Delivery| it.account == account && it.position > after;
-                        let deliveries = self.journal.iter().filter(is_next).cloned().collect();
-                        self.lanes.refill(account, deliveries, true);
-                    }
-                    SchedulerStep::RefillRedelivery(account) => {
-                        let first = self.journal.iter().find(|it| it.account == account).cloned();
-                        self.lanes.refill_redelivery(account, first.map(|first| (first, 0)));
-                    }
-                    SchedulerStep::Write(_) => {}
-                }
-            }
+            while self.take_step() {}
             self.now = self.now.plus(Duration::from_millis(1));
         }
+    }
+
+    /// Takes one step. Returns whether there was one.
+    fn take_step(&mut self) -> bool {
+        match self.lanes.next_step(self.now) {
+            Some(SchedulerStep::Attempt { key, delivery, .. }) => {
+                self.started.push((self.now.0 as u64 / 1_000, key.kind, delivery));
+                self.lanes.finish_attempt(key, AttemptResult::Succeeded, self.now);
+            }
+            Some(SchedulerStep::Refill { account, after, .. }) => {
+                self.refills += 1;
+                let is_next = |it: &&Delivery| it.account == account && it.position > after;
+                let deliveries = self.journal.iter().filter(is_next).cloned().collect();
+                self.lanes.refill(account, deliveries, true);
+            }
+            Some(SchedulerStep::RefillRedelivery(account)) => {
+                let first = self.journal.iter().find(|it| it.account == account).cloned();
+                self.lanes.refill_redelivery(account, first.map(|first| (first, 0)));
+            }
+            Some(SchedulerStep::Write(_)) => {}
+            None => return false,
+        }
+        true
     }
 
     /// The positions and times of the attempts of an account's new deliveries.
@@ -76,6 +89,16 @@ impl PacedChannel {
         let is_of =
             |(_, kind, it): &&(u64, LaneKind, Delivery)| *kind == LaneKind::New && it.account == account(number);
         self.started.iter().filter(is_of).map(|(at, _, it)| (it.position, *at)).collect()
+    }
+}
+
+fn policy() -> DeliveryPolicy {
+    DeliveryPolicy {
+        retry_waits: Vec::new(),
+        after_last_try: DeadLetterPolicy::Continue,
+        deliver: DeliveryMode::All,
+        redelivery_interval: Duration::from_millis(INTERVAL_MILLIS),
+        max_redeliveries_in_flight: 4,
     }
 }
 
@@ -125,6 +148,18 @@ fn resyncs_and_redeliveries_share_the_pace_and_take_turns() {
     let paced: Vec<LaneKind> = channel.started.iter().skip(4).map(|(_, kind, _)| *kind).collect();
     assert_eq!(paced.len(), 40, "together no more than the pace");
     assert!(paced.chunks(2).all(|turn| turn[0] != turn[1]), "{paced:?}");
+}
+
+#[test]
+fn a_new_delivery_after_a_restart_does_not_wait_for_all_resyncs() {
+    let mut channel = PacedChannel::new();
+    let resyncs = 3 * WEBHOOK_WINDOW as u64;
+    (0..resyncs).for_each(|number| channel.happen(number, true));
+    channel.restart();
+    channel.take_step();
+    channel.happen(9_999_999, false);
+    while channel.attempts_of(9_999_999).is_empty() && channel.take_step() {}
+    assert!(channel.refills <= WEBHOOK_WINDOW + 1, "{} lanes were read again first", channel.refills);
 }
 
 /// After a restart the lanes are read again before it is known that they wait.
