@@ -56,12 +56,12 @@ fn check_with_service(client: &ApiClient, note: &str, signer: Option<Signer>) ->
             .ok_or_else(|| malformed("public key"))?,
     };
     check_note(note, &signer, |kept| {
-        let shown = fetch(client, "log/generations").map_err(|error| match error {
-            Error::ErrorResponse { status: 404, is_fault, .. } => {
+        let shown = fetch(client, "log/generations").map_err(|error| {
+            if let Error::ErrorResponse { status: 404, is_fault, .. } = error {
                 let detail = "the service does not prove its generations: it is older than this program, or refuses to";
-                Error::ErrorResponse { status: 501, detail: detail.to_owned(), is_fault }
+                return Error::ErrorResponse { status: 501, detail: detail.to_owned(), is_fault };
             }
-            other => other,
+            error
         })?;
         let shown: LogGenerations =
             serde_json::from_slice(&shown).map_err(|_| malformed("response about its generations"))?;

@@ -75,6 +75,7 @@ async fn read_to_end(stream: &mut TcpStream) -> (Vec<u8>, Result<(), ErrorKind>)
 async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldRequest> {
     let json = format!("{more}content-type: application/json\r\n");
     let keyed = format!("{json}idempotency-key: late\r\n");
+    let plain = format!("{more}content-type: text/plain\r\n");
     let form = format!("{more}content-type: application/x-www-form-urlencoded\r\nsec-fetch-site: same-origin\r\n");
     let segment = |name: &str| match name {
         "{account}" => ACCOUNT.to_owned(),
@@ -100,7 +101,8 @@ async fn hold_all_requests(muster: &ServiceProcess, more: &str) -> Vec<HeldReque
             "vault/rotate" | "webhooks/{channel}/secret" => json!({}),
             _ => json!({"reason": "late"}),
         };
-        (endpoint.method.as_str(), segments.join("/"), &json, body.to_string())
+        let headers = if path == "log/check" { &plain } else { &json };
+        (endpoint.method.as_str(), segments.join("/"), headers, body.to_string())
     });
     let documented = DOCUMENTED.iter().filter(|(method, _)| *method == "POST").flat_map(|(method, path)| {
         let at = format!("/group-dispatch-api/{path}");
