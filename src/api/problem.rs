@@ -72,7 +72,7 @@ impl Problem {
     pub fn lost_position(lost: &LostPosition) -> Problem {
         let continue_after = match lost {
             LostPosition::Forked { fork, .. } => *fork,
-            LostPosition::BeyondHead { head, .. } => *head,
+            LostPosition::BeyondHead { start, .. } => *start,
             LostPosition::OtherHistory { .. } => EventId { generation: Generation::FIRST, position: 0 },
         };
         Problem::gone(lost.to_string(), continue_after)

@@ -15,7 +15,7 @@ use super::content_view::{ContentOrderView, ContentView};
 use super::encode_hex;
 use super::labels_view::LabelsView;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, MasterKeyId, Reason};
+use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, EventId, MasterKeyId, Reason};
 use crate::journal::{JournalEvent, JournalRecord};
 
 /// The data of an event. Secrets appear as fingerprints only.
@@ -213,7 +213,7 @@ pub(crate) enum EventData<'a> {
         generation: u32,
         /// The number of the generation of the backup.
         previous: u32,
-        /// The position of the last event in the backup, where the history before forks.
+        /// The id of the last event in the backup, where the history before forks.
         fork: String,
         /// The root of the log at the fork, in base64 as in checkpoints.
         root: String,
@@ -378,8 +378,10 @@ impl<'a> EventData<'a> {
                 EventData::AccountBundleExported { account: account.to_string(), from }
             }
             AdministrativeEvent::GenerationBegun { generation, previous, fork, root, master_key, reason } => {
+                // The backup has the event that began its generation, so the fork is in that generation.
+                let fork = EventId { generation: *previous, position: *fork }.to_string();
                 let (generation, previous, master_key) = (generation.number(), previous.number(), *master_key);
-                let (fork, root) = (fork.to_string(), STANDARD.encode(root));
+                let root = STANDARD.encode(root);
                 EventData::GenerationBegun { generation, previous, fork, root, reason, from, master_key }
             }
             AdministrativeEvent::ApiKeyRevoked { id } => {

@@ -51,7 +51,7 @@ pub struct AfterRestore {
     pub followers: String,
     /// For auditors.
     pub auditors: String,
-    /// If this backup was restored before.
+    /// If a backup of this log was restored before.
     pub restored_before: String,
 }
 
@@ -109,7 +109,13 @@ pub fn restore(backup: impl Read, to: &Path, options: &RestoreOptions<'_>) -> Re
     fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync", parent))?;
     // Not before the rename: a kill leaves no copy of the key in a temporary directory.
     if let Some(master_key) = options.master_key {
-        master_key.put_in_place(to)?;
+        master_key.put_in_place(to).map_err(|error| Error::Io {
+            what: format!(
+                "put the master key into {}; the restored directory is complete without it, so put it there yourself",
+                vault::default_master_key_path(to).display()
+            ),
+            source: std::io::Error::other(error),
+        })?;
     }
     let next = describe_next_step(to, report.master_key, options.master_key.is_some());
     Ok(RestoreReport { data_dir: to.to_owned(), next, ..report })
@@ -192,7 +198,8 @@ impl AfterRestore {
             followers: format!("events behind {fork} are lost; a cursor behind {fork} gets a problem (410)"),
             auditors: format!("muster verify --checkpoint FILE; checkpoints behind {fork} are of the lost history"),
             restored_before: format!(
-                "if this backup was served before as generation {generation}, restore again with --generation {higher}"
+                "if any backup of this log was served before as generation {generation}, restore again with --generation \
+                 {higher} or higher"
             ),
         }
     }

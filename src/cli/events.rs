@@ -38,7 +38,7 @@ Examples:
   muster events --after 1000 --limit 10 -o jsonl
   muster events --follow
 
-Exit codes: 0 done, 1 failed, 2 wrong usage.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the log does not have the event after which to start.";
 
 impl EventsArgs {
     pub(super) fn run(&self) -> Result<(), Error> {

@@ -169,10 +169,12 @@ impl Error {
             | Error::Usage(_)
             | Error::OldKeyUndecided { .. }
             | Error::ErrorResponse { status: 400, .. } => Exit::Usage,
-            Error::ErrorResponse { status: 404, .. }
+            Error::ErrorResponse { status: 404 | 410, .. }
             | Error::Audit(
                 audit::Error::UnknownAccount { .. }
                 | audit::Error::NoSuchVersion { .. }
+                | audit::Error::LostVersion { .. }
+                | audit::Error::Lost(_)
                 | audit::Error::BeforeFirstEvent { .. },
             ) => Exit::NotFound,
             Error::Audit(audit::Error::PublicKeyRequired) => Exit::Usage,

@@ -93,7 +93,9 @@ impl FromStr for EventId {
             return Ok(EventId { generation: Generation::FIRST, position: number(text)? });
         };
         let generation = Generation::new(number(generation)?).ok_or(MalformedEventId)?;
-        Ok(EventId { generation, position: number(position)? })
+        let id = EventId { generation, position: number(position)? };
+        // One event has one id.
+        if id.to_string() == text { Ok(id) } else { Err(MalformedEventId) }
     }
 }
 
@@ -106,7 +108,22 @@ mod tests {
         for text in ["0", "48", "1-48", "999999-18446744073709551615"] {
             assert_eq!(text.parse::<EventId>().unwrap().to_string(), text);
         }
-        for text in ["", "-", "1-", "-1", "+1", "1-+2", "1-2-3", "x", "1 ", "1000000-1", "18446744073709551616"] {
+        for text in [
+            "",
+            "-",
+            "1-",
+            "-1",
+            "+1",
+            "1-+2",
+            "1-2-3",
+            "0-3",
+            "01-3",
+            "1-03",
+            "x",
+            "1 ",
+            "1000000-1",
+            "18446744073709551616",
+        ] {
             assert_eq!(text.parse::<EventId>(), Err(MalformedEventId), "{text:?}");
         }
     }

@@ -54,12 +54,17 @@ pub enum LostPosition {
         id: EventId,
     },
     /// The log has not reached it.
-    #[error("{id} is beyond the end of the log, which is {head}; continue after {head}")]
+    #[error(
+        "{id} is beyond the end of the log, which is {head}; a reader that has read up to {id} saw a state of the log \
+         that was lost, and continues after {start}"
+    )]
     BeyondHead {
         /// The id that was asked for.
         id: EventId,
         /// The last event of the log.
         head: EventId,
+        /// Where the current generation began. What follows it may differ from what was read.
+        start: EventId,
     },
 }
 
@@ -100,14 +105,19 @@ impl Generations {
     /// The position of the event with this id, in a log that ends at `head`.
     pub fn position_of(&self, id: EventId, head: u64) -> Result<u64, LostPosition> {
         let EventId { generation, position } = id;
-        if !self.has(generation) {
-            return Err(LostPosition::OtherHistory { id });
-        }
         match self.after(generation) {
-            Some(&GenerationStart { generation, fork, at, .. }) if position > fork => {
-                Err(LostPosition::Forked { id, fork: self.event_id(fork), generation, at })
+            Some(&GenerationStart { generation: later, fork, at, .. }) if position > fork && self.has(generation) => {
+                Err(LostPosition::Forked { id, fork: self.event_id(fork), generation: later, at })
             }
-            None if position > head => Err(LostPosition::BeyondHead { id, head: self.event_id(head) }),
+            // An id that this log never gives is of a generation with the same number in another history.
+            _ if !self.has(generation) || self.at(position.min(head)) != generation => {
+                Err(LostPosition::OtherHistory { id })
+            }
+            None if position > head => Err(LostPosition::BeyondHead {
+                id,
+                head: self.event_id(head),
+                start: self.event_id(self.starts.last().map_or(0, |start| start.fork)),
+            }),
             Some(_) | None => Ok(position),
         }
     }
@@ -178,8 +188,9 @@ mod tests {
             let LostPosition::Forked { fork: found, generation: by, .. } = lost(id) else { panic!("{id}") };
             assert_eq!((found.to_string().as_str(), by.number()), (fork, generation), "{id}");
         }
-        assert!(matches!(lost("4-21"), LostPosition::BeyondHead { head, .. } if head.to_string() == "4-20"));
-        for id in ["2-1", "5-2", "5-30"] {
+        let LostPosition::BeyondHead { head, start, .. } = lost("4-21") else { panic!() };
+        assert_eq!((head.to_string().as_str(), start.to_string().as_str()), ("4-20", "1-10"));
+        for id in ["1-3", "2-1", "2-11", "4-10", "5-2", "5-30"] {
             assert!(matches!(lost(id), LostPosition::OtherHistory { .. }), "{id}");
         }
     }

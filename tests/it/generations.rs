@@ -148,7 +148,8 @@ async fn a_restored_log_names_its_events_anew_behind_the_fork() {
         (format!("webhooks/sync/deliveries?cursor={lost_head}"), fork.to_string()),
         (format!("webhooks/sync/deliveries/{lost_head}"), fork.to_string()),
         (format!("webhooks/sync/dead-letters?cursor={lost_head}"), fork.to_string()),
-        (format!("events?after={beyond}"), newest.clone()),
+        (format!("events?after={beyond}"), fork.to_string()),
+        (format!("events?after=1-{fork}"), "0".to_owned()),
         ("events?after=2-1".to_owned(), "0".to_owned()),
     ] {
         let answer = muster.get(&format!("/api/v1/{path}")).await;
