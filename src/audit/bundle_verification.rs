@@ -157,7 +157,8 @@ impl Bundle {
         if has_keys != self.keys.is_some() {
             return Err(IntegrityFault::new(format!("its names of API keys do not fit its format {:?}", self.format)));
         }
-        if has_generations != self.generations.is_some() {
+        let fits = self.generations.as_ref().map_or(!has_generations, |begun| has_generations && !begun.is_empty());
+        if !fits {
             return Err(IntegrityFault::new(format!("its generations do not fit its format {:?}", self.format)));
         }
         Ok(())
@@ -176,16 +177,15 @@ pub(super) fn check_generations(
     })?;
     let mut generations = Generations::default();
     for proved in begun {
-        let at = |what: &str| IntegrityFault::new(format!("the generation after {}: {what}", generations.current()));
+        let before = generations.current();
+        let at = |what: &str| IntegrityFault::new(format!("the generation after {before}: {what}"));
         let record = decode_event(proved).map_err(|what| at(&what))?;
         // The proofs lead to the signed root, so nothing depends on the root at the fork.
-        let mut after = generations.clone();
-        after.observe(&record, |_| true).map_err(at)?;
-        check_event(proved, &EventSource::new(name, after.clone()), checkpoint).map_err(|what| at(&what))?;
-        if after.current() == generations.current() {
+        generations.observe(&record, |_| true).map_err(at)?;
+        check_event(proved, &EventSource::new(name, generations.clone()), checkpoint).map_err(|what| at(&what))?;
+        if generations.current() == before {
             return Err(at("its event does not begin one"));
         }
-        generations = after;
     }
     match generations.current() == current {
         true => Ok(EventSource::new(name, generations)),

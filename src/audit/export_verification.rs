@@ -121,6 +121,9 @@ fn check_manifest(
     {
         return Err(IntegrityFault::new("the signed text differs from the last line"));
     }
+    if generations.starts().last().is_some_and(|start| start.fork >= checkpoint.size) {
+        return Err(IntegrityFault::new("one of its generations begins beyond the end of the log"));
+    }
     let source = EventSource::new(&signer.name, generations);
     chain.check_sources(&source)?;
     let (events, sha256, parts) = digests.finish();
@@ -164,7 +167,7 @@ fn check_manifest(
 /// What an export of format 1 proves.
 fn describe_proof_1(manifest: &ExportManifest, size: u64) -> String {
     match &manifest.account {
-        _ if manifest.is_complete => format!("all events of positions 1 to {size}"),
+        _ if manifest.is_complete => format!("all events of positions 1 to {size}, as the service signed"),
         Some(account) => describe_account(account, size),
         None => {
             format!("some events among positions 1 to {size}, as the service signed; the file does not name its filter")
@@ -179,10 +182,10 @@ impl<'m> SignedSelection<'m> {
         let id = |text: &str| {
             text.parse::<EventId>().map_err(|_| IntegrityFault::new(format!("its position {text:?} is malformed")))
         };
-        match (format.as_str(), first, last, filter, generations) {
+        match (format.as_str(), first, last, filter, generations.as_deref()) {
             (FORMAT_1, None, None, None, None) => Ok(None),
             (FORMAT_2, Some(first), Some(last), Some(filter), None)
-            | (FORMAT_3, Some(first), Some(last), Some(filter), Some(_)) => {
+            | (FORMAT_3, Some(first), Some(last), Some(filter), Some([_, ..])) => {
                 Ok(Some(SignedSelection { first: id(first)?, last: id(last)?, filter }))
             }
             (FORMAT_1 | FORMAT_2 | FORMAT_3, _, _, _, _) => {
@@ -241,7 +244,7 @@ impl<'m> SignedSelection<'m> {
             let words = time.map_or_else(String::new, |time| {
                 format!("; that these are the events {time} is the word of the service")
             });
-            return Ok(format!("all events of positions {first_id} to {last_id}{words}"));
+            return Ok(format!("all events of positions {first_id} to {last_id}, as the service signed{words}"));
         }
         if let Some(account) = whole_account {
             return Ok(describe_account(account, last_id));

@@ -21,8 +21,9 @@ use crate::config::{
     API_KEY_VARIABLE, CA_FILE_VARIABLE, CLIENT_CERT_FILE_VARIABLE, FlagValue, SERVER_VARIABLE, load_from_process,
     parse_receiver_url,
 };
+use crate::domain::escape_controls;
 use crate::files::read_file;
-use crate::limits::{CLI_CONNECT_TIMEOUT, NAMED_FILE_BYTES};
+use crate::limits::{CLI_CONNECT_TIMEOUT, NAMED_FILE_BYTES, PROBLEM_BYTES};
 use crate::service::{OfflineDirectory, RotationReport};
 use crate::vault::{self, Vault};
 
@@ -325,9 +326,12 @@ async fn stream_body(
     let mut body = Vec::new();
     while let Some(piece) = pieces.next().await {
         body.extend_from_slice(&piece?);
+        if body.len() > PROBLEM_BYTES {
+            break;
+        }
     }
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let detail = problem["detail"].as_str().map(str::to_owned);
+    let detail = problem["detail"].as_str().map(escape_controls);
     let detail = detail.unwrap_or_else(|| format!("the server is not a muster service: HTTP {status}"));
     Err(Error::ErrorResponse { status, detail, is_fault: problem["type"] == "urn:muster:problem:not-whole" })
 }

@@ -23,7 +23,7 @@ pub struct GenerationStart {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Generations {
     /// The beginnings of all generations but the first. Numbers and forks rise.
-    starts: Arc<[GenerationStart]>,
+    starts: Arc<Vec<GenerationStart>>,
 }
 
 /// A position that is not part of this log's history.
@@ -73,7 +73,7 @@ impl Generations {
     pub fn from_starts(starts: Vec<GenerationStart>) -> Option<Generations> {
         let rises = |pair: &[GenerationStart]| pair[0].generation < pair[1].generation && pair[0].fork < pair[1].fork;
         let is_later = starts.first().is_none_or(|first| first.generation > Generation::FIRST);
-        (is_later && starts.windows(2).all(rises)).then(|| Generations { starts: starts.into() })
+        (is_later && starts.windows(2).all(rises)).then(|| Generations { starts: Arc::new(starts) })
     }
 
     /// The current generation.
@@ -143,7 +143,8 @@ impl Generations {
         let AdministrativeEvent::GenerationBegun { generation, previous, fork, root, .. } = *event else {
             return Ok(());
         };
-        let begins_here = generation > previous && previous == self.current() && fork + 1 == record.position;
+        let begins_here =
+            generation > previous && previous == self.current() && fork.checked_add(1) == Some(record.position);
         if !begins_here || !is_root(Root(root)) {
             return Err("a generation does not begin where its event says");
         }
@@ -152,7 +153,7 @@ impl Generations {
     }
 
     pub(super) fn push(&mut self, start: GenerationStart) {
-        self.starts = self.starts.iter().copied().chain([start]).collect();
+        Arc::make_mut(&mut self.starts).push(start);
     }
 }
 
@@ -167,7 +168,7 @@ mod tests {
             root: Root([0; 32]),
             at: Timestamp(0),
         };
-        Generations { starts: starts.iter().map(start).collect() }
+        Generations { starts: Arc::new(starts.iter().map(start).collect()) }
     }
 
     #[test]

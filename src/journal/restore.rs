@@ -1,10 +1,13 @@
 //! Verifies the blocks of a backup, and restores them into an empty store.
 
+use std::collections::HashMap;
+
 use super::block::Block;
 use super::generations::Generations;
 use super::merkle_tree::{MerkleTree, Root};
 use super::read::{damaged, decode_at};
-use super::{Error, Journal};
+use super::stream_heads::StreamHead;
+use super::{Error, Journal, StreamId};
 use crate::limits::COMMIT_MIN_BYTES;
 use crate::store::{Store, StoredValue};
 
@@ -31,6 +34,7 @@ pub struct JournalRestorer {
     store: Option<Store>,
     tree: MerkleTree,
     generations: Generations,
+    heads: HashMap<StreamId, StreamHead>,
     /// The position of the last restored record.
     position: u64,
     /// The size at which the root is wanted.
@@ -56,6 +60,7 @@ impl JournalRestorer {
             store,
             tree: MerkleTree::default(),
             generations: Generations::default(),
+            heads: HashMap::new(),
             position: 0,
             watched_size,
             watched_root: watched_size.filter(|size| *size == 0).map(|_| Root::of_no_events()),
@@ -74,6 +79,11 @@ impl JournalRestorer {
             let decoded = decode_at(record, position)?;
             let begun = self.generations.observe(&decoded, |root| root == self.tree.root());
             begun.map_err(|what| damaged(position, what))?;
+            let head = self.heads.entry(decoded.stream).or_default();
+            if !head.is_followed_by(&decoded) {
+                return Err(damaged(position, "a chain of events is broken"));
+            }
+            *head = StreamHead { position, version: decoded.version };
             self.tree.push(record);
             if self.watched_size == Some(position) {
                 self.watched_root = Some(self.tree.root());

@@ -4,7 +4,7 @@ use dashmap::DashMap;
 
 use super::generations::{GenerationStart, Generations};
 use super::merkle_tree::{MerkleTree, Root, SUBTREE_LEAVES, TreeHash};
-use super::record::StreamId;
+use super::record::{JournalRecord, StreamId};
 use crate::domain::{Generation, Timestamp};
 use crate::store::StoreId;
 
@@ -41,6 +41,13 @@ const FORMAT: u64 = 2;
 /// The format of a log with generations, which stand before the tree.
 const FORMAT_WITH_GENERATIONS: u64 = 3;
 const HASH_BYTES: usize = 32;
+
+impl StreamHead {
+    /// Whether `record` is the next of this stream: it has the next version, and names this head as the previous record.
+    pub(super) fn is_followed_by(self, record: &JournalRecord) -> bool {
+        (record.version, record.previous) == (self.version + 1, self.position)
+    }
+}
 
 impl StreamHeads {
     pub(super) fn get(&self, stream: StreamId) -> StreamHead {

@@ -101,7 +101,7 @@ impl Journal {
             for record in block.records() {
                 let recorded = decode_at(record, next)?;
                 let head = heads.entry(recorded.stream).or_default();
-                if recorded.version != head.version + 1 || recorded.previous != head.position {
+                if !head.is_followed_by(&recorded) {
                     return Err(damaged(next, "a chain of events is broken"));
                 }
                 let is_root = |root| self.root_at(next - 1).is_ok_and(|found| found == Some(root));

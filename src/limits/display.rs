@@ -15,6 +15,9 @@ pub const CHECKPOINT_BYTES: usize = 16 * 1024;
 /// Bytes of a service's response with a public key or proofs: the generations of a log after ten thousand restores.
 pub const PROOF_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
+/// Bytes that the command line reads of a response that is not a success: a problem of the service has a few hundred.
+pub const PROBLEM_BYTES: usize = 64 * 1024;
+
 // --- Settings ---
 
 /// Characters of an invalid value that are shown to the operator.

@@ -90,7 +90,12 @@ async fn a_block_that_does_not_fit_is_found() {
                 UnsequencedRecord::new(&JournalEvent::Account(Event::CodeSent)).encode_into(&sequence, out);
             });
         }
-        fixture.store.append(&[(1, block.finish(tree.root()))]).unwrap();
+        let block = block.finish(tree.root());
+        // A backup with such a block is rejected too.
+        let restored = JournalRestorer::new(None, None).append_block(1, block.clone());
+        let restored = restored.err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(restored.contains(fault), fault.contains("chain"), "{restored:?}");
+        fixture.store.append(&[(1, block)]).unwrap();
         let found = fixture.journal.verify().err().map(|error| error.to_string()).unwrap_or_default();
         assert!(found.contains(fault), "{found:?} should say {fault:?}");
     }
