@@ -153,7 +153,9 @@ async fn a_corrupted_block() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_byte() {
     let data = temp_directory();
-    let muster = ServiceProcess::start(data.path(), &[]);
+    // The simulator would ban some of the accounts meanwhile.
+    let settings = [("MUSTER_SIMULATOR__DELAY_MS", "60000")];
+    let muster = ServiceProcess::start(data.path(), &settings);
     for from in (8_618_210_000..).step_by(1_000).take(5) {
         assert_eq!(muster.post(ONLINE, sealed_batch(from..from + 100)).await.status, 200);
     }
@@ -166,7 +168,7 @@ async fn a_changed_byte() {
         let mut changed = whole.clone();
         changed[end * part / 8] ^= 0x55;
         fs::write(copy.path().join("store/db"), &changed).unwrap();
-        match ServiceProcess::try_start(copy.path(), &[]) {
+        match ServiceProcess::try_start(copy.path(), &settings) {
             Ok(muster) => assert_complete(muster, part).await,
             Err((status, log)) => {
                 assert!(matches!(status.code(), Some(1 | 4)), "part {part}: {log}");
