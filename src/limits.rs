@@ -91,6 +91,11 @@ pub const REGISTRATION_ATTEMPTS: u32 = 5;
 pub const REGISTRATION_LIFETIME: Duration = Duration::from_secs(600);
 /// The largest task id: typed clients read it as a signed 32-bit integer.
 pub const TASK_ID_MAX: u32 = i32::MAX as u32;
+/// 2026-01-01T00:00:00Z, in seconds since 1970. After a restore, numbers of sessions and tasks continue after the seconds
+/// from here to the restore: a log gives fewer than one a second on average, so these are above all that were lost.
+pub const NUMBERS_EPOCH: i64 = 1_767_225_600;
+/// The highest number that a restore leaves out. A clock that is far ahead leaves as many task ids as it takes.
+pub const LOST_NUMBERS_MAX: u32 = TASK_ID_MAX / 2;
 
 // --- Reconnecting (the contract's `accounts.auto_reconnect`) ---
 

@@ -12,7 +12,8 @@ use super::deadline_queue::{AccountDeadlines, Deadline, DeadlineKind, DeadlineQu
 use super::{CommandResult, CommandSuccess, Error, GatewayPort, spans};
 use crate::clock::Clock;
 use crate::domain::{
-    Account, AccountNumber, Command, CommandRejection, GatewayRouting, OnlineStatus, PendingEffect, decide,
+    Account, AccountNumber, Command, CommandRejection, DecisionContext, GatewayRouting, OnlineStatus, PendingEffect,
+    decide,
 };
 use crate::journal::{self, AppendRequest, AppendSlot, Journal, JournalRecord, Origin};
 use crate::limits::{SNAPSHOT_EVERY, SNAPSHOT_ON_RETIRE_EVENTS};
@@ -133,8 +134,6 @@ impl AccountActor {
 
     /// Decides a request. If it results in events, the caller must append them.
     fn decide_request(&mut self, request: AccountRequest) -> Result<Decision, Error> {
-        let choice = self.dependencies.routing.choice_for(self.account);
-        let offers = self.dependencies.gateway.offers();
         if let AccountRequest::Redispatch = request {
             self.dispatched.clear();
         }
@@ -146,7 +145,13 @@ impl AccountActor {
             AccountRequest::Dispatch | AccountRequest::Redispatch => (Ok(vec![]), Origin::SERVICE),
             AccountRequest::Execute { mut command, origin, .. } => {
                 recognise_content(&self.dependencies.vault, self.account, state, &mut command).map_err(Arc::new)?;
-                match decide(state, &command, at, choice, &offers) {
+                let context = DecisionContext {
+                    now: at,
+                    choice: self.dependencies.routing.choice_for(self.account),
+                    offers: &self.dependencies.gateway.offers(),
+                    lost_numbers: self.dependencies.journal.generations().lost_numbers(),
+                };
+                match decide(state, &command, context) {
                     Ok(events) if !events.is_empty() && self.is_late(&command) => {
                         (Err(CommandRejection::NoRegistrationWaiting), origin)
                     }

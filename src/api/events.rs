@@ -75,7 +75,7 @@ pub struct LiveTail {
 
 impl EventPage {
     fn of(page: QueryPage<EventView>, journal: &Journal) -> EventPage {
-        let next = page.next.map(|next| journal.generations().event_id(next).to_string());
+        let next = page.next.map(|next| journal.event_id(next).to_string());
         EventPage { events: page.items, next }
     }
 }
@@ -152,10 +152,7 @@ pub async fn list_acts(
         let journal = audit.journal();
         let cursor = cursor.map(|cursor| journal.position_of(cursor)).transpose().map_err(audit::Error::from)?;
         let page = audit.administrative_events(cursor, &filter, limit)?.ok_or_else(invalid_cursor)?;
-        Ok(AuditLogPage {
-            acts: page.items,
-            next: page.next.map(|next| journal.generations().event_id(next).to_string()),
-        })
+        Ok(AuditLogPage { acts: page.items, next: page.next.map(|next| journal.event_id(next).to_string()) })
     })
     .await
 }

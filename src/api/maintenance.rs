@@ -113,7 +113,7 @@ pub async fn show_projections(call: &Call) -> Result<ProjectionsResponse, Proble
     let api = call.api().clone();
     call.read_blocking(move || {
         let (position, head) = (api.audit().roster().position(), api.audit().journal().head());
-        let id = |position| api.audit().journal().generations().event_id(position).to_string();
+        let id = |position| api.audit().journal().event_id(position).to_string();
         let moved_at = time_at_position(&api, head)?;
         let rebuild = api.rebuild();
         let rebuilding = rebuild.is_running.load(Ordering::Relaxed).then(|| RebuildProgress {

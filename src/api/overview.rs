@@ -124,7 +124,7 @@ impl Overview {
             registering,
             dropped,
             journal: JournalView {
-                position: journal.generations().event_id(head).to_string(),
+                position: journal.event_id(head).to_string(),
                 moved_at: maintenance::time_at_position(api, head)?,
                 bytes: journal.store_bytes().map_err(audit::Error::from)?,
             },

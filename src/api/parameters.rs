@@ -110,10 +110,10 @@ impl<'q> Parameters<'q> {
 
     /// `until`, as a position or a time.
     pub fn replay_end(&self) -> Result<ReplayEnd, Problem> {
-        match self.text("until") {
-            None => Ok(ReplayEnd::End),
-            Some(text) if text.parse::<EventId>().is_ok() => Ok(ReplayEnd::Event(parse_event_id("until", text)?)),
-            Some(text) => Ok(ReplayEnd::Time(parse_time_parameter("until", text)?)),
+        let Some(text) = self.text("until") else { return Ok(ReplayEnd::End) };
+        match text.parse() {
+            Ok(id) => Ok(ReplayEnd::Event(id)),
+            Err(MalformedEventId { .. }) => Ok(ReplayEnd::Time(parse_time_parameter("until", text)?)),
         }
     }
 

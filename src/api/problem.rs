@@ -68,16 +68,6 @@ impl Problem {
         Problem::new(404, detail)
     }
 
-    /// The request names a position that this log does not have: it was lost by a restore, or is beyond the end.
-    pub fn lost_position(lost: &LostPosition) -> Problem {
-        let continue_after = match lost {
-            LostPosition::Forked { fork, .. } => *fork,
-            LostPosition::BeyondHead { start, .. } => *start,
-            LostPosition::OtherHistory { .. } => EventId { generation: Generation::FIRST, position: 0 },
-        };
-        Problem::gone(lost.to_string(), continue_after)
-    }
-
     fn gone(detail: String, continue_after: EventId) -> Problem {
         Problem { continue_after: Some(continue_after.to_string()), ..Problem::new(410, detail) }
     }
@@ -138,6 +128,18 @@ impl From<AuthError> for Problem {
     }
 }
 
+/// The request names a position that this log does not have: it was lost by a restore, or is beyond the end.
+impl From<LostPosition> for Problem {
+    fn from(lost: LostPosition) -> Problem {
+        let continue_after = match lost {
+            LostPosition::Forked { fork, .. } => fork,
+            LostPosition::BeyondHead { start, .. } => start,
+            LostPosition::OtherHistory { .. } => EventId { generation: Generation::FIRST, position: 0 },
+        };
+        Problem::gone(lost.to_string(), continue_after)
+    }
+}
+
 impl From<audit::Error> for Problem {
     fn from(error: audit::Error) -> Problem {
         let detail = error.to_string();
@@ -147,7 +149,7 @@ impl From<audit::Error> for Problem {
             | audit::Error::BeforeFirstEvent { .. }
             | audit::Error::NotInLog { .. } => Problem::not_found(detail),
             audit::Error::NotACheckpoint => Problem::malformed(detail),
-            audit::Error::Lost(lost) => Problem::lost_position(lost),
+            audit::Error::Lost(lost) => Problem::from(*lost),
             audit::Error::LostVersion { continue_after, .. } => Problem::gone(detail, *continue_after),
             audit::Error::LogKeyMissing => Problem::unavailable(detail),
             audit::Error::Vault(vault::Error::RotationUnderWay) => Problem::conflict(detail),

@@ -239,16 +239,16 @@ pub async fn drop_dead_letters(
 /// The position at a cursor. Fails if the log does not have it.
 fn resolve_cursor(call: &Call, cursor: Option<EventId>) -> Result<Option<u64>, Problem> {
     let journal = call.api().audit().journal();
-    cursor.map(|cursor| journal.position_of(cursor)).transpose().map_err(|lost| Problem::lost_position(&lost))
+    Ok(cursor.map(|cursor| journal.position_of(cursor)).transpose()?)
 }
 
 /// The position of the event with this id. Fails if a restore lost it.
 fn find_position(call: &Call, id: EventId) -> Result<u64, Problem> {
-    call.api().audit().journal().position_in_history(id).map_err(|lost| Problem::lost_position(&lost))
+    Ok(call.api().audit().journal().position_in_history(id)?)
 }
 
 fn format_position(call: &Call, position: u64) -> String {
-    call.api().audit().journal().generations().event_id(position).to_string()
+    call.api().audit().journal().event_id(position).to_string()
 }
 
 fn requester(call: &Call) -> Result<RequesterIdentity, Problem> {

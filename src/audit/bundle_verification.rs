@@ -179,7 +179,7 @@ pub(super) fn check_generations(
     for proved in begun {
         let before = generations.current();
         let at = |what: &str| IntegrityFault::new(format!("the generation after {before}: {what}"));
-        let record = decode_event(proved).map_err(|what| at(&what))?;
+        let (_, record) = decode_event(proved).map_err(|what| at(&what))?;
         // The proofs lead to the signed root, so nothing depends on the root at the fork.
         generations.observe(&record, |_| true).map_err(at)?;
         check_event(proved, &EventSource::new(name, generations.clone()), checkpoint).map_err(|what| at(&what))?;
@@ -196,9 +196,10 @@ pub(super) fn check_generations(
     }
 }
 
-fn decode_event(proved: &ProvedEvent) -> Result<JournalRecord, String> {
+fn decode_event(proved: &ProvedEvent) -> Result<(Vec<u8>, JournalRecord), String> {
     let stored = STANDARD.decode(&proved.record).map_err(|_| "its record is not base64")?;
-    journal::decode_record(&stored).map_err(|error| error.to_string())
+    let record = journal::decode_record(&stored).map_err(|error| error.to_string())?;
+    Ok((stored, record))
 }
 
 /// Checks that an event's bytes are in the log and match its JSON. Returns its record.
@@ -207,9 +208,8 @@ fn check_event(
     source: &EventSource,
     checkpoint: &LogCheckpoint,
 ) -> Result<JournalRecord, String> {
-    let ProvedEvent { record: stored, proof, event } = proved;
-    let record = decode_event(proved)?;
-    let stored = STANDARD.decode(stored).map_err(|_| "its record is not base64")?;
+    let ProvedEvent { record: _, proof, event } = proved;
+    let (stored, record) = decode_event(proved)?;
     let hash = |hash: &String| STANDARD.decode(hash).ok().and_then(|hash| hash.as_array().copied());
     let proof: Option<Vec<[u8; 32]>> = proof.iter().map(hash).collect();
     let proof = proof.ok_or("its proof has an invalid hash")?;

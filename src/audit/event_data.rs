@@ -133,6 +133,11 @@ pub(crate) enum EventData<'a> {
         /// Whether the registration waits for another code.
         still_waiting: bool,
     },
+    /// Data of `session_numbers_advanced`.
+    SessionNumbersAdvanced {
+        /// The last session number that is left out. The account's next session has the one after it.
+        last: u32,
+    },
     /// Data of `projection_rebuilt`.
     ProjectionRebuilt {
         /// The projection: `roster`.
@@ -314,6 +319,7 @@ impl<'a> EventData<'a> {
             Event::RegistrationResynced { result } => {
                 EventData::RegistrationResynced { successful: result.successful, still_waiting: result.still_waiting }
             }
+            Event::SessionNumbersAdvanced { last } => EventData::SessionNumbersAdvanced { last: *last },
             Event::BanLifted | Event::CodeSent | Event::Registered => EventData::Reason { reason: None },
         }
     }

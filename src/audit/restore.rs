@@ -51,8 +51,9 @@ pub struct AfterRestore {
     pub followers: String,
     /// For auditors.
     pub auditors: String,
-    /// If a backup of this log was restored before.
-    pub restored_before: String,
+    /// If a backup of this log was restored before. Left out if no higher generation exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_before: Option<String>,
 }
 
 /// How a backup is restored.
@@ -149,7 +150,7 @@ fn restore_into_temporary(
     }
     let journal = Journal::open(store, Box::new(|_| {}))?;
     let accounts = journal.account_count() as u64;
-    let fork = journal.generations().event_id(size);
+    let fork = journal.event_id(size);
     let master_key = source.master_key.or(options.master_key.map(NamedMasterKey::id));
     let event = match &options.generation {
         RestoredGeneration::Same => AdministrativeEvent::Restored { position: size, master_key },
@@ -192,15 +193,16 @@ impl RestoredGeneration {
 
 impl AfterRestore {
     fn of(fork: EventId, generation: Generation) -> AfterRestore {
-        let higher = generation.next().unwrap_or(generation);
         AfterRestore {
             receivers: "when the service runs: muster webhooks resync".to_owned(),
             followers: format!("events behind {fork} are lost; a cursor behind {fork} gets a problem (410)"),
             auditors: format!("muster verify --checkpoint FILE; checkpoints behind {fork} are of the lost history"),
-            restored_before: format!(
-                "if any backup of this log was served before as generation {generation}, restore again with --generation \
-                 {higher} or higher"
-            ),
+            restored_before: generation.next().map(|higher| {
+                format!(
+                    "if any backup of this log was served before as generation {generation}, restore again with \
+                     --generation {higher} or higher"
+                )
+            }),
         }
     }
 }

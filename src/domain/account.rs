@@ -24,7 +24,7 @@ pub struct Account {
     pub online_status: OnlineStatus,
     /// The version at which `online_status` last changed.
     pub online_status_version: u64,
-    /// The number of its latest session: how many times callers asked for the account to be online.
+    /// The number of its latest session. Each request to be online begins the next one.
     pub latest_session: u32,
     /// The reason of the last status change; empty if that change has no reason.
     pub reason: Reason,
@@ -163,6 +163,7 @@ impl Account {
                 self.is_erased = false;
             }
             Event::OnlineRequested { .. } => self.latest_session += 1,
+            Event::SessionNumbersAdvanced { last } => self.latest_session = *last,
             Event::CameOnline { .. }
             | Event::RecycleRequested { .. }
             | Event::WentOffline { .. }
@@ -232,6 +233,9 @@ impl Account {
             Event::ContentReplaced { .. } => self.content.is_some() && is_normal,
             Event::OnlineRequested { .. } => {
                 self.content.is_some() && is_normal && !self.online_status.is_desired_online()
+            }
+            Event::SessionNumbersAdvanced { last } => {
+                *last > self.latest_session && self.is_known() && !self.online_status.is_desired_online()
             }
             Event::CameOnline { .. } => self.online_status == OnlineStatus::OnlineComing,
             Event::RecycleRequested { .. } => self.online_status.is_desired_online() || self.is_dropped(),

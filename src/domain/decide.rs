@@ -57,20 +57,31 @@ pub enum CommandRejection {
     },
 }
 
-/// Decides which events follow from `command` in the state `account` at `now`. `choice` has the gateways that the
-/// settings choose; `offers` has the offer of each gateway. The result is empty if nothing would change, or if the
-/// command no longer applies.
+/// What a decision depends on besides the account and the command.
+#[derive(Clone, Copy)]
+pub struct DecisionContext<'o> {
+    /// The time of the decision.
+    pub now: Timestamp,
+    /// The gateways that the settings choose.
+    pub choice: GatewayChoice,
+    /// The offer of each gateway.
+    pub offers: &'o GatewayOffers,
+    /// Session numbers up to this one may have been used in a history that a restore lost. 0 if there was no restore.
+    pub lost_numbers: u32,
+}
+
+/// Decides which events follow from `command` in the state `account`. The result is empty if nothing would change, or if
+/// the command no longer applies.
 pub fn decide(
     account: &Account,
     command: &Command,
-    now: Timestamp,
-    choice: GatewayChoice,
-    offers: &GatewayOffers,
+    context: DecisionContext<'_>,
 ) -> Result<Vec<Event>, CommandRejection> {
+    let DecisionContext { now, choice, offers, lost_numbers } = context;
     match command {
         Command::Import { content, reason, labels } => decide_import(account, content, reason, labels.as_ref()),
         Command::BringOnline { content, replace, reason, labels } => {
-            decide_online(account, content.as_ref(), *replace, reason, labels.as_ref(), choice, offers)
+            decide_online(account, content.as_ref(), *replace, reason, labels.as_ref(), context)
         }
         Command::Recycle { comes_back, reason } => decide_recycle(account, *comes_back, reason),
         Command::Register { task, verify_type, account_type, calling_code, country, lifetime, reason } => {
@@ -116,7 +127,7 @@ pub fn decide(
         }
         Command::Reconnect { since_version } => {
             let meant = account.is_dropped() && account.online_status_version == *since_version;
-            Ok(event_if(meant, || Event::OnlineRequested { reason: Reason::none() }))
+            Ok(if meant { begin_session(account, lost_numbers, &Reason::none()).collect() } else { vec![] })
         }
         Command::GiveUpRegistration { task } => {
             let meant = account.registration.as_ref().is_some_and(|waiting| waiting.task == *task);
@@ -157,8 +168,7 @@ fn decide_online(
     replace: bool,
     reason: &Reason,
     labels: Option<&Labels>,
-    choice: GatewayChoice,
-    offers: &GatewayOffers,
+    context: DecisionContext<'_>,
 ) -> Result<Vec<Event>, CommandRejection> {
     if account.status == Status::Banned {
         return Err(CommandRejection::Banned);
@@ -180,12 +190,20 @@ fn decide_online(
         Some(Event::AccountImported { content, .. } | Event::ContentReplaced { content, .. }) => is_of(content),
         Some(_) | None => kept.unwrap_or(AccountType::Personal),
     };
-    let assigned = assign_gateway(account, account_type, choice, offers)?;
+    let assigned = assign_gateway(account, account_type, context.choice, context.offers)?;
     let changed = stored.into_iter().chain(relabel(account, labels, reason));
     if account.online_status.is_desired_online() {
         return Ok(changed.collect());
     }
-    Ok(changed.chain(assigned).chain([Event::OnlineRequested { reason: reason.clone() }]).collect())
+    Ok(changed.chain(assigned).chain(begin_session(account, context.lost_numbers, reason)).collect())
+}
+
+/// The events that begin the next session. It gets no number up to `lost_numbers`: the gateway carries out each command
+/// once, and may have done so under that number.
+fn begin_session(account: &Account, lost_numbers: u32, reason: &Reason) -> impl Iterator<Item = Event> {
+    let advanced =
+        (lost_numbers > account.latest_session).then_some(Event::SessionNumbersAdvanced { last: lost_numbers });
+    advanced.into_iter().chain([Event::OnlineRequested { reason: reason.clone() }])
 }
 
 fn decide_recycle(account: &Account, comes_back: bool, reason: &Reason) -> Result<Vec<Event>, CommandRejection> {

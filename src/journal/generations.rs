@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::merkle_tree::Root;
 use super::{JournalEvent, JournalRecord};
-use crate::domain::{AdministrativeEvent, AuditLogEntry, EventId, Generation, Timestamp};
+use crate::domain::{AdministrativeEvent, AdministrativeEventType, AuditLogEntry, EventId, Generation, Timestamp};
+use crate::limits::{LOST_NUMBERS_MAX, NUMBERS_EPOCH};
 
 /// The beginning of a generation: the restore that forked the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,14 @@ impl Generations {
         EventId { generation: self.at(position), position }
     }
 
+    /// Numbers of sessions and tasks up to this one may have been given in a history that the last restore lost; see
+    /// [`NUMBERS_EPOCH`]. 0 if there was no restore. It rises with each restore, whichever backup was restored.
+    pub fn lost_numbers(&self) -> u32 {
+        let Some(last) = self.starts.last() else { return 0 };
+        let seconds = last.at.0.div_euclid(1_000_000) - NUMBERS_EPOCH;
+        u32::try_from(seconds.max(0)).unwrap_or(u32::MAX).min(LOST_NUMBERS_MAX)
+    }
+
     /// The first generation that began after `generation`. The history of `generation` ends at its fork.
     pub fn after(&self, generation: Generation) -> Option<&GenerationStart> {
         self.starts.iter().find(|start| start.generation > generation)
@@ -139,7 +148,14 @@ impl Generations {
     /// Takes in the next record of the log. Fails if the record begins a generation elsewhere than it says. `is_root`
     /// checks the root that it claims for the log before it.
     pub fn observe(&mut self, record: &JournalRecord, is_root: impl FnOnce(Root) -> bool) -> Result<(), &'static str> {
-        let JournalEvent::Administration(AuditLogEntry { event, .. }) = &record.event else { return Ok(()) };
+        let begun = AdministrativeEventType::GenerationBegun.definition().number;
+        let event = match &record.event {
+            JournalEvent::Administration(AuditLogEntry { event, .. }) => event,
+            JournalEvent::Unknown(unknown) if unknown.event_type == begun => {
+                return Err("a newer version of muster began a generation; use that version");
+            }
+            JournalEvent::Account(_) | JournalEvent::Unknown(_) => return Ok(()),
+        };
         let AdministrativeEvent::GenerationBegun { generation, previous, fork, root, .. } = *event else {
             return Ok(());
         };
@@ -152,6 +168,7 @@ impl Generations {
         Ok(())
     }
 
+    /// Adds the beginning of a generation that was checked before.
     pub(super) fn push(&mut self, start: GenerationStart) {
         Arc::make_mut(&mut self.starts).push(start);
     }
@@ -159,6 +176,7 @@ impl Generations {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Origin, StreamId, UnknownEvent};
     use super::*;
 
     fn generations(starts: &[(u32, u64)]) -> Generations {
@@ -179,6 +197,48 @@ mod tests {
         for position in 0..=20 {
             assert_eq!(log.position_of(log.event_id(position), 20), Ok(position));
         }
+    }
+
+    #[test]
+    fn a_generation_begins_where_its_event_says() {
+        let begun = |generation: u32, previous: u32, fork, root| {
+            let (generation, previous) = (Generation::new(generation).unwrap(), Generation::new(previous).unwrap());
+            let (master_key, reason) = (None, String::new());
+            let event = AdministrativeEvent::GenerationBegun { generation, previous, fork, root, master_key, reason };
+            JournalEvent::Administration(AuditLogEntry { event, source: String::new() })
+        };
+        let newer = JournalEvent::Unknown(UnknownEvent { event_type: 1021, schema: 2, payload: Box::default() });
+        let observe = |event| {
+            let mut log = generations(&[(1, 3)]);
+            let record = JournalRecord {
+                position: 11,
+                stream: StreamId::Administration,
+                version: 1,
+                previous: 0,
+                at: Timestamp(0),
+                origin: Origin::OPERATOR,
+                schema: 1,
+                event,
+            };
+            log.observe(&record, |root| root == Root([7; 32])).map(|()| log.current().number())
+        };
+        assert_eq!(observe(begun(4, 1, 10, [7; 32])), Ok(4));
+        let elsewhere = [begun(4, 1, 9, [7; 32]), begun(4, 1, u64::MAX, [7; 32]), begun(4, 0, 10, [7; 32])];
+        for event in elsewhere.into_iter().chain([begun(1, 1, 10, [7; 32]), begun(4, 1, 10, [8; 32])]) {
+            assert_eq!(observe(event), Err("a generation does not begin where its event says"));
+        }
+        assert!(observe(newer).unwrap_err().contains("a newer version"));
+    }
+
+    #[test]
+    fn numbers_that_a_restore_lost_are_left_out() {
+        let lost_at = |seconds: i64| {
+            let at = Timestamp((NUMBERS_EPOCH + seconds) * 1_000_000 + 999_999);
+            Generations { starts: Arc::new(vec![GenerationStart { at, ..generations(&[(1, 3)]).starts[0] }]) }
+                .lost_numbers()
+        };
+        assert_eq!(generations(&[]).lost_numbers(), 0);
+        assert_eq!([-852_076_800, 0, 28_771_200, 1 << 40].map(lost_at), [0, 0, 28_771_200, LOST_NUMBERS_MAX]);
     }
 
     #[test]

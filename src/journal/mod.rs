@@ -251,6 +251,11 @@ impl Journal {
         &self.shared.generations
     }
 
+    /// The id of the event at `position`.
+    pub fn event_id(&self, position: u64) -> EventId {
+        self.generations().event_id(position)
+    }
+
     /// The position of the event with this id.
     pub fn position_of(&self, id: EventId) -> Result<u64, LostPosition> {
         self.generations().position_of(id, self.head())

@@ -51,7 +51,7 @@ impl Leader {
             settings,
             Arc::new(gateways.clone()),
             reported,
-            roster.last_task(),
+            roster.last_task().max(journal.generations().lost_numbers()),
         )?;
         let webhooks =
             Webhooks::start(store, journal, roster, vault, settings.address_guard(), &settings.webhooks, &deliveries)?;

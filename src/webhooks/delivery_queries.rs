@@ -109,7 +109,7 @@ impl Webhooks {
             ManagementError::NotFound(format!(
                 "{} does not notify about the event at position {}",
                 channel.short_name(),
-                self.inner.journal.generations().event_id(position)
+                self.inner.journal.event_id(position)
             ))
         };
         delivery.ok_or_else(not_found)

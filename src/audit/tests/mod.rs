@@ -98,6 +98,7 @@ impl AuditFixture {
             | Event::BanLifted
             | Event::CodeSent
             | Event::Registered
+            | Event::SessionNumbersAdvanced { .. }
             | Event::RegistrationFailed { .. }
             | Event::GatewayAssigned { .. }
             | Event::PinKept { .. }

@@ -100,7 +100,7 @@ fn channels_with_receiver(client: &ApiClient) -> Result<Vec<String>, Error> {
     Ok(channels)
 }
 
-/// Says how to go on after a call that failed. The error itself follows. `channels` are those that are not done.
+/// Says how to continue after a call that failed. The error itself follows. `channels` are those that are not done.
 fn report_interruption(channels: &[String], after: Option<&str>) {
     if let (Some(after), [channel, others @ ..]) = (after, channels) {
         let others = others.iter().map(|other| format!("; then: muster webhooks resync {other}"));

@@ -57,6 +57,7 @@ pub(super) fn event(words: &str) -> Event {
         "gateway assigned" => Event::GatewayAssigned { gateway: GatewayKind::from_name(reason.as_str()).unwrap() },
         "pin kept" => Event::PinKept { pin: SealedBytes(Box::new([7])) },
         "provider called" => Event::ProviderCalled { call: call(&reason), at: Timestamp(0) },
+        "session numbers advanced" => Event::SessionNumbersAdvanced { last: number.unwrap() },
         "labels changed" => Event::LabelsChanged { labels: labels(reason.as_str()), reason: Reason::none() },
         other => panic!("no event is called {other:?}"),
     }
@@ -149,6 +150,7 @@ pub(super) fn show(event: &Event) -> String {
         }
         Event::GatewayAssigned { gateway } => format!("{name}: {}", gateway.name()),
         Event::ProviderCalled { call, .. } => format!("{name}: {}", call.name()),
+        Event::SessionNumbersAdvanced { last } => format!("{name} {last}"),
         Event::RegistrationFailed { reason, attempt, still_waiting: true } => {
             format!("code refused {attempt}{}", because(reason))
         }

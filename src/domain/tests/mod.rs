@@ -6,8 +6,10 @@
 //! | `scenarios` | the outcome of a command after given events |
 //! | `state_table` | every command in every state, in one golden file |
 //! | `properties` | properties that hold for all commands in any order |
+//! | `event_definitions` | the table of event types agrees with what events do |
 //! | `numbers` | account numbers and calling codes |
 
+mod event_definitions;
 mod language;
 mod numbers;
 mod properties;
@@ -24,10 +26,9 @@ fn account_after(given: &str) -> Account {
     account
 }
 
-/// The outcome of `words` in `state` at `now`: a rejection, nothing, or each event with its notification; then the
-/// state.
-fn format_outcome(state: &Account, words: &str, now: Timestamp, choice: GatewayChoice) -> String {
-    let events = match decide(state, &command(words), now, choice, &offers()) {
+/// The outcome of `words` in `state`: a rejection, nothing, or each event with its notification; then the state.
+fn format_outcome(state: &Account, words: &str, context: DecisionContext<'_>) -> String {
+    let events = match decide(state, &command(words), context) {
         Err(refusal) => return format!("refused: {refusal}"),
         Ok(events) if events.is_empty() => return "nothing".to_owned(),
         Ok(events) => events,

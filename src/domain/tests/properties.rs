@@ -15,11 +15,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_commands_in_any_order(steps in prop::collection::vec(step(), 0..60), choice in choice()) {
-        let (mut account, mut history, mut now) = (Account::initial(), Vec::new(), Timestamp(0));
-        for (passed, command) in steps {
-            now = now.plus(passed);
-            let Ok(events) = decide(&account, &command, now, choice, &offers()) else { continue };
+    fn any_commands_in_any_order(
+        steps in prop::collection::vec(step(), 0..60),
+        choice in choice(),
+        restored in prop::option::of((0..60_usize, 0..20_u32)),
+    ) {
+        let offers = offers();
+        let mut context = DecisionContext { now: Timestamp(0), choice, offers: &offers, lost_numbers: 0 };
+        let (mut account, mut history) = (Account::initial(), Vec::new());
+        for (index, (passed, command)) in steps.into_iter().enumerate() {
+            context.now = context.now.plus(passed);
+            if let Some((_, lost_numbers)) = restored.filter(|(when, _)| *when == index) {
+                context.lost_numbers = lost_numbers;
+            }
+            let Ok(events) = decide(&account, &command, context) else { continue };
             for event in events {
                 prop_assert!(account.is_valid_next(&event), "{:?} is decided and not allowed", event);
                 let before = account.clone();
@@ -27,9 +36,12 @@ proptest! {
                 prop_assert_eq!(account.version, before.version + 1, "versions are gapless");
                 check_notification(&history, &before, &event, &account)?;
                 check_state(&account)?;
+                if matches!(event, Event::OnlineRequested { .. }) {
+                    prop_assert!(account.latest_session > before.latest_session.max(context.lost_numbers));
+                }
                 history.push(event);
             }
-            check_idempotency(&account, &command, now, choice)?;
+            check_idempotency(&account, &command, context)?;
         }
         let mut replayed = Account::initial();
         history.iter().for_each(|event| replayed.evolve(event));
@@ -104,12 +116,7 @@ fn check_state(account: &Account) -> Result<(), TestCaseError> {
 
 /// Repeating a command or report that just succeeded changes nothing. Exceptions: registering, submitting a code and
 /// notifying receivers again are new requests each time.
-fn check_idempotency(
-    account: &Account,
-    command: &Command,
-    now: Timestamp,
-    choice: GatewayChoice,
-) -> Result<(), TestCaseError> {
+fn check_idempotency(account: &Account, command: &Command, context: DecisionContext<'_>) -> Result<(), TestCaseError> {
     match command {
         // The first call may use up the budget, and the repeated command is then rejected.
         Command::CallProvider { call: ProviderCall::Register | ProviderCall::Deregister } => {}
@@ -126,7 +133,7 @@ fn check_idempotency(
         | Command::GiveUpComing { .. }
         | Command::Reconnect { .. }
         | Command::GiveUpRegistration { .. } => {
-            prop_assert_eq!(decide(account, command, now, choice, &offers()), Ok(vec![]));
+            prop_assert_eq!(decide(account, command, context), Ok(vec![]));
         }
     }
     Ok(())

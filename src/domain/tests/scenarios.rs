@@ -241,6 +241,19 @@ given account imported a, online requested, came online
 when reconcile as of version 3
 when reconcile as of version 2
 
+After a restore, the next session has a number that no lost session had
+given account imported a, online requested, went offline: 1002
+lost 40 when bring online
+lost 40 when bring online b, override
+lost 40 when reconnect since version 3
+lost 1 when bring online
+
+Sessions continue after the numbers that were left out
+given account imported a, session numbers advanced 40, online requested, came online
+lost 40 when bring online
+lost 40 when recycle
+when report disconnected 41: 1002
+
 After pairing failed a person has to scan again
 given account imported a, online requested, went offline: 1001
 when reconnect since version 3
@@ -255,7 +268,7 @@ fn scenarios() {
 fn check(scenario: &str) -> String {
     let (title, rest) = scenario.split_once('\n').unwrap();
     let (given, steps) = rest.split_once('\n').unwrap();
-    let state = account_after(given.strip_prefix("given").unwrap());
+    let (state, offers) = (account_after(given.strip_prefix("given").unwrap()), offers());
     let mut text = format!("# {title}\n{given}\n");
     for line in steps.lines() {
         let (before, words) = line.split_once("when ").unwrap();
@@ -264,7 +277,10 @@ fn check(scenario: &str) -> String {
         let seconds = after("at").map_or(0, |seconds| seconds.parse().unwrap());
         let gateway = after("by").map_or(GatewayKind::Simulator, |name| GatewayKind::from_name(name).unwrap());
         let choice = GatewayChoice { personal: gateway, business: gateway };
-        let then = format_outcome(&state, words, Timestamp(0).plus(Duration::from_secs(seconds)), choice);
+        let lost_numbers = after("lost").map_or(0, |lost| lost.parse().unwrap());
+        let now = Timestamp(0).plus(Duration::from_secs(seconds));
+        let context = DecisionContext { now, choice, offers: &offers, lost_numbers };
+        let then = format_outcome(&state, words, context);
         text.push_str(&format!("{line}\n    then {then}\n"));
     }
     text.trim_end().to_owned()

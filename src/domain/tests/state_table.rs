@@ -59,13 +59,12 @@ fn every_command_in_every_state() {
     for (name, history) in STATES {
         text.push_str(&format!("{name:>26} = {}\n", format_state(&account_after(history))));
     }
+    let (now, choice, offers) = (Timestamp(0), GatewayChoice::default(), offers());
+    let context = DecisionContext { now, choice, offers: &offers, lost_numbers: 0 };
     for words in COMMANDS {
         text.push_str(&format!("\n{words}\n"));
         for (name, history) in STATES {
-            text.push_str(&format!(
-                "{name:>26} | {}\n",
-                format_outcome(&account_after(history), words, Timestamp(0), GatewayChoice::default())
-            ));
+            text.push_str(&format!("{name:>26} | {}\n", format_outcome(&account_after(history), words, context)));
         }
     }
     golden("domain_state_table", &text);

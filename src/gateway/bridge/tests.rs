@@ -13,8 +13,8 @@ use super::reports::{ReportContent, read_batch};
 use super::sessions::SessionPage;
 use crate::clock::Moment;
 use crate::domain::{
-    Account, AccountNumber, AccountType, Command, ContentField, ContentTexts, GatewayOffer, GatewayOffers,
-    GatewayRouting, PendingEffect, Reason, Report, TaskId, Timestamp, VerifyType, decide,
+    Account, AccountNumber, AccountType, Command, ContentField, ContentTexts, DecisionContext, GatewayOffer,
+    GatewayOffers, GatewayRouting, PendingEffect, Reason, Report, TaskId, Timestamp, VerifyType, decide,
 };
 use crate::gateway::remote_gateway::GatewaySessionState;
 use crate::limits::{BRIDGE_TEXT_BYTES, REASON_BYTES};
@@ -65,7 +65,9 @@ fn account_with_pending_effects(vault: &Vault, device_params: Option<&str>) -> (
         Command::SubmitCode { code, reason: Reason::none() },
         Command::Recycle { comes_back: false, reason: Reason::none() },
     ] {
-        let events = decide(&state, &command, NOW, GatewayRouting::default().choice_for(account), &offers).unwrap();
+        let choice = GatewayRouting::default().choice_for(account);
+        let context = DecisionContext { now: NOW, choice, offers: &offers, lost_numbers: 0 };
+        let events = decide(&state, &command, context).unwrap();
         events.iter().for_each(|event| state.evolve(event));
         effects.extend(state.pending_effects().into_iter().filter(|it| !effects.contains(it)).collect::<Vec<_>>());
     }

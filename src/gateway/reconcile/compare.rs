@@ -160,8 +160,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        Account, Command, Event, GatewayChoice, GatewayKind, GatewayOffer, GatewayOffers, PendingEffect, Reason,
-        Timestamp, decide,
+        Account, Command, DecisionContext, Event, GatewayChoice, GatewayKind, GatewayOffer, GatewayOffers,
+        PendingEffect, Reason, Timestamp, decide,
     };
     use crate::testkit::sample::{account as number, content};
 
@@ -249,7 +249,9 @@ mod tests {
 
     fn apply_command(account: &mut Account, command: &Command) -> usize {
         let offers = GatewayOffers::new(|_| &GatewayOffer::EVERYTHING);
-        let events = decide(account, command, Timestamp(0), GatewayChoice::default(), &offers).unwrap();
+        let (now, choice) = (Timestamp(0), GatewayChoice::default());
+        let context = DecisionContext { now, choice, offers: &offers, lost_numbers: 0 };
+        let events = decide(account, command, context).unwrap();
         events.iter().for_each(|event| account.evolve(event));
         events.len()
     }

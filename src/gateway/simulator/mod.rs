@@ -7,7 +7,7 @@
 //! | 0003 | comes online, then is banned |
 //! | 0004 | never answers |
 //! | 0005 | no code can be sent: the registration fails |
-//! | 0006 | comes online, then drops offline, in its first session only |
+//! | 0006 | comes online, then drops offline, in session 1 only |
 //!
 //! All other numbers succeed. The verification code `123456` is accepted, any other is refused. Each reply, and each
 //! step after it, takes the configured delay. The instance code of session 3 is `SIM-3`.

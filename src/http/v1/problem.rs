@@ -31,7 +31,7 @@ pub(in crate::http) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     parameter: Option<&'a str>,
-    /// The id of the event after which a reader goes on whose position was lost; left out otherwise.
+    /// Where a reader continues whose position was lost: after the event with this id. Left out otherwise.
     #[serde(rename = "continueAfter", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     continue_after: Option<&'a str>,

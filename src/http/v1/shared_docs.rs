@@ -101,8 +101,8 @@ impl OperationDoc {
     pub(super) fn lost_position(self) -> OperationDoc {
         self.problem(
             410,
-            "A restore lost this position or version, or the log has not reached it. `continueAfter` is the last one \
-             before it that this log has.",
+            "A restore lost this position or version, or the log has not reached it. Continue after `continueAfter`, \
+             the last one that your history shares with this log.",
         )
     }
 

@@ -129,7 +129,7 @@ fn content(secret_bytes: usize) -> Arc<Content> {
 }
 
 /// An event of each account event type, in the order of their registered numbers, from 1.
-fn sample_events() -> [Event; 20] {
+fn sample_events() -> [Event; 21] {
     let (reason, instance_code) = (Reason::new(Reason::NETWORK), "scan-1".to_owned());
     let ordered = || Reason::new("moved to a new host");
     let mut nameless = content(0);
@@ -167,6 +167,7 @@ fn sample_events() -> [Event; 20] {
         },
         Event::StatusResynced { status: Status::Banned, online_status: OnlineStatus::Offline, reason, instance_code },
         Event::RegistrationResynced { result: RegistrationResult { successful: false, still_waiting: true } },
+        Event::SessionNumbersAdvanced { last: 28_803_000 },
     ]
 }
 

@@ -36,11 +36,13 @@ async fn a_start_recovers_the_state() {
     fixture.journal.save_startup_checkpoint().unwrap();
     let fixture = fixture.reopened();
     assert_eq!(read_state(&fixture), before, "with one");
-    fixture.append(5, 0, &sample_events()).await.unwrap();
+    let samples = sample_events();
+    fixture.append(5, 0, &samples).await.unwrap();
     let before = read_state(&fixture);
     let fixture = fixture.reopened();
     assert_eq!(read_state(&fixture), before, "with one, and events after it");
-    assert_eq!(fixture.append(5, 20, &[Event::BanLifted]).await.unwrap()[0].position, 42, "it goes on where it was");
+    let appended = fixture.append(5, samples.len() as u64, &[Event::BanLifted]).await.unwrap();
+    assert_eq!(appended[0].position, 22 + samples.len() as u64, "it continues where it was");
     fixture.journal.verify().unwrap();
 }
 

@@ -7,11 +7,13 @@
 //! | `flows` | sessions and registrations, by push and by pull |
 //! | `reports` | which reports are accepted, and how often |
 //! | `crashes` | kills at each step |
+//! | `restores` | a gateway that knows what a restore lost |
 //! | `starts` | a start without the bridge's settings |
 
 mod crashes;
 mod flows;
 mod reports;
+mod restores;
 pub mod scripted_gateway;
 mod starts;
 

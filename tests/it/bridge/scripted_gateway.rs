@@ -63,6 +63,8 @@ pub struct ScriptedGatewayState {
     /// Reports that are not accepted yet.
     pub outbox: VecDeque<Value>,
     pub sequence: u64,
+    /// How many report streams followed the first one.
+    streams_followed: u64,
     /// The URL that reports go to.
     muster: String,
     /// Whether reports are held back.
@@ -272,7 +274,9 @@ impl ScriptedGateway {
             let batch = {
                 let state = self.state();
                 let may = !state.is_silent && !state.muster.is_empty() && !state.outbox.is_empty();
-                may.then(|| json!({"stream": "7f3a", "reports": state.outbox.iter().take(100).collect::<Vec<_>>()}))
+                may.then(
+                    || json!({"stream": state.stream(), "reports": state.outbox.iter().take(100).collect::<Vec<_>>()}),
+                )
             };
             let Some(batch) = batch else {
                 changed.await;
@@ -352,6 +356,22 @@ impl ScriptedGatewayState {
         report["sequence"] = self.sequence.into();
         report["time"] = "2026-11-25T03:41:00Z".into();
         self.outbox.push_back(report);
+    }
+
+    /// Starts another report stream, as a gateway does that got the answer `gap`.
+    pub fn start_stream(&mut self) {
+        self.streams_followed += 1;
+        self.sequence = 0;
+        for report in std::mem::take(&mut self.outbox) {
+            self.report(report);
+        }
+    }
+
+    fn stream(&self) -> String {
+        match self.streams_followed {
+            0 => "7f3a".to_owned(),
+            followed => format!("7f3a-{followed}"),
+        }
     }
 }
 

@@ -191,7 +191,8 @@ async fn accounts(fixture: &FrozenFixture, muster: &ServiceProcess) {
     }
     fixture.post(muster, ONLINE, list(&failing)).await;
     fixture.post(muster, ONLINE, list(&others)).await;
-    let events = ["went_offline", "went_offline", "banned", "online_requested", "went_offline"];
+    // Behind a restore, no session has number 1, in which the simulator would drop the last one.
+    let events = ["went_offline", "went_offline", "banned", "online_requested", "came_online"];
     for (number, event) in failing.iter().zip(events) {
         fixture.wait_for_event(muster, number, event).await;
     }
