@@ -7,7 +7,7 @@ use super::contract_envelope::{EnvelopeKind, respond};
 use super::contract_error::Error;
 use super::contract_request::ContractRequest;
 use super::endpoint::Handler;
-use super::endpoint_registry::NoEndpoint;
+use super::endpoint_registry::{NoEndpoint, suggest_path};
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::routed_request::RoutedRequest;
@@ -49,10 +49,12 @@ impl Dialect for ContractDialect {
     ) -> Result<Response, Error> {
         let (ContractDialect(api), headers) = (self, &request.headers);
         let endpoint = request.endpoint.as_ref().map_err(|reason| match reason {
-            NoEndpoint::UnknownPath => Error::NoSuchPath,
+            NoEndpoint::UnknownPath => Error::NoSuchPath { nearest: suggest_path(&request.path) },
             NoEndpoint::MethodNotAllowed { allow, .. } => Error::MethodNotAllowed { allow },
         })?;
-        let Handler::Contract(kind, handler) = endpoint.handler else { return Err(Error::NoSuchPath) };
+        let Handler::Contract(kind, handler) = endpoint.handler else {
+            return Err(Error::NoSuchPath { nearest: None });
+        };
         let permission = match endpoint.operation.access {
             Access::Permission(permission) => permission,
             Access::Public | Access::Signature => Permission::Read,

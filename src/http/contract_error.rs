@@ -16,8 +16,11 @@ use crate::limits::BODY_TIMEOUT;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No endpoint has this path.
-    #[error("no such path; the API is under /group-dispatch-api")]
-    NoSuchPath,
+    #[error("no such path; {}", suggestion(*.nearest))]
+    NoSuchPath {
+        /// The path that was probably meant.
+        nearest: Option<&'static str>,
+    },
     /// The endpoint does not take this method.
     #[error("this endpoint does not support this method; use {allow}")]
     MethodNotAllowed {
@@ -86,7 +89,7 @@ impl Error {
         match self {
             Error::SlowBody | Error::IncompleteBody | Error::Malformed(_) => 400,
             Error::Call(error) => error.code(),
-            Error::NoSuchPath => 404,
+            Error::NoSuchPath { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
             Error::TooLarge { .. } => 413,
             Error::UnsupportedMediaType { .. } => 415,
@@ -100,7 +103,7 @@ impl Error {
         let fixed_message = match self {
             Error::Call(error) => error.public_message(),
             Error::Idempotency(error) => (idempotency_code(error) == 500).then_some(INTERNAL_ERROR_MESSAGE),
-            Error::NoSuchPath
+            Error::NoSuchPath { .. }
             | Error::MethodNotAllowed { .. }
             | Error::TooLarge { .. }
             | Error::UnsupportedMediaType { .. }
@@ -124,6 +127,10 @@ impl Error {
             (self.code() == 503).then_some(1)
         }
     }
+}
+
+fn suggestion(nearest: Option<&str>) -> Cow<'static, str> {
+    nearest.map_or("the API is under /group-dispatch-api".into(), |path| format!("did you mean {path}?").into())
 }
 
 fn idempotency_code(error: &idempotency::Error) -> u16 {

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use matchit::Router;
+use strsim::levenshtein;
 use warp::http::Method;
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Tag};
 use super::v1::{
     accounts, api_keys, deliveries, events, gateways, log_proofs, maintenance, master_key, overview, webhooks,
 };
@@ -80,6 +81,25 @@ pub(super) fn find_endpoint(method: &Method, path: &str) -> Result<EndpointMatch
     Ok(EndpointMatch { endpoint, path_parameters })
 }
 
+/// The path that `path` is probably a misspelling of: one that the OpenAPI document lists, since strangers may know these.
+/// Ignores case, and the first segments that `path` leaves out.
+pub(super) fn suggest_path(path: &str) -> Option<&'static str> {
+    let path = path.trim_end_matches('/').to_ascii_lowercase();
+    let segments = path.matches('/').count();
+    let listed = endpoints().filter(|endpoint| endpoint.tag != Tag::Unlisted && !endpoint.path.contains('{'));
+    let distances = listed.filter_map(|endpoint| {
+        let start = endpoint.path.rmatch_indices('/').nth(segments.checked_sub(1)?)?.0;
+        let end = endpoint.path[start..].to_ascii_lowercase();
+        // If up to a quarter of the last segment's characters are wrong, it is a typing error. Names with another length cannot be that
+        // close, so they are not compared.
+        let allowed = end.rsplit('/').next().map_or(0, str::len) / 4;
+        let is_near = end.len().abs_diff(path.len()) <= allowed;
+        let distance = is_near.then(|| levenshtein(&path, &end)).filter(|distance| *distance <= allowed)?;
+        Some((distance, endpoint.path))
+    });
+    distances.min().map(|(_, path)| path)
+}
+
 fn build_router() -> Router<Route> {
     let mut router = Router::new();
     let mut by_path = BTreeMap::<_, Vec<_>>::new();
@@ -117,6 +137,20 @@ mod tests {
         assert_eq!(find(&Method::GET, "/api/v1/accounts/online"), Err("POST".to_owned()));
         assert_eq!(find(&Method::PUT, "/healthz/"), Err("GET, HEAD".to_owned()));
         assert_eq!(find(&Method::GET, "/api/v1/accounts/"), Err("unknown".to_owned()));
+    }
+
+    #[test]
+    fn misspelt_paths_are_recognised() {
+        let insert = Some("/group-dispatch-api/whatsapp/batchInsert");
+        for path in ["/batchinsert", "/whatsapp/batchInsert/", "/group-dispatch-api/whatsapp/batchInsrt"] {
+            assert_eq!(suggest_path(path), insert, "{path}");
+        }
+        assert_eq!(suggest_path("/api/v1/acounts"), Some("/api/v1/accounts"));
+        for path in ["/", "", "//", "/wp-login.php", "/batch"] {
+            assert_eq!(suggest_path(path), None, "{path}");
+        }
+        let hidden = endpoints().filter(|endpoint| endpoint.tag == Tag::Unlisted);
+        assert!(hidden.into_iter().all(|endpoint| suggest_path(endpoint.path) != Some(endpoint.path)));
     }
 
     /// An idempotency key or a generated client could not distinguish two operations with one name.

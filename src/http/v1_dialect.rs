@@ -5,7 +5,7 @@ use warp::{Filter, Rejection};
 
 use super::authentication;
 use super::endpoint::Handler;
-use super::endpoint_registry::NoEndpoint;
+use super::endpoint_registry::{NoEndpoint, suggest_path};
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline, serve_dialect};
 use super::request_body::{MemoryBudget, RequestBody, read_body};
 use super::revocation::abort_when_key_ends;
@@ -44,10 +44,10 @@ impl Dialect for V1Dialect {
         body: &mut IncomingBody,
     ) -> Result<Response, Problem> {
         let endpoint = request.endpoint.as_ref().map_err(|reason| match reason {
-            NoEndpoint::UnknownPath => Problem::no_such_path(),
+            NoEndpoint::UnknownPath => Problem::no_such_path(suggest_path(&request.path)),
             NoEndpoint::MethodNotAllowed { allow, .. } => Problem::method_not_allowed(allow),
         })?;
-        let Handler::V1(handler) = endpoint.handler else { return Err(Problem::no_such_path()) };
+        let Handler::V1(handler) = endpoint.handler else { return Err(Problem::no_such_path(None)) };
         if let Access::Permission(permission) = endpoint.operation.access {
             auth.require(permission)?;
         }

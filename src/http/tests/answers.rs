@@ -48,7 +48,7 @@ fn answers_have_one_form() {
         rejection: CommandRejection::NoRegistrationWaiting,
     });
     let errors = [
-        (ContractEndpoint::Unknown, Error::NoSuchPath),
+        (ContractEndpoint::Unknown, Error::NoSuchPath { nearest: None }),
         (ContractEndpoint::QueryWhatsAppStatus, Error::MethodNotAllowed { allow: "GET" }),
         (ContractEndpoint::BatchOnline, Error::TooLarge { limit: BODY_BYTES }),
         (ContractEndpoint::SubmitPhone, Error::UnsupportedMediaType { expected: BodyType::Json }),

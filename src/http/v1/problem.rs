@@ -38,8 +38,12 @@ pub(in crate::http) struct ProblemBody<'a> {
 }
 
 impl Problem {
-    pub(in crate::http) fn no_such_path() -> Problem {
-        Problem::not_found("no such path; the README lists the endpoints under /api/v1")
+    /// No endpoint has the path; `nearest` is the one that was probably meant.
+    pub(in crate::http) fn no_such_path(nearest: Option<&str>) -> Problem {
+        match nearest {
+            Some(path) => Problem::not_found(format!("no such path; did you mean {path}?")),
+            None => Problem::not_found("no such path; the README lists the endpoints under /api/v1"),
+        }
     }
 
     pub(in crate::http) fn method_not_allowed(allow: &'static str) -> Problem {
