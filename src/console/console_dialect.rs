@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::time::timeout;
-use warp::http::{Method, header};
+use warp::http::{HeaderMap, Method, header};
 use warp::path::{FullPath, Tail};
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use super::layout::{self, PageResult};
-use super::page_request::{ConsoleRequest, read_form};
+use super::page_request::{ConsoleRequest, no_such_page, read_form};
 use super::response_headers::set_header;
 use super::{Console, assets, routes, sign_in};
 use crate::access::{AuthContext, AuthError};
@@ -26,9 +26,12 @@ pub(super) fn page_routes(
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
     let files = warp::path("assets").and(warp::path::tail()).and(warp::header::headers_cloned());
     let files = files.map(|name: Tail, headers| assets::handle(name.as_str(), &headers));
-    let is_page = warp::path::full().and_then(|path: FullPath| async move {
-        if routes::is_page(path.as_str()) { Ok(()) } else { Err(warp::reject::not_found()) }
-    });
+    let is_page = warp::path::full().and(warp::header::headers_cloned()).and_then(
+        |path: FullPath, headers: HeaderMap| async move {
+            let is_page = routes::is_page(path.as_str()) || routes::is_unknown_page(path.as_str(), &headers);
+            if is_page { Ok(()) } else { Err(warp::reject::not_found()) }
+        },
+    );
     let pages = is_page.untuple_one().and(serve_dialect(ConsoleDialect(console)));
     files.or(pages).unify().map(|mut response: Response| {
         response.extensions_mut().insert(ConsoleResponse);
@@ -45,7 +48,7 @@ impl Dialect for ConsoleDialect {
     type Error = Response;
 
     fn trace_route(request: &RoutedRequest) -> &str {
-        routes::page_root(&request.path)
+        if routes::is_page(&request.path) { routes::page_root(&request.path) } else { "" }
     }
 
     async fn authenticate(&self, request: &RoutedRequest) -> Result<AuthContext, Response> {
@@ -56,8 +59,8 @@ impl Dialect for ConsoleDialect {
             set_header(&mut response, header::ALLOW, "GET, HEAD, POST");
             return Err(response);
         }
-        if path == "/sign-in" {
-            // The form carries the key, and `sign_in` verifies it.
+        if path == "/sign-in" || !routes::is_page(path) {
+            // The form carries the key, and `sign_in` verifies it. That a page does not exist is no secret.
             return Ok(AuthContext::ANONYMOUS);
         }
         let (console, changes) = (&self.0.inner, changes(request));
@@ -75,6 +78,9 @@ impl Dialect for ConsoleDialect {
         body: &mut IncomingBody,
     ) -> Result<Response, Response> {
         let (ConsoleDialect(console), changes) = (self, changes(request));
+        if !routes::is_page(&request.path) {
+            return Ok(layout::error_page(&no_such_page(), None));
+        }
         let form = match read_form(body).await {
             Ok(form) => form,
             Err(error) => return Ok(layout::error_page(&error, None)),

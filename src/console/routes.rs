@@ -1,11 +1,14 @@
 //! The paths of pages, and the handler of each.
 
+use warp::http::{HeaderMap, header};
+
 use super::layout::PageResult;
 use super::page_request::{ConsoleRequest, no_such_page};
 use super::{
     account, account_labels, account_orders, accounts, administration, deliveries, events, gateways, history,
     maintenance, overview, proof, webhooks,
 };
+use crate::http::is_endpoint_path;
 
 /// First segments of the paths of pages.
 const PAGE_ROOTS: [&str; 12] = [
@@ -23,6 +26,9 @@ const PAGE_ROOTS: [&str; 12] = [
     "webhooks",
 ];
 
+/// First segments of the paths of the API.
+const API_ROOTS: [&str; 3] = ["/api", "/gateway", "/group-dispatch-api"];
+
 /// The first segment of a path with its slash. It stands for the page in traces, which want few names.
 pub(super) fn page_root(path: &str) -> &str {
     path.match_indices('/').nth(1).map_or(path, |(end, _)| &path[..end])
@@ -30,7 +36,15 @@ pub(super) fn page_root(path: &str) -> &str {
 
 /// Whether a path belongs to the pages.
 pub(super) fn is_page(path: &str) -> bool {
-    page_root(path).strip_prefix('/').is_some_and(|root| PAGE_ROOTS.contains(&root))
+    path == "/" || page_root(path).strip_prefix('/').is_some_and(|root| !root.is_empty() && PAGE_ROOTS.contains(&root))
+}
+
+/// Whether a browser asks for a path that neither the pages nor the API have. Clients of the API get JSON in any case: some of them
+/// accept HTML too.
+pub(super) fn is_unknown_page(path: &str, headers: &HeaderMap) -> bool {
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let is_browser = accepts.split(',').any(|range| range.trim().starts_with("text/html"));
+    is_browser && !API_ROOTS.contains(&page_root(path)) && !is_endpoint_path(path)
 }
 
 /// Renders the page of a path, or carries out the form submitted to it.

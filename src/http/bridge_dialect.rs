@@ -25,6 +25,9 @@ pub(super) struct BridgeDialect(pub(super) BridgeState);
 impl Dialect for BridgeDialect {
     type Error = BridgeApiError;
 
+    /// Commands must not be handed to a gateway that left while it waited for them.
+    const ANSWERS_HALF_CLOSED: bool = false;
+
     /// Only counts the request: the signature may cover the body, so the handler verifies it.
     async fn authenticate(&self, request: &RoutedRequest) -> Result<AuthContext, BridgeApiError> {
         let authenticator = &self.0.authenticator;

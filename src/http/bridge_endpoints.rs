@@ -1,5 +1,6 @@
 //! `/gateway/v1`: a gateway sends its reports here and fetches its commands.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,6 +16,7 @@ use super::bridge_response::{BridgeApiError, BridgeErrorBody, json_response, sec
 use super::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use super::operation_doc::{OperationDoc, content, response_with_id, retry_after_header};
 use super::parameter_schemas::{number, text};
+use super::validation_error::find_text_fault;
 use crate::api::operation;
 use crate::gateway::bridge::{
     AckResult, AcksSchema, BatchResult, GatewayCommand, ReportsSchema, WorkBatch, read_acks, read_batch,
@@ -105,7 +107,7 @@ pub(super) static ENDPOINTS: [Endpoint; 3] = [
 
 async fn ingest_reports(request: BridgeRequest) -> Result<Response, BridgeApiError> {
     request.bridge.verify_request(request.signature(), &request.body)?;
-    let batch = read_batch(&request.body).map_err(|fault| BridgeApiError::malformed(&fault.to_string()))?;
+    let batch = read_batch(&request.body).map_err(|fault| malformed_body(&request.body, &fault))?;
     let BridgeRequest { bridge, body, .. } = request;
     drop(body);
     // In its own task, so that it completes even if the gateway disconnects.
@@ -126,11 +128,17 @@ async fn fetch_work(state: BridgeState, request: BridgeRequest) -> Result<Respon
 
 async fn acknowledge_commands(request: BridgeRequest) -> Result<Response, BridgeApiError> {
     request.bridge.verify_request(request.signature(), &request.body)?;
-    let acks = read_acks(&request.body).map_err(|fault| BridgeApiError::malformed(&fault.to_string()))?;
+    let acks = read_acks(&request.body).map_err(|fault| malformed_body(&request.body, &fault))?;
     let BridgeRequest { bridge, body, .. } = request;
     drop(body);
     let task = tokio::spawn(async move { bridge.acknowledge(acks).await }.in_current_span());
     Ok(json_response(&task.await.map_err(|error| BridgeApiError::internal(&error))?))
+}
+
+/// The error for a body that cannot be parsed.
+fn malformed_body(body: &[u8], fault: &impl Display) -> BridgeApiError {
+    let words = find_text_fault(body).map_or_else(|| fault.to_string(), |fault| format!("the body {fault}"));
+    BridgeApiError::malformed(&words)
 }
 
 /// The long-poll time and the maximum number of commands that the gateway asks for.

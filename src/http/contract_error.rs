@@ -33,11 +33,19 @@ pub enum Error {
         /// The maximum, in bytes.
         limit: usize,
     },
-    /// The body does not have the endpoint's media type, or is compressed.
-    #[error("the body must be uncompressed {} in UTF-8; send Content-Type: {}", .expected.label(), .expected.essence())]
+    /// The body does not have the endpoint's media type, or is not in UTF-8.
+    #[error("the body has Content-Type {found}; send {} in UTF-8 with Content-Type: {}", .expected.label(), .expected.essence())]
     UnsupportedMediaType {
         /// The media type that the endpoint reads.
         expected: BodyType,
+        /// The media type as sent, or its beginning.
+        found: String,
+    },
+    /// The body is compressed.
+    #[error("the body has Content-Encoding {found}; send it uncompressed")]
+    CompressedBody {
+        /// The coding as sent, or its beginning.
+        found: String,
     },
     /// Too many large bodies are being read.
     #[error("the service is reading too many large requests; retry shortly, or send fewer accounts in one request")]
@@ -92,7 +100,7 @@ impl Error {
             Error::NoSuchPath { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
             Error::TooLarge { .. } => 413,
-            Error::UnsupportedMediaType { .. } => 415,
+            Error::UnsupportedMediaType { .. } | Error::CompressedBody { .. } => 415,
             Error::MemoryBudgetExceeded | Error::NotReady | Error::Timeout { .. } => 503,
             Error::Idempotency(error) => idempotency_code(error),
         }
@@ -107,6 +115,7 @@ impl Error {
             | Error::MethodNotAllowed { .. }
             | Error::TooLarge { .. }
             | Error::UnsupportedMediaType { .. }
+            | Error::CompressedBody { .. }
             | Error::MemoryBudgetExceeded
             | Error::SlowBody
             | Error::IncompleteBody

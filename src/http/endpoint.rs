@@ -146,6 +146,11 @@ impl Tag {
 }
 
 impl Endpoint {
+    /// Whether it also answers `HEAD`. A gateway's `GET` takes commands, so it does not.
+    pub(super) fn answers_head(&self) -> bool {
+        self.method == Method::GET && !matches!(self.handler, Handler::Bridge(_))
+    }
+
     /// Whether its path may end in a slash.
     pub(super) fn allows_trailing_slash(&self) -> bool {
         match self.handler {

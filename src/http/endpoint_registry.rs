@@ -69,11 +69,18 @@ pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
     ENDPOINTS.iter().copied().flatten()
 }
 
-/// Finds the endpoint of a request.
+/// Whether an endpoint has the path.
+pub fn is_endpoint_path(path: &str) -> bool {
+    ROUTER.at(path).is_ok()
+}
+
+/// Finds the endpoint of a request. The endpoint of `GET` also answers `HEAD`: hyper sends such a response without its body.
 pub(super) fn find_endpoint(method: &Method, path: &str) -> Result<EndpointMatch, NoEndpoint> {
     let found = ROUTER.at(path).map_err(|_| NoEndpoint::UnknownPath)?;
     let Route { endpoints, allow } = found.value;
-    let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.method == *method) else {
+    let of = |method: &Method| endpoints.iter().find(|endpoint| endpoint.method == *method);
+    let answers_head = || of(&Method::GET).filter(|endpoint| *method == Method::HEAD && endpoint.answers_head());
+    let Some(endpoint) = of(method).or_else(answers_head) else {
         let endpoint = endpoints.first().ok_or(NoEndpoint::UnknownPath)?;
         return Err(NoEndpoint::MethodNotAllowed { allow, endpoint });
     };
@@ -107,7 +114,13 @@ fn build_router() -> Router<Route> {
         by_path.entry(endpoint.path).or_default().push(endpoint);
     }
     for (path, endpoints) in by_path {
-        let allow = endpoints.iter().map(|endpoint| endpoint.method.as_str()).collect::<Vec<_>>().join(", ");
+        let mut methods: Vec<_> = endpoints.iter().map(|endpoint| endpoint.method.as_str()).collect();
+        if let Some(get) =
+            endpoints.iter().position(|endpoint| endpoint.answers_head()).filter(|_| !methods.contains(&"HEAD"))
+        {
+            methods.insert(get + 1, "HEAD");
+        }
+        let allow = methods.join(", ");
         let with_slash = endpoints.iter().any(|endpoint| endpoint.allows_trailing_slash()).then(|| format!("{path}/"));
         for path in [path.to_owned()].into_iter().chain(with_slash) {
             let inserted = router.insert(path, Route { endpoints: endpoints.clone(), allow: allow.clone() });
@@ -137,6 +150,10 @@ mod tests {
         assert_eq!(find(&Method::GET, "/api/v1/accounts/online"), Err("POST".to_owned()));
         assert_eq!(find(&Method::PUT, "/healthz/"), Err("GET, HEAD".to_owned()));
         assert_eq!(find(&Method::GET, "/api/v1/accounts/"), Err("unknown".to_owned()));
+        assert_eq!(find(&Method::HEAD, "/api/v1/accounts"), Ok("/api/v1/accounts"));
+        assert_eq!(find(&Method::PUT, "/api/v1/accounts"), Err("GET, HEAD".to_owned()));
+        // A gateway that fetches commands takes them.
+        assert_eq!(find(&Method::HEAD, "/gateway/v1/work"), Err("GET".to_owned()));
     }
 
     #[test]

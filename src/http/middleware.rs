@@ -1,5 +1,6 @@
 //! What all requests share: id, trace, caller, deadline, log line. Each API differs in its [`Dialect`].
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use warp::{Filter, Rejection};
 
 use super::contract_parsing::Query;
 use super::endpoint_registry::{EndpointMatch, find_endpoint};
+use super::half_close::SendingHalf;
 use super::request_body::drain_unread;
 use super::request_head::RequestHead;
 use super::request_id::{RequestIdGenerator, X_REQUEST_ID};
@@ -61,6 +63,9 @@ pub trait Dialect: Clone + Send + Sync + 'static {
         request.endpoint_of_path().map_or("", |endpoint| endpoint.path)
     }
 
+    /// Whether a client that closes its sending half gets its answer. If not, the end of the client's half ends the request.
+    const ANSWERS_HALF_CLOSED: bool = true;
+
     /// Authenticates the requester, and counts the request against the rate limit.
     fn authenticate(&self, request: &RoutedRequest) -> impl Future<Output = Result<AuthContext, Self::Error>> + Send;
 
@@ -101,6 +106,7 @@ pub fn serve_dialect<D: Dialect>(
         .and(warp::query::raw().map(Some).or(warp::any().map(|| None)).unify())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<PeerAddress>())
+        .and(release_sending_half::<D>())
         .map(move |path: FullPath, method: Method, query, raw_query, headers: HeaderMap, peer: Option<PeerAddress>| {
             let path = path.as_str().to_owned();
             // Only tests send requests without a connection.
@@ -115,6 +121,17 @@ pub fn serve_dialect<D: Dialect>(
         })
         .and(warp::body::stream())
         .then(move |request, body| serve(dialect.clone(), request, incoming_body(body)))
+}
+
+/// Passes on the end of the client's half, if the dialect says so.
+fn release_sending_half<D: Dialect>() -> impl Filter<Extract = (), Error = Infallible> + Clone {
+    warp::ext::optional::<SendingHalf>()
+        .map(|half: Option<SendingHalf>| {
+            if let Some(half) = half.filter(|_| !D::ANSWERS_HALF_CLOSED) {
+                half.release();
+            }
+        })
+        .untuple_one()
 }
 
 fn incoming_body<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static) -> IncomingBody {

@@ -48,6 +48,7 @@
 //! | `request_metrics` | counts and times requests |
 //! | `server` | connections: accept, time out, drain at shutdown |
 //! | `server_socket` | the socket of a connection: a reset where a normal close would make an incomplete response look complete |
+//! | `half_close` | clients that close their sending half after a request |
 //! | `revocation` | aborts long responses when the reader's key ends |
 //! | `connection_limit` | the limit on open connections, in total and per address |
 //! | `tls` | TLS: the server certificate, the CAs of accepted clients, the reload of their files |
@@ -71,6 +72,7 @@ mod contract_parsing;
 mod contract_request;
 mod endpoint;
 mod endpoint_registry;
+mod half_close;
 mod health_endpoints;
 mod idempotency_key;
 mod json_objects;
@@ -118,7 +120,7 @@ use warp::{Filter, Rejection, Reply};
 
 pub use authentication::{authenticate_page, is_same_origin, session_cookie, session_from_cookie};
 pub use endpoint::Endpoint;
-pub use endpoint_registry::endpoints;
+pub use endpoint_registry::{endpoints, is_endpoint_path};
 pub(crate) use middleware::log_answered;
 pub use middleware::{Dialect, IncomingBody, ResponseDeadline, serve_dialect};
 pub use openapi::render_openapi;

@@ -24,6 +24,7 @@ use warp::http::{Request, Uri};
 use warp::reply::Response;
 
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
+use super::half_close::{HalfCloseStream, SendingHalf};
 use super::server_socket::{AbortFlag, ServerSocket};
 use crate::limits::{ACCEPT_PAUSE, DRAIN_TIMEOUT, HEADER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, WRITE_TIMEOUT};
 
@@ -56,27 +57,42 @@ pub(super) async fn run<S>(
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let stream = Box::pin(stream);
         let service = service.clone();
+        let sending_half = SendingHalf::default();
+        let half = sending_half.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            half.hold();
             request.extensions_mut().insert(PeerAddress(peer));
+            request.extensions_mut().insert(half.clone());
             // warp cannot parse a target without a path, such as that of CONNECT. `/` replaces it.
             if !request.uri().path().starts_with('/') {
                 *request.uri_mut() = Uri::from_static("/");
             }
-            let (version, abort) = (request.version(), abort.clone());
+            let (version, abort, half) = (request.version(), abort.clone(), half.clone());
             let response = service.call(request);
-            async move { response.await.inspect(|response| abort.note(version, response)) }
+            async move {
+                let mut response = response.await?;
+                abort.note(version, &response);
+                half.answer(&mut response);
+                Ok(response)
+            }
         });
         let (http, draining) = (http.clone(), draining.watcher());
         let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone()));
         let (stop, cut_off) = (stop.clone(), cut_off.clone());
         tokio::spawn(async move {
             let connection = async move {
-                let Some(tls) = tls else { return serve_connection(http, stream, service, draining).await };
+                let Some(tls) = tls else {
+                    let stream = HalfCloseStream::new(stream, sending_half);
+                    return serve_connection(http, stream, service, draining).await;
+                };
                 // No request has arrived yet, so stopping here loses nothing.
                 let handshake = stop.run_until_cancelled(timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream))).await;
                 match handshake {
                     // Boxed, so that the future of a connection without TLS stays small.
-                    Some(Ok(Ok(stream))) => Box::pin(serve_connection(http, stream, service, draining)).await,
+                    Some(Ok(Ok(stream))) => {
+                        let stream = HalfCloseStream::new(stream, sending_half);
+                        Box::pin(serve_connection(http, stream, service, draining)).await;
+                    }
                     Some(Ok(Err(error))) => {
                         tracing::debug!(%peer, %error, "a client failed the TLS handshake");
                     }

@@ -21,8 +21,21 @@ pub(super) fn parse_json<'de, S: DeserializeSeed<'de>>(
     seed().deserialize(&mut json).and_then(|value| json.end().map(|()| value)).map_err(|_| locate_error(body, seed()))
 }
 
+/// Why `body` cannot be JSON in UTF-8, in words that a parser does not have; `None` if the parser says it better.
+pub(super) fn find_text_fault(body: &[u8]) -> Option<&'static str> {
+    match body {
+        [0xEF, 0xBB, 0xBF, ..] => Some("begins with a byte-order mark; send UTF-8 without it"),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Some("is UTF-16; send UTF-8"),
+        _ if body.trim_ascii().is_empty() => Some("is empty; send JSON"),
+        _ => None,
+    }
+}
+
 /// The error in `body`, with the path of the field. Only invalid bodies are parsed here, because tracking the path costs time.
 fn locate_error<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> ValidationError {
+    if let Some(fault) = find_text_fault(body) {
+        return ValidationError::at_field(".", fault);
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let mut track = serde_path_to_error::Track::new();
     let result = seed.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));

@@ -71,6 +71,18 @@ impl BlockingServer {
 }
 
 #[test]
+fn a_client_that_closes_its_sending_half_gets_its_answer() {
+    let server = BlockingServer::start(ConnectionLimit::new(8, 8));
+    let mut client = server.send_request();
+    server.wait_until_started();
+    client.shutdown(Shutdown::Write).unwrap();
+    server.release.notify_one();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("held"), "{answer}");
+}
+
+#[test]
 fn a_request_under_way_is_answered_before_the_server_ends() {
     let server = BlockingServer::start(ConnectionLimit::new(8, 8));
     let mut idle = TcpStream::connect(server.address).unwrap();
@@ -122,6 +134,7 @@ fn connections_of_one_address_over_the_bound_are_closed() {
     }
     assert_eq!((metrics.connections.get(), metrics.connections_refused.get()), (2, 5));
     drop(first);
+    server.release.notify_one();
     // The server allows another connection as soon as it notices the end of the first.
     let moment = Duration::from_millis(100);
     let has_started = || server.runtime.block_on(async { timeout(moment, server.started.notified()).await.is_ok() });

@@ -181,8 +181,18 @@ fn every_request_gets_an_envelope() {
     let answer = check(&format!("GET {online}"), "", 405, r#"{"data":"","code":405,"#);
     assert_eq!(answer.header("allow"), Some("POST"));
     check(&format!("POST {list}"), "{}", 405, r#"{"data":[],"code":405,"#);
-    assert_eq!(check(&format!("HEAD {list}"), "", 405, "").header("allow"), Some("GET"));
-    check(&format!("POST {online}\ncontent-type: text/xml"), "<a/>", 415, r#"{"data":"","code":415,"#);
+    let (whole, head) = (check(&format!("GET {list}"), "", 200, "{"), check(&format!("HEAD {list}"), "", 200, ""));
+    assert_eq!((head.header("content-length"), &head.body[..]), (whole.header("content-length"), &b""[..]));
+    let malformed = |headers: &str, body: &str, status: u16, words: &str| {
+        let start = format!(r#"{{"data":"","code":{status},"message":"the body {words}"#);
+        check(&format!("POST {online}{headers}"), body, status, &start);
+    };
+    malformed("\ncontent-type: text/xml", "<a/>", 415, "has Content-Type text/xml; send JSON in UTF-8 with ");
+    malformed("\ncontent-encoding: gzip", "", 415, "has Content-Encoding gzip; send it uncompressed");
+    malformed("", " ", 400, "is empty; send JSON");
+    malformed("", "\u{feff}{}", 400, "begins with a byte-order mark; send UTF-8 without it");
+    check("GET // HTTP/1.1", "", 404, r#"{"data":"","code":404,"#);
+    check("GET //accounts HTTP/1.1\naccept: */*", "", 404, r#"{"data":"","code":404,"#);
     check(
         &format!("POST {}", online.replace(' ', "?details=maybe ")),
         "{}",

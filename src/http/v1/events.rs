@@ -10,7 +10,9 @@ use warp::http::{HeaderMap, Method};
 use warp::reply::Response;
 use warp::sse;
 
-use super::response_body::{JSON_LINES, NDJSON, into_infallible, json_response, lines_response, stream_response};
+use super::response_body::{
+    JSON_LINES, NDJSON, bytes_response, into_infallible, json_response, lines_response, stream_response,
+};
 use super::response_format::ResponseFormat;
 use super::shared_docs::event_responses;
 use crate::api::events::{self, AuditLogPage, EventPage, EventQuery, LiveTail, ReadStart};
@@ -169,6 +171,10 @@ async fn export_events(request: V1Request) -> Result<Response, Problem> {
         ExportFormat::CloudEvents => NDJSON,
         ExportFormat::Csv => "text/csv; charset=utf-8",
     };
+    if request.head.method == Method::HEAD {
+        // Nothing is exported, so nothing is recorded.
+        return Ok(bytes_response(content_type, Vec::new()));
+    }
     Ok(stream_response(content_type, maintenance::export_events(&request.call, query).await?))
 }
 

@@ -3,9 +3,13 @@
 use serde::de::DeserializeOwned;
 
 use crate::api::Problem;
+use crate::http::validation_error::find_text_fault;
 
 /// Parses a JSON body. Errors show `example`, which has all fields.
 pub(super) fn parse_body<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
+    if let Some(fault) = find_text_fault(body) {
+        return Err(Problem::malformed(format!("the body {fault}, such as {example}")));
+    }
     let not_an_object = || Problem::malformed(format!("the body must be one JSON object; send {example}"));
     // serde would also accept a list, with fields by position.
     if !body.trim_ascii_start().starts_with(b"{") {

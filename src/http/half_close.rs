@@ -1,0 +1,107 @@
+//! Clients that close their sending half after a request: they still get the answer.
+//!
+//! hyper ends a connection when the client has sent its end, and does not distinguish a client that left. So the end is held back while
+//! a request is under way. A client that left keeps its connection until the request is answered: its time is limited.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use warp::http::{HeaderValue, header};
+use warp::reply::Response;
+
+/// The half of a connection that the client sends in. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct SendingHalf(Arc<SendingHalfInner>);
+
+#[derive(Default)]
+struct SendingHalfInner {
+    /// Whether its end is held back.
+    is_held: AtomicBool,
+    has_ended: AtomicBool,
+    reader: AtomicWaker,
+}
+
+/// A stream whose end is held back while its [`SendingHalf`] says so.
+pub(super) struct HalfCloseStream<IO> {
+    stream: IO,
+    half: SendingHalf,
+}
+
+impl SendingHalf {
+    /// Holds the end back from now on.
+    pub(super) fn hold(&self) {
+        self.0.is_held.store(true, Ordering::SeqCst);
+    }
+
+    /// Passes the end on from now on: a client that left ends its request.
+    pub(super) fn release(&self) {
+        self.0.is_held.store(false, Ordering::SeqCst);
+        self.0.reader.wake();
+    }
+
+    /// Prepares the connection for the response. After an end that was held back the response is the last one. hyper writes it, and
+    /// does not read again.
+    pub(super) fn answer(&self, response: &mut Response) {
+        if self.0.has_ended.load(Ordering::SeqCst) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        } else {
+            self.release();
+        }
+    }
+
+    /// Whether the end, which was just read, is held back. If so, the reader is woken at the release.
+    fn holds_back(&self, context: &Context<'_>) -> bool {
+        let SendingHalfInner { is_held, has_ended, reader } = &*self.0;
+        // Registered before the look, so that no release is missed.
+        reader.register(context.waker());
+        let holds = is_held.load(Ordering::SeqCst);
+        has_ended.fetch_or(holds, Ordering::SeqCst);
+        holds
+    }
+}
+
+impl<IO> HalfCloseStream<IO> {
+    pub(super) fn new(stream: IO, half: SendingHalf) -> HalfCloseStream<IO> {
+        HalfCloseStream { stream, half }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for HalfCloseStream<IO> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let left = to.remaining();
+        let read = Pin::new(&mut self.stream).poll_read(context, to);
+        let is_end = matches!(read, Poll::Ready(Ok(()))) && left > 0 && to.remaining() == left;
+        if is_end && self.half.holds_back(context) { Poll::Pending } else { read }
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for HalfCloseStream<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
