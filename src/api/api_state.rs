@@ -14,6 +14,7 @@ use crate::audit::Audit;
 use crate::config;
 use crate::domain::{AdministrativeEvent, AuditLogEntry, GatewayKind};
 use crate::gateway::GatewayRegistry;
+use crate::idempotency::IdempotencyRecords;
 use crate::journal::RequesterIdentity;
 use crate::limits::{LIVE_TAIL_READERS, STREAMED_RESPONSES};
 use crate::projections::Roster;
@@ -57,6 +58,8 @@ pub struct ServiceHandles {
     pub rules: config::AccountSettings,
     /// Seals secrets.
     pub vault: Vault,
+    /// The stored responses to requests with an `Idempotency-Key`.
+    pub idempotency: IdempotencyRecords,
     /// The gateways.
     pub gateways: GatewayRegistry,
     /// The gateway of accounts that match no routing rule.

@@ -50,6 +50,16 @@ impl Call {
         &self.api
     }
 
+    /// The operation.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// The same call with the id of an earlier request, to continue that request.
+    pub fn with_request_id(self, request: RequestId) -> Call {
+        Call { requester: self.requester.with_request_id(request), ..self }
+    }
+
     /// The requester.
     pub fn requester(&self) -> &Requester {
         &self.requester

@@ -8,10 +8,11 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::{Call, PageReader, Problem};
+use super::{ApiState, Call, PageReader, Problem};
 use crate::audit::{self, Audit, CloudEvent, EventFilter, EventView, QueryPage};
 use crate::domain::EventId;
-use crate::journal::{Journal, JournalRecord};
+use crate::idempotency::RequestStart;
+use crate::journal::{Journal, JournalRecord, StreamId};
 use crate::limits::LIVE_TAIL_READ_AHEAD;
 
 /// Which events to list.
@@ -155,6 +156,15 @@ pub async fn list_acts(
         Ok(AuditLogPage { acts: page.items, next: page.next.map(|next| journal.event_id(next).to_string()) })
     })
     .await
+}
+
+/// Whether the audit log has an event of an earlier execution of the same request.
+pub async fn has_recorded_act(api: &ApiState, intent: RequestStart) -> Result<bool, Problem> {
+    let RequestStart { request, position } = intent;
+    let journal = api.audit().journal().clone();
+    let acts = spawn_blocking(move || journal.history_after(StreamId::Administration, position, usize::MAX)).await;
+    let acts = acts.map_err(|error| Problem::task_failed(&error))?.map_err(audit::Error::from)?;
+    Ok(acts.iter().any(|act| act.origin.request == request))
 }
 
 impl LiveTail {

@@ -18,7 +18,7 @@ use crate::idempotency::StoredResponse;
 use crate::limits::NAMED_REJECTIONS;
 
 /// Header of a stored response that is sent again.
-const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// What the envelopes of an endpoint contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

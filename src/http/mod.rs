@@ -23,6 +23,7 @@
 //! | `health_endpoints` | health, and the metrics in text format |
 //! | `v1` | the endpoints of `/api/v1`, for auditors and operators |
 //! | `v1_dialect` | how `/api/v1` authenticates, and how its errors become problems |
+//! | `v1_idempotency` | `Idempotency-Key` at `/api/v1` |
 //! | `v1_request` | a request of `/api/v1`, as its handler gets it |
 //! | `bridge_endpoints` | `/gateway/v1`: gateways send reports and fetch commands |
 //! | `bridge_dialect` | how `/gateway/v1` authenticates, and how it responds to errors |
@@ -99,6 +100,7 @@ mod server_socket;
 mod tls;
 mod v1;
 mod v1_dialect;
+mod v1_idempotency;
 mod v1_request;
 mod validation_error;
 
@@ -159,7 +161,6 @@ pub struct Api {
 struct ApiInner {
     state: ApiState,
     service: ServiceHandles,
-    idempotency: IdempotencyRecords,
     settings: config::HttpSettings,
     is_ready: Arc<AtomicBool>,
     memory_budget: MemoryBudget,
@@ -170,12 +171,11 @@ impl Api {
     pub fn new(
         state: ApiState,
         service: ServiceHandles,
-        idempotency: IdempotencyRecords,
         settings: config::HttpSettings,
         is_ready: Arc<AtomicBool>,
     ) -> Api {
         let memory_budget = MemoryBudget::new();
-        Api { inner: Arc::new(ApiInner { state, service, idempotency, settings, is_ready, memory_budget }) }
+        Api { inner: Arc::new(ApiInner { state, service, settings, is_ready, memory_budget }) }
     }
 
     fn state(&self) -> &ApiState {
@@ -191,7 +191,7 @@ impl Api {
     }
 
     fn idempotency(&self) -> &IdempotencyRecords {
-        &self.inner.idempotency
+        &self.service().idempotency
     }
 
     fn cloud_api(&self) -> Option<&CloudApi> {

@@ -56,26 +56,8 @@ pub(super) async fn run<S>(
         let mut stream = TimeoutStream::new(ServerSocket::new(stream, abort.clone()));
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let stream = Box::pin(stream);
-        let service = service.clone();
         let sending_half = SendingHalf::default();
-        let half = sending_half.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            half.hold();
-            request.extensions_mut().insert(PeerAddress(peer));
-            request.extensions_mut().insert(half.clone());
-            // warp cannot parse a target without a path, such as that of CONNECT. `/` replaces it.
-            if !request.uri().path().starts_with('/') {
-                *request.uri_mut() = Uri::from_static("/");
-            }
-            let (version, abort, half) = (request.version(), abort.clone(), half.clone());
-            let response = service.call(request);
-            async move {
-                let mut response = response.await?;
-                abort.note(version, &response);
-                half.answer(&mut response);
-                Ok(response)
-            }
-        });
+        let service = connection_service(service.clone(), peer, abort, sending_half.clone());
         let (http, draining) = (http.clone(), draining.watcher());
         let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone()));
         let (stop, cut_off) = (stop.clone(), cut_off.clone());
@@ -109,6 +91,36 @@ pub(super) async fn run<S>(
         let open = connection_limit.open_connections();
         tracing::warn!(open, "closing connections whose requests did not finish within {} s", DRAIN_TIMEOUT.as_secs());
     }
+}
+
+/// Serves each request of one connection, with what the routes know of the connection.
+fn connection_service<S>(
+    service: S,
+    peer: SocketAddr,
+    abort: AbortFlag,
+    half: SendingHalf,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> + Send + 'static
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    service_fn(move |mut request: Request<Incoming>| {
+        half.hold();
+        request.extensions_mut().insert(PeerAddress(peer));
+        request.extensions_mut().insert(half.clone());
+        // warp cannot parse a target without a path, such as that of CONNECT. `/` replaces it.
+        if !request.uri().path().starts_with('/') {
+            *request.uri_mut() = Uri::from_static("/");
+        }
+        let (version, abort, half) = (request.version(), abort.clone(), half.clone());
+        let response = service.call(request);
+        async move {
+            let mut response = response.await?;
+            abort.note(version, &response);
+            half.answer(&mut response);
+            Ok(response)
+        }
+    })
 }
 
 /// Serves the requests of one connection.

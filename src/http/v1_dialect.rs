@@ -3,16 +3,20 @@
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use super::authentication;
+use super::contract_error::Error;
 use super::endpoint::Handler;
 use super::endpoint_registry::{NoEndpoint, suggest_path};
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline, serve_dialect};
 use super::request_body::{MemoryBudget, RequestBody, read_body};
 use super::revocation::abort_when_key_ends;
 use super::routed_request::RoutedRequest;
+use super::v1_idempotency::respond_once;
 use super::v1_request::V1Request;
+use super::{authentication, idempotency_key};
 use crate::access::AuthContext;
-use crate::api::{Access, AccountScope, AccountSelection, ApiState, Call, Problem, parse_account, run_to_completion};
+use crate::api::{
+    Access, AccountScope, AccountSelection, ApiState, Call, Effect, Problem, parse_account, run_to_completion,
+};
 use crate::limits::BODY_BYTES;
 
 /// All routes below `/api/v1`.
@@ -66,8 +70,16 @@ impl Dialect for V1Dialect {
             // The key may have ended while the body arrived.
             call.authorize()?;
         }
-        let response = handler(V1Request { call, head: request.head.clone(), body });
-        let response = if limit.is_some() { run_to_completion(response).await? } else { response.await? };
+        let key = match endpoint.operation.effect {
+            Effect::Reads => None,
+            Effect::Writes => idempotency_key::from_headers(&request.headers).map_err(Error::from)?,
+        };
+        let request = V1Request { call, head: request.head.clone(), body };
+        let response = match key {
+            Some(key) => run_to_completion(respond_once(key, request, handler)).await?,
+            None if limit.is_some() => run_to_completion(handler(request)).await?,
+            None => handler(request).await?,
+        };
         Ok(abort_when_key_ends(response, requester))
     }
 

@@ -13,7 +13,8 @@
 //! | 76 | 4 | length of the response's body, in bytes |
 //! | 80 | | the body, or its first part; the further parts have table keys of their own |
 //!
-//! The record has no secrets. Responses contain only numbers, codes and sentences, and the request itself is not stored.
+//! The record has no secrets in clear text. Responses of the documented calls contain only numbers, codes and sentences, all others
+//! are sealed, and the request itself is not stored.
 //!
 //! Frozen: this layout and the hash of a scope. A request that is repeated after an upgrade must find its record.
 
@@ -73,6 +74,11 @@ impl KeyScope {
         let mut scope: [u8; 32] = hash.finalize().into();
         scope[..8].copy_from_slice(&caller.to_be_bytes());
         KeyScope(scope)
+    }
+
+    /// Its bytes, which bind a sealed response to it.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// The number of the caller's API key; 0 without one.

@@ -207,7 +207,7 @@ async fn serve(
     let [requests, background] = [(); 2].map(|()| CancellationToken::new());
     let (state, handles) = build_api(effective, &storage, &leader, &keys, &requests);
     let console = Console::new(state.clone(), tls.is_some());
-    let api = Api::new(state, handles, leader.idempotency.clone(), settings.http.clone(), is_ready.clone());
+    let api = Api::new(state, handles, settings.http.clone(), is_ready.clone());
     tasks.spawn(run_checkpoint_saving(storage.clone(), settings.store.checkpoint_every, background.clone()));
     tasks.spawn(run_checkpoint_signing(storage.clone(), background.clone()));
     tasks.spawn(clock::watch(background.clone()));
@@ -272,6 +272,7 @@ fn build_api(
         roster: roster.clone(),
         rules: settings.accounts.clone(),
         vault,
+        idempotency: leader.idempotency.clone(),
         gateways: leader.gateways.clone(),
         default_gateway: settings.gateway.routing.default,
         settings: rows.clone().into(),

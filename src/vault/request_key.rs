@@ -1,10 +1,12 @@
-//! Fingerprints of requests, which identify a repeated request, and their key.
+//! Fingerprints of requests, which identify a repeated request; sealed responses; and their key.
 //!
 //! A body may hold a six-digit code, which a hash without a key would reveal. The key is stored sealed with the
-//! master key. It is destroyed together with the data key of any account: older fingerprints then reveal nothing, not
-//! even to this service. Each fingerprint has the id of its key, because only fingerprints of one key can be compared.
+//! master key. It is destroyed together with the data key of any account: older fingerprints and responses then reveal
+//! nothing, not even to this service. Each fingerprint has the id of its key, because only fingerprints of one key can be compared.
 
 use std::sync::{Arc, PoisonError};
+
+use zeroize::Zeroizing;
 
 use super::aad::AadContext;
 use super::cipher::{self, SymmetricKey};
@@ -31,6 +33,7 @@ pub(super) struct DerivedRequestKeys {
     sealed: StoredValue,
     id: [u8; 8],
     hashing: SymmetricKey,
+    sealing: SymmetricKey,
 }
 
 impl RequestFingerprint {
@@ -50,6 +53,16 @@ impl Vault {
         Ok(RequestFingerprint { key: keys.id, hash: cipher::hmac_concat(&keys.hashing, &pieces) })
     }
 
+    /// Seals a response that is stored for a repeated request. It opens only in the same `scope`.
+    pub fn seal_response(&self, scope: &[u8], response: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(cipher::seal(&self.derived_request_keys()?.sealing, scope, response, &cipher::random_bytes()?))
+    }
+
+    /// Opens a stored response. `None` if its key was destroyed.
+    pub fn open_response(&self, scope: &[u8], sealed: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        Ok(cipher::open(&self.derived_request_keys()?.sealing, scope, sealed))
+    }
+
     /// The values derived from the stored key. The stored key is read each time, because it may have been destroyed.
     fn derived_request_keys(&self) -> Result<Arc<DerivedRequestKeys>, Error> {
         let key_ring = self.master_keys();
@@ -64,7 +77,12 @@ impl Vault {
         // Separate derived keys, so that no key serves two purposes.
         let derived = |purpose: &[u8]| SymmetricKey::new(cipher::hmac_concat(&key, &[purpose]));
         let id = derived(b"muster request key id 1").first_chunk().copied().unwrap_or_default();
-        let keys = Arc::new(DerivedRequestKeys { sealed, id, hashing: derived(b"muster request fingerprint 1") });
+        let keys = Arc::new(DerivedRequestKeys {
+            sealed,
+            id,
+            hashing: derived(b"muster request fingerprint 1"),
+            sealing: derived(b"muster request response 1"),
+        });
         Ok(opened.insert(keys).clone())
     }
 

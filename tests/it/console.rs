@@ -235,6 +235,32 @@ async fn every_page_is_there_and_safe() {
     }
 }
 
+/// A mistyped address is a page in a browser. Clients of the API get JSON in any case.
+#[tokio::test]
+async fn an_unknown_path_is_a_page_in_a_browser() {
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
+    let [_admin] = keys(&muster, ["admin"]).await;
+    let browser = Browser::new(&muster);
+    let html = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let ask = async |path: &str, accept: &str| {
+        let answer = browser.ask(browser.client.get(muster.url(path)).header("accept", accept)).await;
+        (answer.status, answer.header("content-type").to_owned(), answer.text)
+    };
+    for path in ["/nowhere", "/batchInsert", "//", "//accounts"] {
+        let (status, kind, text) = ask(path, html).await;
+        assert_eq!((status, kind.as_str()), (404, "text/html; charset=utf-8"), "{path}");
+        assert!(text.contains("There is no such page."), "{path}: {text}");
+        let (status, kind, _) = ask(path, "*/*").await;
+        assert_eq!((status, kind.as_str()), (404, "application/json"), "{path}");
+    }
+    for path in ["/api/v1/nothing", "/group-dispatch-api/nothing", "/gateway/v1/nothing"] {
+        let (_, kind, _) = ask(path, html).await;
+        assert!(kind.ends_with("json"), "{path}: {kind}");
+    }
+    assert_eq!(ask("/healthz", html).await.0, 200);
+}
+
 #[tokio::test]
 async fn signing_in_and_out() {
     let data = temp_directory();

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use muster::domain::Event;
+use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
+use crate::access::create_key;
 use crate::service_process::{
-    ServiceProcess, ServiceResponse, number, random_choices, read_all_records, run_muster, temp_directory,
+    ServiceProcess, ServiceResponse, list_files, number, random_choices, read_all_records, run_muster, temp_directory,
 };
 use crate::testkit::fixture::{open_journal, open_store};
 use crate::testkit::requests::{self, CODE, INSERT, LIST, ONLINE, PHONE, RECYCLE, accounts};
@@ -104,6 +106,61 @@ async fn a_repeated_request_gets_the_stored_response() {
     all_again(&restored).await;
     let other = post(&restored, PHONE, "key-4", &phone(18_214_444)).await;
     assert_eq!(other.status, 422, "its key of fingerprints came along");
+}
+
+/// Responses to operators may hold secrets, and some are streamed.
+#[tokio::test]
+async fn an_operators_request_is_carried_out_once() {
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[]);
+    let admin = create_key(&["--name", "n", "--role", "admin", "--server", &muster.url("")], &[]);
+    let import = request(&muster, INSERT, "zero", &accounts(["8618211111"])).bearer_auth(&admin);
+    assert_eq!(muster.send(import).await.unwrap().status, 200);
+    let send = async |muster: &ServiceProcess, method: Method, path: &str, key: &str, body: &str| {
+        let request = muster.client().request(method, muster.url(&format!("/api/v1/{path}"))).bearer_auth(&admin);
+        let request = request.header("idempotency-key", key).header("content-type", "application/json");
+        muster.send(request.body(body.to_owned())).await.unwrap()
+    };
+    let create = async |muster: &ServiceProcess, name: &str| {
+        let body = json!({"name": name, "role": "caller"}).to_string();
+        send(muster, Method::POST, "keys", "one", &body).await
+    };
+    let created = create(&muster, "back end").await;
+    assert_eq!(created.status, 200, "{}", created.text);
+    assert_repeats(&created, &create(&muster, "back end").await);
+    assert_eq!(create(&muster, "another").await.status, 422);
+    let order = r#"{"accounts":["8618211111"],"reason":"maintenance"}"#;
+    let refused = send(&muster, Method::POST, "accounts/recycle", "two", order).await;
+    assert_repeats(&refused, &send(&muster, Method::POST, "accounts/recycle", "two", order).await);
+    let backup = send(&muster, Method::POST, "backup", "three", "").await;
+    assert_eq!((backup.status, backup.header("content-type")), (200, "application/octet-stream"));
+    let again = send(&muster, Method::POST, "backup", "three", "").await;
+    assert_eq!(again.status, 409, "{}", again.text);
+    assert!(again.text.contains("acts?requestid="), "{}", again.text);
+    let malformed = send(&muster, Method::POST, "webhooks/sync/pause", "four", "[]").await;
+    let paused = send(&muster, Method::POST, "webhooks/sync/pause", "four", r#"{"reason":"maintenance"}"#).await;
+    assert_eq!((malformed.status, paused.status), (400, 200), "nothing was done, so the key is free: {}", paused.text);
+    muster.kill();
+
+    let muster = ServiceProcess::start(data.path(), &[]);
+    assert_repeats(&created, &create(&muster, "back end").await);
+    let id = created.json()["id"].to_string();
+    let revoke = async |muster: &ServiceProcess| {
+        send(muster, Method::DELETE, &format!("keys/{id}"), "five", r#"{"reason":"done"}"#).await
+    };
+    let revoked = revoke(&muster).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.text);
+    assert_repeats(&revoked, &revoke(&muster).await);
+    let erased = send(&muster, Method::DELETE, "accounts/8618211111/secrets", "six", r#"{"reason":"asked to"}"#).await;
+    let sealed = create(&muster, "back end").await;
+    assert_eq!((erased.status, sealed.status), (200, 409), "{}", erased.text);
+    assert!(sealed.text.contains("can no longer be opened"), "{}", sealed.text);
+    assert_eq!(muster.stop("TERM").0.code(), Some(0));
+    let secret = created.json()["key"].as_str().unwrap().to_owned();
+    for file in list_files(data.path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{}", file.display());
+    }
 }
 
 /// A rejection makes no event, so nothing else forces its response to the disk.

@@ -47,6 +47,7 @@ pub(crate) fn start_api(fixture: &StorageFixture, is_ready: Arc<AtomicBool>, sto
         roster: roster.clone(),
         rules: settings.accounts.clone(),
         vault: vault.clone(),
+        idempotency: IdempotencyRecords::open(store, journal.clone(), clock::now),
         gateways: gateway::open(settings, &fixture.gateway_dependencies(report_channel().0)).unwrap(),
         default_gateway: settings.gateway.routing.default,
         settings: Arc::new([]),
@@ -60,8 +61,7 @@ pub(crate) fn start_api(fixture: &StorageFixture, is_ready: Arc<AtomicBool>, sto
         settings.http.request_timeout,
         stop.clone(),
     );
-    let idempotency = IdempotencyRecords::open(store, journal.clone(), clock::now);
-    Api::new(state, service, idempotency, settings.http.clone(), is_ready)
+    Api::new(state, service, settings.http.clone(), is_ready)
 }
 
 /// The API without a socket.

@@ -3,11 +3,13 @@
 use utoipa::openapi::{Ref, ResponseBuilder};
 
 use super::problem::ProblemBody;
-use crate::api::Access;
+use crate::api::{Access, Effect};
 use crate::domain::GatewayKind;
 use crate::http::endpoint::{BodyLimit, Endpoint};
 use crate::http::operation_doc::{OperationDoc, content, response_with_id, retry_after_header, text_header};
-use crate::http::parameter_schemas::{account_digits, channel, event_id, number, one_of, origin, text, time};
+use crate::http::parameter_schemas::{
+    account_digits, channel, event_id, idempotency_key, number, one_of, origin, text, time,
+};
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const PROBLEM: &str = "application/problem+json";
@@ -52,6 +54,16 @@ pub(in crate::http) fn document_v1(endpoint: &Endpoint) -> OperationDoc {
     let placeholders = endpoint.path.split('/').filter(|segment| segment.starts_with('{'));
     let operation = placeholders.fold(operation, |operation, segment| document_segment(operation, endpoint, segment));
     let operation = (endpoint.document)(operation);
+    let operation = match endpoint.operation.effect {
+        Effect::Reads => operation,
+        Effect::Writes => operation
+            .optional_header(
+                "Idempotency-Key",
+                idempotency_key(),
+                "Identifies the request, so that retrying it unchanged does not repeat its effect. For example a UUID.",
+            )
+            .problem(422, "The `Idempotency-Key` was used for another request. Nothing was done."),
+    };
     match endpoint.operation.access {
         Access::Permission(permission) => {
             operation.describe(&format!("For API keys with the role {}.", permission.allowed_roles()))

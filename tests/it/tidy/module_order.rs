@@ -60,7 +60,7 @@ const CRATE_MODULES: [(&str, &[&str]); 60] = [
     ("sha2", &[]),
     ("signal_hook", &["cli"]),
     ("sled", &["store"]),
-    ("strsim", &["config"]),
+    ("strsim", &["config", "http"]),
     ("tempfile", &[]),
     ("thiserror", &[]),
     ("tokio", &[]),
