@@ -256,8 +256,6 @@ pub const LIVE_TAIL_READ_AHEAD: usize = 8;
 pub const STREAMED_RESPONSES: usize = 64;
 /// How often a reader of the live tail gets a heartbeat while no events arrive.
 pub const LIVE_TAIL_HEARTBEAT: Duration = Duration::from_secs(15);
-/// Bytes of a header's value that an error message repeats. A media type with its parameters has fewer.
-pub const QUOTED_HEADER_BYTES: usize = 100;
 /// Bytes of a rejected body that are read and discarded, so that the client reads the response instead of a reset.
 pub const LINGER_BYTES: usize = 4 * BODY_BYTES;
 /// Bytes of a caller's `x-request-id` that are kept; real ones (UUIDs, trace ids) have 16 to 55.

@@ -34,19 +34,16 @@ pub enum Error {
         limit: usize,
     },
     /// The body does not have the endpoint's media type, or is not in UTF-8.
-    #[error("the body has Content-Type {found}; send {} in UTF-8 with Content-Type: {}", .expected.label(), .expected.essence())]
+    #[error("the body is sent as {found}; send {} in UTF-8, with Content-Type: {}", .expected.label(), .expected.essence())]
     UnsupportedMediaType {
         /// The media type that the endpoint reads.
         expected: BodyType,
-        /// The media type as sent, or its beginning.
-        found: String,
+        /// The media type that was sent.
+        found: &'static str,
     },
     /// The body is compressed.
-    #[error("the body has Content-Encoding {found}; send it uncompressed")]
-    CompressedBody {
-        /// The coding as sent, or its beginning.
-        found: String,
-    },
+    #[error("the body is compressed, as its Content-Encoding says; send it uncompressed")]
+    CompressedBody,
     /// Too many large bodies are being read.
     #[error("the service is reading too many large requests; retry shortly, or send fewer accounts in one request")]
     MemoryBudgetExceeded,
@@ -100,7 +97,7 @@ impl Error {
             Error::NoSuchPath { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
             Error::TooLarge { .. } => 413,
-            Error::UnsupportedMediaType { .. } | Error::CompressedBody { .. } => 415,
+            Error::UnsupportedMediaType { .. } | Error::CompressedBody => 415,
             Error::MemoryBudgetExceeded | Error::NotReady | Error::Timeout { .. } => 503,
             Error::Idempotency(error) => idempotency_code(error),
         }
@@ -115,7 +112,7 @@ impl Error {
             | Error::MethodNotAllowed { .. }
             | Error::TooLarge { .. }
             | Error::UnsupportedMediaType { .. }
-            | Error::CompressedBody { .. }
+            | Error::CompressedBody
             | Error::MemoryBudgetExceeded
             | Error::SlowBody
             | Error::IncompleteBody

@@ -177,6 +177,8 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
     ];
     for (method, path, body) in changes {
         requests.push(format!("{method} /api/v1/{path}\ncontent-type: application/json\n\n{body}"));
+        let key = format!("content-type: application/json\nidempotency-key: {}", requests.len());
+        requests.push(format!("{method} /api/v1/{path}\n{key}\n\n{body}"));
     }
     requests.into_iter().map(String::into_bytes).collect()
 }

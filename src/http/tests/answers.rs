@@ -51,10 +51,7 @@ fn answers_have_one_form() {
         (ContractEndpoint::Unknown, Error::NoSuchPath { nearest: None }),
         (ContractEndpoint::QueryWhatsAppStatus, Error::MethodNotAllowed { allow: "GET" }),
         (ContractEndpoint::BatchOnline, Error::TooLarge { limit: BODY_BYTES }),
-        (
-            ContractEndpoint::SubmitPhone,
-            Error::UnsupportedMediaType { expected: BodyType::Json, found: "text/xml".to_owned() },
-        ),
+        (ContractEndpoint::SubmitPhone, Error::UnsupportedMediaType { expected: BodyType::Json, found: "text/xml" }),
         (ContractEndpoint::BatchInsert, Error::MemoryBudgetExceeded),
         (ContractEndpoint::BatchInsert, Error::SlowBody),
         (ContractEndpoint::BatchRecycle, Error::IncompleteBody),

@@ -187,8 +187,8 @@ fn every_request_gets_an_envelope() {
         let start = format!(r#"{{"data":"","code":{status},"message":"the body {words}"#);
         check(&format!("POST {online}{headers}"), body, status, &start);
     };
-    malformed("\ncontent-type: text/xml", "<a/>", 415, "has Content-Type text/xml; send JSON in UTF-8 with ");
-    malformed("\ncontent-encoding: gzip", "", 415, "has Content-Encoding gzip; send it uncompressed");
+    malformed("\ncontent-type: text/xml", "<a/>", 415, "is sent as text/xml; send JSON in UTF-8, with ");
+    malformed("\ncontent-encoding: gzip", "", 415, "is compressed, as its Content-Encoding says; send it uncompressed");
     malformed("", " ", 400, "is empty; send JSON");
     malformed("", "\u{feff}{}", 400, "begins with a byte-order mark; send UTF-8 without it");
     check("GET // HTTP/1.1", "", 404, r#"{"data":"","code":404,"#);
