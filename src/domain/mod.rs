@@ -6,6 +6,7 @@
 //! | file | what it says |
 //! |---|---|
 //! | `account_number` | the format of an account number |
+//! | `number_forms` | numbers that have two forms, as in Brazil |
 //! | `calling_code` | which countries a calling code serves |
 //! | `deterministic_random` | deterministic random numbers, for jitter |
 //! | `contract_types` | the small enumerations of the contract |
@@ -44,6 +45,7 @@ mod gateway_routing;
 mod generation;
 mod labels;
 mod master_key_id;
+mod number_forms;
 mod roles;
 mod single_line_text;
 

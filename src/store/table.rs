@@ -28,7 +28,7 @@ pub enum Table {
     SuccessLog,
     /// Responses to repeat when a caller retries a request (`idempotency`).
     IdempotencyRecords,
-    /// Stream offsets of gateway reports, and which reports were ignored (`gateway`).
+    /// Stream offsets of gateway reports, which reports were ignored, and Meta's ids of numbers (`gateway`).
     ReportOffsets,
     /// API keys whose expiry was noticed (`access`).
     ExpiredKeys,

@@ -8,9 +8,11 @@
 //! | `properties` | properties that hold for all commands in any order |
 //! | `event_definitions` | the table of event types agrees with what events do |
 //! | `numbers` | account numbers and calling codes |
+//! | `number_forms` | numbers that have two forms |
 
 mod event_definitions;
 mod language;
+mod number_forms;
 mod numbers;
 mod properties;
 mod scenarios;

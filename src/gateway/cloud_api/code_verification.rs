@@ -76,10 +76,10 @@ impl CloudApiInner {
             }
             let failure = match self.graph.add(work, account, code).await {
                 Ok(id) => {
+                    // Durable before the code is requested, because an append follows.
+                    self.numbers.keep_id(account, &id);
                     let (status, verification) = ("PENDING".to_owned(), VerificationStatus::NotVerified);
-                    let number = PhoneNumber { id, account: Some(account), status, verification };
-                    self.numbers.insert(account, number.clone());
-                    return Ok(number);
+                    return Ok(PhoneNumber { id, shown: Some(account), status, verification });
                 }
                 Err(failure) => failure,
             };

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use super::call_error::{GraphCallError, is_unavailable};
 use super::graph_response::{self, GraphResponseError, PhoneNumber, PhoneNumberPage};
 use super::meta_codes::{self, GraphErrorClass};
+use super::shared_state::CloudApiSetupError;
 use super::throttle::{Throttle, WorkDeadline};
-use crate::client::{ClientOptions, RequestBuilder, TlsSetupError};
+use crate::client::{ClientOptions, RequestBuilder};
 use crate::config::{self, CodeRequestEncoding};
 use crate::domain::{AccountNumber, CallingCode, GatewayKind, Timestamp, VerifyType};
 use crate::gateway::bulkhead::{self, Bulkhead};
@@ -45,17 +46,6 @@ pub(super) struct GraphClient {
     region: Option<String>,
     bulkhead: Bulkhead,
     throttle: Throttle,
-}
-
-/// Why the Graph client cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum CloudApiSetupError {
-    /// A setting is missing or malformed.
-    #[error("gateway.cloud_api.{0} is missing or invalid")]
-    Setting(&'static str),
-    /// The HTTP client cannot be built.
-    #[error("the HTTP client for Meta's Graph API cannot be created: {0}")]
-    Client(TlsSetupError),
 }
 
 impl GraphClient {

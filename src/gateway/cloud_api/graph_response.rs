@@ -30,8 +30,8 @@ pub(super) enum GraphResponseError {
 pub(super) struct PhoneNumber {
     /// Meta's id of the number.
     pub(super) id: String,
-    /// The account of the number. `None` if no account can have this number.
-    pub(super) account: Option<AccountNumber>,
+    /// The number as Meta shows it. `None` if no account can have such a number.
+    pub(super) shown: Option<AccountNumber>,
     /// `status`, as Meta sent it.
     pub(super) status: String,
     /// `code_verification_status`.
@@ -106,7 +106,7 @@ fn number_of(value: &Value) -> Option<PhoneNumber> {
     let text = |field| value.get(field).and_then(Value::as_str);
     Some(PhoneNumber {
         id: id(value.get("id"))?,
-        account: parse_account(text("display_phone_number")?),
+        shown: parse_shown_number(text("display_phone_number")?),
         status: text("status").unwrap_or_default().chars().take(64).collect(),
         verification: meta_codes::verification_status(text("code_verification_status").unwrap_or_default()),
     })
@@ -119,8 +119,9 @@ impl PhoneNumber {
     }
 }
 
-/// The account of a number as Meta writes it: `+1 631-555-5555` in responses, digits only in webhooks.
-pub(super) fn parse_account(text: &str) -> Option<AccountNumber> {
+/// A number as Meta shows it: `+1 631-555-5555` in responses, digits only in webhooks. It may be another form of the number that
+/// was dialled.
+pub(super) fn parse_shown_number(text: &str) -> Option<AccountNumber> {
     text.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 

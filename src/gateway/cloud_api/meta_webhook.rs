@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::graph_response::parse_account;
+use super::graph_response::parse_shown_number;
 use crate::domain::AccountNumber;
 use crate::limits::META_UPDATES_REMEMBERED;
 
@@ -72,7 +72,7 @@ pub(super) struct MetaWebhookUpdate {
 pub(super) enum UpdateMeaning {
     /// It concerns all numbers of the account.
     AllNumbers(&'static str),
-    /// It concerns one number.
+    /// It concerns one number, as Meta shows it.
     OneNumber(AccountNumber, &'static str),
     /// An operator should know it, but it changes no account.
     Warning(&'static str),
@@ -210,8 +210,8 @@ fn interpret(field: &str, value: &RawValue, entry: &str, waba: &str) -> UpdateMe
 }
 
 fn about_number(fields: &UpdateFields, words: &'static str) -> UpdateMeaning {
-    parse_account(&text(&fields.display_phone_number))
-        .map_or(UpdateMeaning::Unknown, |account| UpdateMeaning::OneNumber(account, words))
+    parse_shown_number(&text(&fields.display_phone_number))
+        .map_or(UpdateMeaning::Unknown, |shown| UpdateMeaning::OneNumber(shown, words))
 }
 
 /// The meaning of an `account_update`. It names no number, so it concerns all of them.

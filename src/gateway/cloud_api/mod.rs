@@ -7,7 +7,9 @@
 //! | `graph_client` | the calls to the Graph |
 //! | `call_error` | the errors of a call, and when to retry it |
 //! | `throttle` | stops all calls while Meta limits them or rejects the token |
-//! | `number_cache` | the id and last seen status of each number |
+//! | `kept_number_ids` | keeps the id of each number, across restarts |
+//! | `number_matching` | which of Meta's numbers belongs to which account |
+//! | `number_cache` | looks numbers up, by kept id or in the list |
 //! | `task_table` | the tasks of one account that are under way |
 //! | `shared_state` | what all tasks share |
 //! | `account_tasks` | runs each pending effect as a task |
@@ -18,17 +20,19 @@
 //! | `meta_webhook` | verifies and parses webhooks from Meta |
 //! | `fuzz` | fuzz targets of the parsers, for tests only |
 //!
-//! This module keeps no state that a restart needs. The account records the calls that Meta counts. All other steps
-//! check the state at Meta before they act.
+//! The account records the calls that Meta counts, and the store keeps the ids of numbers. All other steps check the state at
+//! Meta before they act.
 
 mod account_tasks;
 mod call_error;
 mod code_verification;
 mod graph_client;
 mod graph_response;
+mod kept_number_ids;
 mod meta_codes;
 mod meta_webhook;
 mod number_cache;
+mod number_matching;
 mod number_registration;
 mod number_sync;
 mod presence;

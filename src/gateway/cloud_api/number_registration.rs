@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::call_error::GraphCallError;
 use super::graph_response::PhoneNumber;
 use super::meta_codes::{self, GraphErrorClass, NumberStatus, VerificationStatus};
+use super::number_cache::LookupError;
 use super::shared_state::CloudApiInner;
 use super::throttle::{Cancellation, WorkDeadline};
 use crate::actors::{CommandResult, CommandSuccess};
@@ -59,6 +60,15 @@ impl From<GraphCallError> for WorkError {
             Some(GraphErrorClass::Banned) => WorkError::Banned(failure.to_string()),
             Some(_) | None if failure == GraphCallError::Cancelled => WorkError::Cancelled,
             Some(_) | None => WorkError::Failed(failure.to_string()),
+        }
+    }
+}
+
+impl From<LookupError> for WorkError {
+    fn from(failure: LookupError) -> WorkError {
+        match failure {
+            LookupError::Call(failure) => failure.into(),
+            LookupError::Conflict(conflict) => WorkError::Failed(conflict.to_string()),
         }
     }
 }

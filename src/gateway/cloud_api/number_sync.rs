@@ -4,7 +4,7 @@
 //! the reports. If that takes too long for Meta, the answer asks Meta to send the webhook again, and the sync continues.
 //! So a crash of Muster loses no webhook. The periodic reconciliation finds what Meta does not send again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -14,6 +14,8 @@ use super::call_error::GraphCallError;
 use super::graph_response::PhoneNumber;
 use super::meta_codes::{GraphErrorClass, NumberStatus};
 use super::meta_webhook::{self, MetaSignatureError, MetaWebhookUpdate, UpdateKey, UpdateMeaning};
+use super::number_cache::LookupError;
+use super::number_matching::{MatchedNumber, MatchedNumbers};
 use super::number_registration::describe_status;
 use super::shared_state::CloudApiInner;
 use super::throttle::WorkDeadline;
@@ -46,7 +48,16 @@ impl CloudApiInner {
             () = self.graph.throttle().wait_for_token_rejection() => Err(self.graph.not_sent_error("Meta rejects the \
                 token")),
         };
-        Ok(listed?.iter().filter_map(session_of).collect())
+        let MatchedNumbers { by_account, unknown } = listed?;
+        let known = by_account.into_iter().filter_map(|(account, number)| match number {
+            Ok(number) => session_of(account, &number),
+            Err(conflict) => {
+                tracing::warn!(%account, %conflict, "the number of an account is not clear");
+                Some(unclear_session(account))
+            }
+        });
+        let unknown = unknown.iter().filter_map(|number| session_of(number.shown?, number));
+        Ok(known.chain(unknown).collect())
     }
 
     /// The deadline of a sync.
@@ -94,23 +105,23 @@ impl CloudApiInner {
 
     /// Applies new updates.
     async fn apply_updates(self: &Arc<CloudApiInner>, new_updates: Vec<MetaWebhookUpdate>) -> MetaWebhookOutcome {
-        let (mut all_numbers, mut accounts) = (false, HashSet::new());
+        let (mut all_numbers, mut shown) = (false, HashSet::new());
         for update in &new_updates {
             match update.meaning {
                 UpdateMeaning::AllNumbers(words) => {
                     tracing::warn!("Meta reports that {words}; syncing its numbers");
                     all_numbers = true;
                 }
-                UpdateMeaning::OneNumber(account, words) => {
-                    tracing::info!(%account, "Meta reports that {words}; syncing the number");
-                    accounts.insert(account);
+                UpdateMeaning::OneNumber(number, words) => {
+                    tracing::info!(account = %number, "Meta reports that {words}; syncing the number");
+                    shown.insert(number);
                 }
                 UpdateMeaning::Warning(words) => tracing::warn!("Meta reports that {words}"),
                 UpdateMeaning::Irrelevant | UpdateMeaning::OtherAccount | UpdateMeaning::Unknown => {}
             }
         }
         let keys: Vec<UpdateKey> = new_updates.into_iter().map(|update| update.key).collect();
-        if !all_numbers && accounts.is_empty() {
+        if !all_numbers && shown.is_empty() {
             self.remember_updates(keys);
             return MetaWebhookOutcome::Processed;
         }
@@ -121,7 +132,7 @@ impl CloudApiInner {
             async move {
                 let _permit = permit;
                 let (stop, work) = (inner.stop.clone(), inner.sync_deadline());
-                let only = (!all_numbers && accounts.len() <= GRAPH_LIST_THRESHOLD).then_some(accounts);
+                let only = (!all_numbers && shown.len() <= GRAPH_LIST_THRESHOLD).then_some(shown);
                 match stop.run_until_cancelled(inner.sync_accounts(&work, only.as_ref())).await {
                     Some(Ok(())) => {
                         inner.remember_updates(keys);
@@ -147,19 +158,22 @@ impl CloudApiInner {
         keys.into_iter().for_each(|key| memory.insert(key));
     }
 
-    /// Reads the numbers of all accounts, or of `only` these, and reports changes to the accounts. A report about an account
-    /// that changed in the meantime has no effect.
+    /// Reads the numbers of all accounts, or of those that Meta shows as `only` these, and reports changes to the accounts. A
+    /// report about an account that changed in the meantime has no effect.
     async fn sync_accounts(
         &self,
         work: &WorkDeadline,
         only: Option<&HashSet<AccountNumber>>,
     ) -> Result<(), GraphCallError> {
         let mut served = self.roster.accounts_of_gateway(GatewayKind::CloudApi);
-        served.retain(|served| only.is_none_or(|only| only.contains(&served.account)));
+        if let Some(only) = only {
+            let is_shown = self.numbers.shown_as(only);
+            served.retain(|served| is_shown(served.account));
+        }
         let findings: Vec<(ServedAccount, Report)> = match self.fetch_numbers(work, &served, only.is_some()).await {
-            Ok(numbers) => {
+            Ok(MatchedNumbers { by_account, .. }) => {
                 let found =
-                    |served: ServedAccount| Some((served, detect_change(&served, numbers.get(&served.account))?));
+                    |served: ServedAccount| Some((served, detect_change(&served, by_account.get(&served.account))?));
                 served.into_iter().filter_map(found).collect()
             }
             // A ban of the WhatsApp Business account bans each of its numbers.
@@ -184,16 +198,18 @@ impl CloudApiInner {
         work: &WorkDeadline,
         served: &[ServedAccount],
         one_by_one: bool,
-    ) -> Result<HashMap<AccountNumber, PhoneNumber>, GraphCallError> {
-        let mut numbers = HashMap::new();
-        if one_by_one {
-            for ServedAccount { account, .. } in served {
-                let number = self.numbers.lookup(&self.graph, work, *account).await?;
-                numbers.extend(number.map(|number| (*account, number)));
-            }
-        } else {
-            let all = self.numbers.list(&self.graph, work).await?;
-            numbers.extend(all.into_iter().filter_map(|number| Some((number.account?, number))));
+    ) -> Result<MatchedNumbers, GraphCallError> {
+        if !one_by_one {
+            return self.numbers.list(&self.graph, work).await;
+        }
+        let mut numbers = MatchedNumbers::default();
+        for ServedAccount { account, .. } in served {
+            let number = match self.numbers.lookup(&self.graph, work, *account).await {
+                Ok(number) => number.map(Ok),
+                Err(LookupError::Conflict(conflict)) => Some(Err(conflict)),
+                Err(LookupError::Call(failure)) => return Err(failure),
+            };
+            numbers.by_account.extend(number.map(|number| (*account, number)));
         }
         Ok(numbers)
     }
@@ -201,7 +217,7 @@ impl CloudApiInner {
 
 /// The report for an account whose number differs from its reported state. Only an online account is reported offline:
 /// while an account comes online or goes offline, its task reports the outcome.
-fn detect_change(served: &ServedAccount, number: Option<&PhoneNumber>) -> Option<Report> {
+fn detect_change(served: &ServedAccount, number: Option<&MatchedNumber>) -> Option<Report> {
     let is_online = served.online_status == OnlineStatus::Online;
     let offline = |reason: String| {
         let (reason, instance_code) = (Reason::new(reason), String::new());
@@ -209,6 +225,14 @@ fn detect_change(served: &ServedAccount, number: Option<&PhoneNumber>) -> Option
     };
     let Some(number) = number else {
         return offline("the number is no longer in the WhatsApp Business account".to_owned());
+    };
+    let number = match number {
+        Ok(number) => number,
+        // Another number's status must not change this account.
+        Err(conflict) => {
+            tracing::warn!(account = %served.account, %conflict, "the number of an account is not clear");
+            return None;
+        }
     };
     match (served.status, number.status_meaning().status) {
         (Status::Normal, NumberStatus::Banned) => {
@@ -223,8 +247,8 @@ fn detect_change(served: &ServedAccount, number: Option<&PhoneNumber>) -> Option
     }
 }
 
-/// The session of a number. `None` if the number is offline or gone, or if no account can have it.
-fn session_of(number: &PhoneNumber) -> Option<GatewaySession> {
+/// The session of an account with this number. `None` if the number is offline or gone.
+fn session_of(account: AccountNumber, number: &PhoneNumber) -> Option<GatewaySession> {
     let state = match number.status_meaning().status {
         NumberStatus::Connected => GatewaySessionState::Connected,
         NumberStatus::Pending => GatewaySessionState::Connecting,
@@ -233,5 +257,10 @@ fn session_of(number: &PhoneNumber) -> Option<GatewaySession> {
         NumberStatus::Unclear => GatewaySessionState::Connecting,
         NumberStatus::Offline | NumberStatus::Gone => return None,
     };
-    Some(GatewaySession { account: number.account?, session: None, state, instance_code: number.id.clone() })
+    Some(GatewaySession { account, session: None, state, instance_code: number.id.clone() })
+}
+
+/// The session of an account whose number is not clear: it must not look like a missing one, nor like an open one.
+fn unclear_session(account: AccountNumber) -> GatewaySession {
+    GatewaySession { account, session: None, state: GatewaySessionState::Connecting, instance_code: String::new() }
 }

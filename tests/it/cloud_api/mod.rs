@@ -7,12 +7,14 @@
 //! | `errors` | every error of Meta's, and the webhooks that follow |
 //! | `bounds` | Meta's limits |
 //! | `crashes` | kills at each step |
+//! | `numbers` | numbers that Meta shows otherwise than they are dialled |
 //! | `webhooks` | Meta's webhooks |
 
 mod bounds;
 mod crashes;
 mod errors;
 mod flows;
+mod numbers;
 mod webhooks;
 
 use muster::domain::{Event, ProviderCall};

@@ -128,7 +128,8 @@ impl FakeGraphState {
         if name.len() < 2 || cc.is_empty() || cc.len() > 3 {
             return self.error(400, 100, None);
         }
-        if self.numbers.iter().any(|number| number.digits == digits) {
+        let shown = super::displayed(&cc, &digits);
+        if self.numbers.iter().any(|number| number.displayed() == shown) {
             return match self.switches.listed_by_code {
                 true => self.error(400, 2_388_012, None),
                 false => self.error(409, 100, None),
@@ -219,7 +220,7 @@ impl FakeNumber {
     fn shown(&mut self) -> Value {
         let shown = json!({
             "id": self.id,
-            "display_phone_number": format!("+{} {}", self.cc, &self.digits[self.cc.len()..]),
+            "display_phone_number": self.displayed(),
             "verified_name": self.verified_name,
             "status": self.status,
             "code_verification_status": self.verification,

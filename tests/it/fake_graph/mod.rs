@@ -85,8 +85,10 @@ pub struct FakeGraphOptions {
 pub struct FakeNumber {
     pub id: String,
     pub cc: String,
-    /// Digits only, with the calling code.
+    /// The number as it was added: digits only, with the calling code. Meta may show it otherwise.
     pub digits: String,
+    /// How the number is shown, instead of as Meta would show it.
+    pub shown_as: Option<String>,
     pub verified_name: String,
     pub status: String,
     pub verification: String,
@@ -164,8 +166,9 @@ impl FakeNumber {
     pub fn new(digits: &str, status: &str, verification: &str) -> FakeNumber {
         FakeNumber {
             id: format!("1{digits}"),
-            cc: "1".to_owned(),
+            cc: CALLING_CODES.into_iter().find(|cc| digits.starts_with(cc)).unwrap_or("1").to_owned(),
             digits: digits.to_owned(),
+            shown_as: None,
             verified_name: "Lucky Shrub".to_owned(),
             status: status.to_owned(),
             verification: verification.to_owned(),
@@ -179,6 +182,11 @@ impl FakeNumber {
         }
     }
 
+    /// `display_phone_number`.
+    pub fn displayed(&self) -> String {
+        self.shown_as.clone().unwrap_or_else(|| displayed(&self.cc, &self.digits))
+    }
+
     /// A registered and connected number.
     pub fn connected(digits: &str) -> FakeNumber {
         FakeNumber::new(digits, "CONNECTED", "VERIFIED")
@@ -187,6 +195,23 @@ impl FakeNumber {
     /// A number that is verified, and not registered.
     pub fn verified(digits: &str) -> FakeNumber {
         FakeNumber::new(digits, "DISCONNECTED", "VERIFIED")
+    }
+}
+
+/// The calling codes of the numbers in tests.
+const CALLING_CODES: [&str; 4] = ["1", "52", "54", "55"];
+
+/// A number as Meta shows it, with punctuation: without the ninth digit in Brazil, with a 9 in Argentina, with a 1 in Mexico.
+fn displayed(cc: &str, digits: &str) -> String {
+    let national = &digits[cc.len()..];
+    let tail = |count: usize| &national[national.len().saturating_sub(count)..];
+    let area = |count: usize| &tail(10)[..count];
+    match (cc, national.len()) {
+        ("1", 10) => format!("+1 {}-{}-{}", area(3), &tail(7)[..3], tail(4)),
+        ("55", 10 | 11) => format!("+55 {} {}-{}", &national[..2], &tail(8)[..4], tail(4)),
+        ("54", 10 | 11) => format!("+54 9 {} {}-{}", area(2), &tail(8)[..4], tail(4)),
+        ("52", 10 | 11) => format!("+52 1 {} {} {}", area(2), &tail(8)[..4], tail(4)),
+        (_, _) => format!("+{cc} {national}"),
     }
 }
 
