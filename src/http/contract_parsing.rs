@@ -7,6 +7,7 @@ use super::account_fields::{ACCOUNT, AccountFields, LABELS, REPLACE};
 use super::json_objects::{AccountListSeed, CodeFields, PhoneFields, UnknownFields};
 use super::json_values::{AccountNumberText, EnumCode, JsonText, LenientBool};
 use super::label_entries::LabelEntries;
+use super::numbering_plan::probable_phone;
 use super::validation_error::{ValidationError, parse_json};
 use crate::api::{AccountImport, ImportKind, PhoneRegistration};
 use crate::domain::{AccountNumber, AccountType, CallingCode, MalformedAccountNumber};
@@ -49,6 +50,7 @@ pub(super) fn parse_recycle(body: &[u8], max: usize) -> Result<Option<Vec<Accoun
     Ok(Some(accounts))
 }
 
+/// Parses submitPhone. A phone that repeats its calling code, or has a trunk 0, is refused if the numbering plan rules it out.
 pub(super) fn parse_submit_phone(body: &[u8]) -> Result<PhoneRegistration, ValidationError> {
     let fields = parse_json(body, || PhantomData::<PhoneFields<'_>>)?;
     let phone = required(fields.phone, "phone")?;
@@ -67,6 +69,9 @@ pub(super) fn parse_submit_phone(body: &[u8]) -> Result<PhoneRegistration, Valid
     if !calling_code.serves(&country) {
         let words = format_args!("must be a country with the calling code +{calling_code}: {countries}");
         return Err(ValidationError::at_field("countryCode", words));
+    }
+    if let Some(probable) = probable_phone(calling_code, &phone) {
+        return Err(ValidationError::at_field("phone", probable));
     }
     Ok(PhoneRegistration { account, verify_type, account_type, calling_code, country: country.to_ascii_uppercase() })
 }

@@ -15,6 +15,7 @@
 //! | `contract_dialect` | how the documented calls authenticate, and how their errors become envelopes |
 //! | `contract_request` | a request of the contract, as its handler gets it |
 //! | `contract_parsing` | parses and validates bodies and queries of the contract. Pure |
+//! | `numbering_plan` | which phone a caller of submitPhone probably meant. Pure |
 //! | `contract_handlers` | handlers of the contract's POST endpoints |
 //! | `query_whatsapp_status` | queryWhatsAppStatus: entity tags, gzip |
 //! | `idempotency_key` | `Idempotency-Key`: a repeated request is executed once |
@@ -83,6 +84,7 @@ mod meta_dialect;
 mod meta_request;
 mod meta_webhook;
 mod middleware;
+mod numbering_plan;
 mod openapi;
 mod operation_doc;
 mod order_reason;

@@ -1,10 +1,26 @@
-//! Errors of a call to the Graph, and when to retry the call.
+//! Errors of the setup and of calls to the Graph, and when to retry a call.
 
 use std::time::Duration;
 
 use super::meta_codes::{self, GraphError, GraphErrorClass};
 use super::throttle::{Cancellation, WorkDeadline};
+use crate::client::TlsSetupError;
 use crate::limits::{GRAPH_ATTEMPTS_MAX, GRAPH_RETRY_WAIT, GRAPH_RETRY_WAIT_MAX};
+use crate::store;
+
+/// Why the Cloud API cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CloudApiSetupError {
+    /// A setting is missing or malformed.
+    #[error("gateway.cloud_api.{0} is missing or invalid")]
+    Setting(&'static str),
+    /// The HTTP client cannot be built.
+    #[error("the HTTP client for Meta's Graph API cannot be created: {0}")]
+    Client(TlsSetupError),
+    /// The store failed.
+    #[error("the kept ids of Meta's numbers cannot be read: {0}")]
+    Store(#[from] store::Error),
+}
 
 /// Why a call to the Graph failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

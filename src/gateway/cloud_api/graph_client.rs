@@ -12,10 +12,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::call_error::{GraphCallError, is_unavailable};
+use super::call_error::{CloudApiSetupError, GraphCallError, is_unavailable};
 use super::graph_response::{self, GraphResponseError, PhoneNumber, PhoneNumberPage};
 use super::meta_codes::{self, GraphErrorClass};
-use super::shared_state::CloudApiSetupError;
 use super::throttle::{Throttle, WorkDeadline};
 use crate::client::{ClientOptions, RequestBuilder};
 use crate::config::{self, CodeRequestEncoding};

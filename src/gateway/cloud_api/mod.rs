@@ -5,7 +5,7 @@
 //! | `meta_codes` | the meaning of Meta's states and error codes |
 //! | `graph_response` | lenient readers of the Graph's responses |
 //! | `graph_client` | the calls to the Graph |
-//! | `call_error` | the errors of a call, and when to retry it |
+//! | `call_error` | the errors of the setup and of calls, and when to retry a call |
 //! | `throttle` | stops all calls while Meta limits them or rejects the token |
 //! | `kept_number_ids` | keeps the id of each number, across restarts |
 //! | `number_matching` | which of Meta's numbers belongs to which account |

@@ -8,20 +8,19 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::call_error::CloudApiSetupError;
 use super::graph_client::GraphClient;
 use super::kept_number_ids::KeptNumberIds;
 use super::meta_webhook::RecentUpdates;
 use super::number_cache::NumberCache;
 use super::task_table::AccountTasks;
 use crate::actors::ReportSender;
-use crate::client::TlsSetupError;
 use crate::config;
 use crate::domain::{AccountNumber, SealedBytes};
 use crate::gateway::provider::GatewayDependencies;
 use crate::limits::META_SYNCS_IN_FLIGHT;
 use crate::metrics::Metrics;
 use crate::projections::Roster;
-use crate::store;
 use crate::vault::Vault;
 
 /// What all tasks share.
@@ -42,20 +41,6 @@ pub(super) struct CloudApiInner {
     pub(super) recent_updates: Mutex<RecentUpdates>,
     /// Limits the syncs that webhooks trigger.
     pub(super) sync_permits: Arc<Semaphore>,
-}
-
-/// Why the Cloud API cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum CloudApiSetupError {
-    /// A setting is missing or malformed.
-    #[error("gateway.cloud_api.{0} is missing or invalid")]
-    Setting(&'static str),
-    /// The HTTP client cannot be built.
-    #[error("the HTTP client for Meta's Graph API cannot be created: {0}")]
-    Client(TlsSetupError),
-    /// The store failed.
-    #[error("the kept ids of Meta's numbers cannot be read: {0}")]
-    Store(#[from] store::Error),
 }
 
 impl CloudApiInner {

@@ -81,6 +81,7 @@ const DOCUMENTS: &[&str] = &[
     "src/manual/kept_checkpoints.md",
     "src/manual/labels.md",
     "src/manual/master_keys.md",
+    "src/manual/numbers.md",
     "src/manual/receivers.md",
     "src/manual/restores.md",
     "src/manual/signals-and-logs.md",
