@@ -110,7 +110,7 @@ mod tests {
         }
     }
 
-    /// The plan has such numbers, or has neither this number nor a mended one.
+    /// The plan has such numbers, or has neither this number nor the one without these digits.
     #[test]
     fn other_phones_are_accepted() {
         for (calling_code, phone) in [
