@@ -126,9 +126,9 @@ fn accounts_go_through_the_api() {
         code; submit the phone number first",
         ),
     );
-    let repeated = phone.replace("182172623211", "8613812345678");
+    let repeated = r#"{"phone":"8613812345678","verifyType":1,"accountType":2,"areaCode":"+86","countryCode":"CN"}"#;
     let meant = r#"{"data":0,"code":400,"message":"phone repeats the calling code, so it is no possible number of +86; you probably mean 13812345678"}"#;
-    check("register/submitPhone", &repeated, 400, meant);
+    check("register/submitPhone", repeated, 400, meant);
     check("register/submitPhone", phone, 200, r#"{"data":1,"code":200,"message":"success"}"#);
     check("register/submitPhone", phone, 200, r#"{"data":2,"code":200,"message":"success"}"#);
     check("register/submitVerifyCode", code, 200, SUCCESS);
