@@ -156,7 +156,7 @@ impl NumberCache {
     /// Requests the list, unless the last one was requested after `since`.
     async fn refresh(&self, graph: &GraphClient, work: &WorkDeadline, since: Instant) -> Result<(), GraphCallError> {
         let _listing = self.lock_listing(graph, work).await?;
-        if !self.lock().listed_at.is_some_and(|listed| listed >= since) {
+        if self.lock().listed_at.is_none_or(|listed| listed < since) {
             let listed_at = Instant::now();
             let numbers = graph.list(work).await?;
             *self.lock() = LastList::new(numbers, listed_at);
