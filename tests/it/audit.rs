@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use muster::limits::LIVE_TAIL_HEARTBEAT;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -46,6 +47,8 @@ async fn follow_lines(request: reqwest::RequestBuilder) -> std::pin::Pin<Box<dyn
         (answer.status(), answer.headers()["content-type"].to_str().unwrap()),
         (200.try_into().unwrap(), "text/event-stream")
     );
+    // Without it nginx collects events until they fill its buffer.
+    assert_eq!(answer.headers()["x-accel-buffering"], "no");
     let pieces = answer.bytes_stream();
     let lines = futures_util::stream::unfold((pieces, String::new()), |(mut pieces, mut rest)| async move {
         loop {
@@ -201,6 +204,7 @@ async fn the_live_tail() {
     let url = muster.url("/api/v1/events?type=came_online,banned");
     let resumed = muster.client().get(url).header("accept", "text/event-stream").header("last-event-id", "6");
     let mut lines = follow_lines(resumed).await;
+    assert_eq!(timeout(TEST_TIMEOUT, lines.next()).await.unwrap().unwrap(), ":connected", "a comment comes first");
     let mut first = Vec::new();
     while first.len() < 2 {
         let line = timeout(TEST_TIMEOUT, lines.next()).await.unwrap().unwrap();
@@ -210,6 +214,9 @@ async fn the_live_tail() {
     // New events arrive by themselves, from now on and filtered.
     let url = muster.url(&format!("/api/v1/events?account={OTHER}"));
     let mut live = follow_lines(muster.client().get(url).header("accept", "text/event-stream")).await;
+    // Nothing has happened yet: the comment is sent before any event, and long before the first heartbeat.
+    let first = timeout(LIVE_TAIL_HEARTBEAT / 2, live.next()).await.expect("the live tail is silent");
+    assert_eq!(first.unwrap(), ":connected");
     online(&muster, OTHER).await;
     let mut kinds = Vec::new();
     while kinds.len() < 2 {

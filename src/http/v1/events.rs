@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use futures_util::{FutureExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use utoipa::openapi::schema::OneOfBuilder;
 use utoipa::openapi::{Ref, ResponseBuilder};
 use warp::Reply;
-use warp::http::{HeaderMap, Method};
+use warp::http::{HeaderMap, HeaderValue, Method};
 use warp::reply::Response;
 use warp::sse;
 
@@ -197,7 +197,8 @@ pub fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
     }
 }
 
-/// New events as server-sent events, whose ids are those of the events.
+/// New events as server-sent events, whose ids are those of the events. A comment is sent at once, because some proxies
+/// and clients wait for the first bytes of a body.
 pub fn event_stream_response(tail: LiveTail) -> Response {
     let events = stream::unfold(tail, |mut tail| async move {
         let event = tail.next().await?;
@@ -206,5 +207,9 @@ pub fn event_stream_response(tail: LiveTail) -> Response {
         Some((into_infallible(event), tail))
     });
     let heartbeat = sse::keep_alive().interval(Duration::from_secs(LIVE_TAIL_HEARTBEAT.as_secs())).text("still here");
-    sse::reply(heartbeat.stream(events)).into_response()
+    let first = stream::iter([into_infallible(sse::Event::default().comment("connected"))]);
+    let mut response = sse::reply(heartbeat.stream(first.chain(events))).into_response();
+    // nginx collects the bytes of a response unless this header says otherwise.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
 }
