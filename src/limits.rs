@@ -277,7 +277,7 @@ pub const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Bits of an IPv6 address that identify a client: a customer gets a /64 at least, and may use any address in it.
 pub const IPV6_CLIENT_BITS: u32 = 64;
-/// Requests a second of one key or one address, and the burst. Several times what one back-end needs, and a third of
+/// Requests a second of one key, or without a valid key from one address, and the burst. Several times what one back-end needs, and a third of
 /// the capacity of two cores. Setting `http.requests_per_second`.
 pub const REQUESTS_PER_SECOND: usize = 10_000;
 /// `http.requests_per_second`: above it, it would limit nothing.

@@ -51,7 +51,8 @@ struct AddressFailures {
 }
 
 impl Authenticator {
-    /// An authenticator for these keys. It accepts `per_second` requests a second for each key and each address.
+    /// An authenticator for these keys. It accepts `per_second` requests a second for each key, and from each
+    /// address for requests without a valid key.
     pub fn new(keys: ApiKeys, per_second: usize) -> Authenticator {
         Authenticator {
             keys,
@@ -75,8 +76,6 @@ impl Authenticator {
     /// Authenticates a request from the address `from`. The response to a wrong key or token is delayed.
     pub async fn authenticate(&self, credentials: Credentials<'_>, from: IpAddr) -> Result<AuthContext, AuthError> {
         let now = Instant::now();
-        let too_many = |wait| AuthError::RateLimited { wait };
-        self.rate_limiter.acquire(RateSubject::Address(client_address(from)), now).map_err(too_many)?;
         let context = match credentials {
             Credentials::Anonymous => self.keys.authenticate_key(None, clock::trusted()),
             Credentials::ApiKey(key) => self.keys.authenticate_key(Some(key), clock::trusted()),
@@ -92,10 +91,13 @@ impl Authenticator {
                 })
             }
         };
+        // A good key is counted alone. Otherwise strangers at its address, such as behind one proxy, use up its requests.
+        let subject = match &context {
+            Ok(context) if context.key_id() > 0 => RateSubject::Key(context.key_id()),
+            Ok(_) | Err(_) => RateSubject::Address(client_address(from)),
+        };
+        self.rate_limiter.acquire(subject, now).map_err(|wait| AuthError::RateLimited { wait })?;
         match &context {
-            Ok(context) if context.key_id() > 0 => {
-                self.rate_limiter.acquire(RateSubject::Key(context.key_id()), now).map_err(too_many)?;
-            }
             Err(error) if error.delays_response() => {
                 let (count, wait) = self.record_failure(client_address(from));
                 tracing::warn!(%from, count, denied = %error, "an API key or a token was rejected");

@@ -197,7 +197,7 @@ async fn only_clients_that_guess_keys_wait_longer_and_longer() {
     assert_eq!(attempt(Some("muster_1_guess"), guesser).await, (false, 1), "the failures are forgotten");
 }
 
-/// Each key and each address has its own limit, and exactly that many requests are accepted.
+/// Each good key has its own limit, and each address has one for all other requests. Exactly that many are accepted.
 #[tokio::test(start_paused = true)]
 async fn requests_are_counted_by_key_and_by_address() {
     let fixture = KeysFixture::new();
@@ -216,14 +216,16 @@ async fn requests_are_counted_by_key_and_by_address() {
     };
     assert_eq!(flood(Some(&one), 1, 100).await, 10);
     assert_eq!(flood(Some(&one), 2, 100).await, 0, "the same key from another address");
-    assert_eq!(flood(Some(&other), 1, 100).await, 0, "another key from the same address");
-    assert_eq!(flood(Some(&other), 3, 100).await, 10, "another key from another address");
+    assert_eq!(flood(Some(&other), 1, 100).await, 10, "another key from the same address");
+    assert_eq!(flood(None, 1, 100).await, 10, "no key, from the address of good ones");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(flood(Some(&one), 4, 100).await, 5, "the permits of half a second");
     let error = auth.authenticate(Credentials::ApiKey(&one), address(4)).await.err().unwrap();
     assert_eq!((error.status(), error.retry_after()), (429, Some(1)));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(flood(Some(&one), 5, 100).await, 10, "a full bucket has the permits of one second");
+    assert_eq!(flood(None, 6, 100).await, 10, "strangers use up what their address may send");
+    assert_eq!(flood(Some(&other), 6, 100).await, 10, "a good key at the same address");
     // An IPv6 network counts as one address.
     let mut accepted = 0;
     for last in 0..100_u64 {

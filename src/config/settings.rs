@@ -118,7 +118,7 @@ group! {
             => "http.max_connections_per_address": Count(limits::SETTABLE_CONNECTIONS);
         /// Maximum time from the request head to the response head.
         request_timeout: Duration = limits::REQUEST_TIMEOUT => "http.request_timeout": Duration();
-        /// Maximum number of requests per second from one API key, or from one address.
+        /// Maximum number of requests per second from one API key, or without a valid key from one address.
         requests_per_second: usize = limits::REQUESTS_PER_SECOND
             => "http.requests_per_second": Count(limits::SETTABLE_REQUESTS);
     }
