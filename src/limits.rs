@@ -262,6 +262,8 @@ pub const LINGER_BYTES: usize = 4 * BODY_BYTES;
 pub const REQUEST_ID_BYTES: usize = 64;
 /// Bytes of a field's path in a message: the field name comes from the caller, and may be as long as the body.
 pub const FIELD_PATH_BYTES: usize = 128;
+/// Bytes in `Forwarded`, and in each `X-Forwarded-*`, of a trusted proxy: above a hundred proxies in a row.
+pub const FORWARDED_BYTES: usize = 8 * 1024;
 /// Pause after the operating system refused a new connection for lack of files or memory.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for requests in flight to finish at shutdown, and then for webhook attempts.
@@ -277,8 +279,8 @@ pub const BLOCKING_THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Bits of an IPv6 address that identify a client: a customer gets a /64 at least, and may use any address in it.
 pub const IPV6_CLIENT_BITS: u32 = 64;
-/// Requests a second of one key, or without a valid key from one address, and the burst. Several times what one back-end needs, and a third of
-/// the capacity of two cores. Setting `http.requests_per_second`.
+/// Requests a second of one key, or without a valid key from one address, and the burst. Several times what one back-end
+/// needs, and a third of the capacity of two cores. Setting `http.requests_per_second`.
 pub const REQUESTS_PER_SECOND: usize = 10_000;
 /// `http.requests_per_second`: above it, it would limit nothing.
 pub const SETTABLE_REQUESTS: RangeInclusive<u64> = 1..=10_000_000;

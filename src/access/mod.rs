@@ -83,6 +83,14 @@ pub enum AuthError {
          an API key. While there are no keys, programs can use localhost; `muster keys create` creates one"
     )]
     ForeignOrigin,
+    /// A reverse proxy passed the request on. This matters while no key exists, because everyone who reaches the proxy
+    /// would be taken for somebody on this machine.
+    #[error(
+        "the request came through a reverse proxy, and there is no API key yet, so everyone who reaches the proxy could \
+         do everything; create the first key on this machine with `muster keys create --name admin --role admin`, and \
+         send it with each request"
+    )]
+    Proxied,
     /// The request has no key.
     #[error("an API key is missing; send it as Authorization: Bearer muster_…, or as X-API-Key")]
     MissingKey,
@@ -174,6 +182,7 @@ impl AuthError {
             | AuthError::WrongToken
             | AuthError::TenantExpired => 401,
             AuthError::ForeignOrigin
+            | AuthError::Proxied
             | AuthError::WrongRole { .. }
             | AuthError::BoundKey
             | AuthError::OtherAccount { .. } => 403,
@@ -191,6 +200,7 @@ impl AuthError {
             AuthError::MissingTenant => 523,
             AuthError::MissingToken => 525,
             AuthError::ForeignOrigin
+            | AuthError::Proxied
             | AuthError::MissingKey
             | AuthError::UnknownKey
             | AuthError::Revoked
@@ -220,6 +230,7 @@ impl AuthError {
     pub(crate) fn metric_reason(self) -> Option<AuthFailure> {
         match self {
             AuthError::ForeignOrigin => Some(AuthFailure::Foreign),
+            AuthError::Proxied => Some(AuthFailure::Proxied),
             AuthError::MissingKey | AuthError::TokenNotAccepted => Some(AuthFailure::Missing),
             AuthError::UnknownKey => Some(AuthFailure::Unknown),
             AuthError::Revoked => Some(AuthFailure::Revoked),

@@ -117,7 +117,8 @@ impl Network {
         Network { address, prefix: 0 }
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether the address is in this network.
+    pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address) {
             (IpAddr::V4(ours), IpAddr::V4(other)) => {
                 let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);

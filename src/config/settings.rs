@@ -121,6 +121,8 @@ group! {
         /// Maximum number of requests per second from one API key, or without a valid key from one address.
         requests_per_second: usize = limits::REQUESTS_PER_SECOND
             => "http.requests_per_second": Count(limits::SETTABLE_REQUESTS);
+        /// The networks of reverse proxies. Their `Forwarded` or `X-Forwarded-*` says who the caller is.
+        trusted_proxies: Option<Vec<Network>> = None => "http.trusted_proxies": Networks();
     }
 }
 

@@ -52,7 +52,7 @@ impl Dialect for ConsoleDialect {
     }
 
     async fn authenticate(&self, request: &RoutedRequest) -> Result<AuthContext, Response> {
-        let RequestHead { method, path, headers, peer, .. } = &**request;
+        let RequestHead { method, path, .. } = &**request;
         if ![Method::GET, Method::HEAD, Method::POST].contains(method) {
             let error = Problem::new(405, "Pages support GET and POST.");
             let mut response = layout::error_page(&error, None);
@@ -64,7 +64,7 @@ impl Dialect for ConsoleDialect {
             return Ok(AuthContext::ANONYMOUS);
         }
         let (console, changes) = (&self.0.inner, changes(request));
-        match authenticate_page(console.api.authenticator(), headers, peer.ip(), console.is_tls, changes).await {
+        match authenticate_page(console.api.authenticator(), request, changes).await {
             Ok(auth) => Ok(auth),
             Err(AuthError::MissingKey | AuthError::SignedOut) if !changes => Err(sign_in::redirect_to_sign_in(request)),
             Err(denied) => Err(layout::auth_error_page(denied)),
@@ -87,7 +87,7 @@ impl Dialect for ConsoleDialect {
         };
         match request.path.as_str() {
             "/sign-in" => return Ok(sign_in::sign_in(console, request, &form, changes).await),
-            "/sign-out" => return Ok(sign_in::sign_out(console, &request.headers, changes)),
+            "/sign-out" => return Ok(sign_in::sign_out(console, request, changes)),
             _ => {}
         }
         // The form took its time to arrive, and the reader's key may have ended meanwhile.

@@ -84,15 +84,13 @@ pub struct Console {
 struct ConsoleInner {
     api: ApiState,
     throughput: ThroughputHistory,
-    /// Whether cookies are marked `Secure`.
-    is_tls: bool,
 }
 
 impl Console {
     /// A console over `api`.
-    pub fn new(api: ApiState, is_tls: bool) -> Console {
+    pub fn new(api: ApiState) -> Console {
         let throughput = ThroughputHistory::default();
-        Console { inner: Arc::new(ConsoleInner { api, throughput, is_tls }) }
+        Console { inner: Arc::new(ConsoleInner { api, throughput }) }
     }
 
     /// The routes of all pages. They reject other paths, so that the API's routes can follow.

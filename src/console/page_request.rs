@@ -86,8 +86,8 @@ impl ConsoleRequest {
 
     /// A call of an operation on these accounts. A key that is bound to some accounts may call it on them.
     pub(super) fn call_on(&self, operation: Operation, selection: AccountSelection) -> Result<Call, Problem> {
-        let RequestHead { peer, id, .. } = &*self.head;
-        Call::new(self.api(), operation, selection, self.auth.clone(), id.id, peer.to_string())
+        let RequestHead { origin, id, .. } = &*self.head;
+        Call::new(self.api(), operation, selection, self.auth.clone(), id.id, origin.to_string())
     }
 }
 

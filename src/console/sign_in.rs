@@ -1,7 +1,7 @@
 //! Signing in with an API key, which starts a session, and signing out.
 
 use maud::html;
-use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
+use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 use zeroize::Zeroizing;
 
@@ -33,7 +33,7 @@ pub(super) fn redirect_to_sign_in(request: &RequestHead) -> Response {
 
 /// `/sign-in`: shows the form and handles it.
 pub(super) async fn sign_in(console: &Console, request: &RequestHead, form: &FormFields, changes: bool) -> Response {
-    let RequestHead { query, headers, peer, .. } = request;
+    let RequestHead { query, origin, .. } = request;
     let next = safe_return_path(first_value(if changes { form } else { query }, "next").unwrap_or_default());
     if console.inner.api.authenticator().keys().allows_anonymous() {
         return redirect(&next);
@@ -41,12 +41,12 @@ pub(super) async fn sign_in(console: &Console, request: &RequestHead, form: &For
     if !changes {
         return sign_in_page(&next, None);
     }
-    if !is_same_origin(headers) {
+    if !is_same_origin(request) {
         return layout::auth_error_page(AuthError::ForeignOrigin);
     }
     let key = first_value(form, "key").unwrap_or_default();
     let authenticator = &console.inner.api.authenticator();
-    let auth = match authenticator.authenticate(Credentials::ApiKey(key.trim()), peer.ip()).await {
+    let auth = match authenticator.authenticate(Credentials::ApiKey(key.trim()), origin.address).await {
         Ok(auth) => auth,
         Err(denied) => {
             authenticator.count_error(denied);
@@ -59,7 +59,7 @@ pub(super) async fn sign_in(console: &Console, request: &RequestHead, form: &For
     match authenticator.sign_in(&auth) {
         Ok(session) => {
             let mut response = redirect(&next);
-            let cookie = Zeroizing::new(session_cookie(&session, console.inner.is_tls));
+            let cookie = Zeroizing::new(session_cookie(&session, origin));
             set_header(&mut response, header::SET_COOKIE, &cookie);
             response
         }
@@ -68,15 +68,15 @@ pub(super) async fn sign_in(console: &Console, request: &RequestHead, form: &For
 }
 
 /// `/sign-out`
-pub(super) fn sign_out(console: &Console, headers: &HeaderMap, changes: bool) -> Response {
+pub(super) fn sign_out(console: &Console, request: &RequestHead, changes: bool) -> Response {
     if !changes {
         return redirect("/");
     }
-    if let Some(session) = session_from_cookie(headers, console.inner.is_tls) {
+    if let Some(session) = session_from_cookie(request) {
         console.inner.api.authenticator().sign_out(session);
     }
     let mut response = redirect("/sign-in");
-    set_header(&mut response, header::SET_COOKIE, &session_cookie("", console.inner.is_tls));
+    set_header(&mut response, header::SET_COOKIE, &session_cookie("", &request.origin));
     response
 }
 

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use warp::http::HeaderMap;
 use warp::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 
+use super::request_head::RequestHead;
+use super::request_origin::RequestOrigin;
 use crate::access::{AuthContext, AuthError, Authenticator, Credentials, TenantToken};
 
 /// Names of the session cookie, with TLS and without. The prefix `__Host-` keeps neighbouring hosts from setting it.
@@ -16,16 +18,11 @@ const LIVE_ELEMENT_IDS: [&str; 2] = ["live", "now"];
 /// Authenticates a request by its API key. While no key exists, every request except a cross-origin one is accepted.
 pub(super) async fn authenticate(
     authenticator: &Authenticator,
-    headers: &HeaderMap,
-    from: IpAddr,
+    request: &RequestHead,
 ) -> Result<AuthContext, AuthError> {
-    let auth = authenticate_with(
-        authenticator,
-        api_key_from_headers(headers).map_or(Credentials::Anonymous, Credentials::ApiKey),
-        headers,
-        from,
-    )
-    .await;
+    let headers = &request.headers;
+    let credentials = api_key_from_headers(headers).map_or(Credentials::Anonymous, Credentials::ApiKey);
+    let auth = authenticate_with(authenticator, credentials, request).await;
     let has_only_token = || authenticator.keys().has_tenants() && token_from_headers(headers).is_some();
     auth.map_err(
         |error| if error == AuthError::MissingKey && has_only_token() { AuthError::TokenNotAccepted } else { error },
@@ -35,48 +32,50 @@ pub(super) async fn authenticate(
 /// Authenticates a request to a documented endpoint, by API key or tenant token. The API key takes precedence.
 pub(super) async fn authenticate_contract(
     authenticator: &Authenticator,
-    headers: &HeaderMap,
-    from: IpAddr,
+    request: &RequestHead,
 ) -> Result<AuthContext, AuthError> {
+    let headers = &request.headers;
     let credentials = match (api_key_from_headers(headers), token_from_headers(headers)) {
         (Some(key), _) => Credentials::ApiKey(key),
         (None, Some(token)) if authenticator.keys().has_tenants() => Credentials::TenantToken(token),
         (None, Some(_) | None) => Credentials::Anonymous,
     };
-    authenticate_with(authenticator, credentials, headers, from).await
+    authenticate_with(authenticator, credentials, request).await
 }
 
 /// Authenticates a request for a console page, by API key or browser session. With `is_change`, the request must come from
 /// one of our pages, because browsers also send the cookie with requests from pages of neighbouring hosts.
 pub async fn authenticate_page(
     authenticator: &Authenticator,
-    headers: &HeaderMap,
-    from: IpAddr,
-    is_tls: bool,
+    request: &RequestHead,
     is_change: bool,
 ) -> Result<AuthContext, AuthError> {
-    if is_change && !is_same_origin(headers) {
+    let headers = &request.headers;
+    if is_change && !is_same_origin(request) {
         return Err(AuthError::ForeignOrigin);
     }
     // An element that refreshes itself sends its id. A refresh does not count as use of the session.
     let is_use = header_text(headers, "hx-trigger").is_none_or(|id| !LIVE_ELEMENT_IDS.contains(&id));
-    let session = session_from_cookie(headers, is_tls)
-        .map_or(Credentials::Anonymous, |text| Credentials::Session { text, is_use });
-    authenticate_with(authenticator, api_key_from_headers(headers).map_or(session, Credentials::ApiKey), headers, from)
-        .await
+    let session =
+        session_from_cookie(request).map_or(Credentials::Anonymous, |text| Credentials::Session { text, is_use });
+    authenticate_with(authenticator, api_key_from_headers(headers).map_or(session, Credentials::ApiKey), request).await
 }
 
 /// The session in a request's cookie. Over TLS only the `__Host-` cookie counts, because a neighbouring host can set the
 /// other one.
-pub fn session_from_cookie(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
+pub fn session_from_cookie(request: &RequestHead) -> Option<&str> {
+    find_session(&request.headers, request.origin.is_tls)
+}
+
+fn find_session(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == session_cookie_name(is_tls)).map(|(_, session)| session)
 }
 
 /// The `Set-Cookie` header that stores `session` in the browser. An empty `session` deletes the cookie.
-pub fn session_cookie(session: &str, is_tls: bool) -> String {
-    let (name, secure) = (session_cookie_name(is_tls), if is_tls { "; Secure" } else { "" });
+pub fn session_cookie(session: &str, origin: &RequestOrigin) -> String {
+    let (name, secure) = (session_cookie_name(origin.is_tls), if origin.is_tls { "; Secure" } else { "" });
     let age = if session.is_empty() { "; Max-Age=0" } else { "" };
     format!("{name}={session}; Path=/; HttpOnly; SameSite=Strict{secure}{age}")
 }
@@ -88,10 +87,14 @@ fn session_cookie_name(is_tls: bool) -> &'static str {
 
 /// Whether the browser reports that one of our pages sent the request. All current browsers send `Sec-Fetch-Site` or
 /// `Origin`, so a request without either does not count as ours.
-pub fn is_same_origin(headers: &HeaderMap) -> bool {
+pub fn is_same_origin(request: &RequestHead) -> bool {
+    is_from_own_page(&request.headers, request.origin.host.as_deref())
+}
+
+fn is_from_own_page(headers: &HeaderMap, own_host: Option<&str>) -> bool {
     match (header_text(headers, "sec-fetch-site"), header_text(headers, ORIGIN.as_str())) {
         (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => origin.split_once("://").map(|(_, host)| host) == header_text(headers, HOST.as_str()),
+        (None, Some(origin)) => origin.split_once("://").is_some_and(|(_, host)| Some(host) == own_host),
         (None, None) => false,
     }
 }
@@ -99,13 +102,17 @@ pub fn is_same_origin(headers: &HeaderMap) -> bool {
 async fn authenticate_with(
     authenticator: &Authenticator,
     credentials: Credentials<'_>,
-    headers: &HeaderMap,
-    from: IpAddr,
+    request: &RequestHead,
 ) -> Result<AuthContext, AuthError> {
-    let auth = if authenticator.keys().allows_anonymous() && is_cross_origin(headers) {
+    let RequestHead { headers, origin, .. } = request;
+    let auth = if !authenticator.keys().allows_anonymous() {
+        authenticator.authenticate(credentials, origin.address).await
+    } else if origin.is_proxied {
+        Err(AuthError::Proxied)
+    } else if is_cross_origin(headers) {
         Err(AuthError::ForeignOrigin)
     } else {
-        authenticator.authenticate(credentials, from).await
+        authenticator.authenticate(credentials, origin.address).await
     };
     auth.inspect_err(|error| authenticator.count_error(*error))
 }
@@ -215,7 +222,7 @@ mod tests {
             (&[("host", "muster.example"), ("sec-fetch-site", "none")], false),
         ] {
             let pairs = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            assert_eq!(is_same_origin(&HeaderMap::from_iter(pairs)), expected, "{headers:?}");
+            assert_eq!(is_from_own_page(&HeaderMap::from_iter(pairs), Some("muster.example")), expected, "{headers:?}");
         }
     }
 
@@ -231,11 +238,15 @@ mod tests {
             (&["xmuster_session=abc"], false, None),
         ] {
             let pairs = cookies.iter().map(|value| (COOKIE, value.parse().unwrap()));
-            assert_eq!(session_from_cookie(&HeaderMap::from_iter(pairs), is_tls), session, "{cookies:?}");
+            assert_eq!(find_session(&HeaderMap::from_iter(pairs), is_tls), session, "{cookies:?}");
         }
-        assert_eq!(session_cookie("abc", false), "muster_session=abc; Path=/; HttpOnly; SameSite=Strict");
+        let tls = RequestOrigin { is_tls: true, ..RequestOrigin::LOCAL };
         assert_eq!(
-            session_cookie("", true),
+            session_cookie("abc", &RequestOrigin::LOCAL),
+            "muster_session=abc; Path=/; HttpOnly; SameSite=Strict"
+        );
+        assert_eq!(
+            session_cookie("", &tls),
             "__Host-muster_session=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
         );
     }

@@ -31,7 +31,7 @@ impl Dialect for BridgeDialect {
     /// Only counts the request: the signature may cover the body, so the handler verifies it.
     async fn authenticate(&self, request: &RoutedRequest) -> Result<AuthContext, BridgeApiError> {
         let authenticator = &self.0.authenticator;
-        authenticator.check_rate(request.peer.ip()).inspect_err(|error| authenticator.count_error(*error))?;
+        authenticator.check_rate(request.origin.address).inspect_err(|error| authenticator.count_error(*error))?;
         Ok(AuthContext::ANONYMOUS)
     }
 

@@ -17,8 +17,6 @@ pub(super) struct BridgeState {
     pub(super) bridge: Option<Bridge>,
     pub(super) authenticator: Authenticator,
     pub(super) memory_budget: MemoryBudget,
-    /// Whether all connections use TLS.
-    pub(super) is_tls: bool,
     /// Ends long polls.
     pub(super) stop: CancellationToken,
 }

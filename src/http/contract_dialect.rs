@@ -30,11 +30,11 @@ impl Dialect for ContractDialect {
             return Ok(AuthContext::ANONYMOUS);
         };
         let Access::Permission(permission) = operation.access else { return Ok(AuthContext::ANONYMOUS) };
-        let (authenticator, headers, from) = (api.authenticator(), &request.headers, request.peer.ip());
+        let authenticator = api.authenticator();
         let auth = match permission {
-            Permission::Call => authentication::authenticate_contract(authenticator, headers, from).await?,
+            Permission::Call => authentication::authenticate_contract(authenticator, request).await?,
             Permission::Read | Permission::Operate | Permission::Label | Permission::Administer => {
-                authentication::authenticate(authenticator, headers, from).await?
+                authentication::authenticate(authenticator, request).await?
             }
         };
         operation.check_permission(&auth, &AccountSelection::All)?;
@@ -59,7 +59,7 @@ impl Dialect for ContractDialect {
             Access::Permission(permission) => permission,
             Access::Public | Access::Signature => Permission::Read,
         };
-        let (keys, from) = (api.authenticator().keys().clone(), request.peer.to_string());
+        let (keys, from) = (api.authenticator().keys().clone(), request.origin.to_string());
         let requester = Requester::new(keys, auth, permission, request.id.id, from);
         let (idempotency_key, reason, body) = match endpoint.body.bytes(api.settings().max_body_bytes) {
             None => (None, Reason::none(), RequestBody::default()),

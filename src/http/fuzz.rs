@@ -12,7 +12,7 @@ use super::contract_parsing::{
 };
 use super::json_values::JsonText;
 use super::request_id::{RequestIdGenerator, X_REQUEST_ID};
-use super::{authentication, body_type, query_whatsapp_status, request_body};
+use super::{authentication, body_type, forwarded, query_whatsapp_status, request_body};
 use crate::api::{AccountImport, ImportKind};
 use crate::domain::{AccountNumber, ContentField};
 use crate::limits::{BATCH_ACCOUNTS, FIELD_PATH_BYTES};
@@ -158,6 +158,8 @@ pub(crate) fn header_seeds() -> Vec<Vec<u8>> {
         "x-request-id: 123e4567-e89b-12d3-a456-426614174000",
         "host: localhost:8080\norigin: http://localhost:8080\nsec-fetch-site: same-origin\nauthorization: Bearer muster_1_x",
         "host: [::1]:8080",
+        "forwarded: for=192.0.2.60;proto=http;by=203.0.113.43, For=\"[::1]:4711\";host=\"muster.example:8443\"",
+        "x-forwarded-for: 192.0.2.60, 127.0.0.1\nx-forwarded-proto: https\nx-forwarded-host: muster.example",
         "host: 127.0.0.1",
         "host: muster.localhost:8080\nx-api-key: muster_7_x",
         "accept-encoding: br;q=1.0, x-gzip;q=0.8, *;q=0.1, identity;q=0\nif-none-match: W/\"7f-3\", *",
@@ -198,6 +200,9 @@ pub(crate) fn check_headers(bytes: &[u8]) -> Option<String> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     if let Some(host) = host.filter(|_| !authentication::is_cross_origin(&headers)) {
         assert_loopback(host);
+    }
+    if let Ok(Some(caller)) = forwarded::read_caller(&headers, |address| address.is_loopback()) {
+        assert!(caller.host.is_none_or(|host| host.is_ascii() && !host.contains(['/', '@', ' '])));
     }
     if query_whatsapp_status::accepts_gzip(&headers) {
         assert!(headers.contains_key(header::ACCEPT_ENCODING));

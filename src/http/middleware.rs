@@ -1,7 +1,6 @@
 //! What all requests share: id, trace, caller, deadline, log line. Each API differs in its [`Dialect`].
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,9 +19,9 @@ use super::half_close::SendingHalf;
 use super::request_body::drain_unread;
 use super::request_head::RequestHead;
 use super::request_id::{RequestIdGenerator, X_REQUEST_ID};
+use super::request_origin::RequestOrigin;
 use super::request_trace::RequestTrace;
 use super::routed_request::RoutedRequest;
-use super::server::PeerAddress;
 use crate::access::AuthContext;
 use crate::api::TimeLimit;
 
@@ -105,18 +104,18 @@ pub fn serve_dialect<D: Dialect>(
         .and(warp::query::<Query>())
         .and(warp::query::raw().map(Some).or(warp::any().map(|| None)).unify())
         .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<PeerAddress>())
+        .and(warp::ext::optional::<RequestOrigin>())
         .and(release_sending_half::<D>())
-        .map(move |path: FullPath, method: Method, query, raw_query, headers: HeaderMap, peer: Option<PeerAddress>| {
+        .map(move |path: FullPath, method: Method, query, raw_query, headers: HeaderMap, origin: Option<RequestOrigin>| {
             let path = path.as_str().to_owned();
             // Only tests send requests without a connection.
-            let peer = peer.map_or(SocketAddr::from(([127, 0, 0, 1], 0)), |PeerAddress(peer)| peer);
+            let origin = origin.unwrap_or(RequestOrigin::LOCAL);
             let (endpoint, path_parameters) = match find_endpoint(&method, &path) {
                 Ok(EndpointMatch { endpoint, path_parameters }) => (Ok(endpoint), path_parameters),
                 Err(reason) => (Err(reason), Vec::new()),
             };
             let id = ids.read_or_generate(&headers);
-            let head = RequestHead { method, path, path_parameters, query, raw_query, headers, peer, id };
+            let head = RequestHead { method, path, path_parameters, query, raw_query, headers, origin, id };
             RoutedRequest { endpoint, head: Arc::new(head) }
         })
         .and(warp::body::stream())

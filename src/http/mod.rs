@@ -47,6 +47,8 @@
 //! | `authentication` | authentication of a request by its headers |
 //! | `request_trace` | the trace that a request belongs to |
 //! | `request_id` | the id of a request in response, log and journal |
+//! | `request_origin` | where a request comes from: the caller's address, scheme and host, also behind a trusted proxy |
+//! | `forwarded` | `Forwarded` and `X-Forwarded-*` of reverse proxies. Pure |
 //! | `request_metrics` | counts and times requests |
 //! | `server` | connections: accept, time out, drain at shutdown |
 //! | `server_socket` | the socket of a connection: a reset where a normal close would make an incomplete response look complete |
@@ -74,6 +76,7 @@ mod contract_parsing;
 mod contract_request;
 mod endpoint;
 mod endpoint_registry;
+mod forwarded;
 mod half_close;
 mod health_endpoints;
 mod idempotency_key;
@@ -94,6 +97,7 @@ mod request_body;
 mod request_head;
 mod request_id;
 mod request_metrics;
+mod request_origin;
 mod request_trace;
 mod revocation;
 mod routed_request;
@@ -131,6 +135,7 @@ pub use openapi::render_openapi;
 pub use request_head::RequestHead;
 pub use request_id::RequestIdGenerator;
 pub use request_metrics::ConsoleResponse;
+pub use request_origin::RequestOrigin;
 pub use revocation::abort_when_key_ends;
 pub use routed_request::RoutedRequest;
 pub use tls::{Error as TlsError, TlsReloader};
@@ -153,6 +158,7 @@ use contract_dialect::ContractDialect;
 use meta_dialect::MetaDialect;
 use request_body::MemoryBudget;
 use request_metrics::with_metrics;
+use request_origin::OriginReader;
 
 /// State shared by the endpoints. Cheap to clone.
 #[derive(Clone)]
@@ -239,16 +245,17 @@ pub async fn serve(
         bridge: api.service().gateways.find::<Bridge>().cloned(),
         authenticator: api.authenticator().clone(),
         memory_budget: api.memory_budget().clone(),
-        is_tls: tls.is_some(),
         stop: stop.clone(),
     });
+    let trusted_proxies = api.settings().trusted_proxies.as_deref().unwrap_or_default();
+    let origins = OriginReader::new(trusted_proxies, tls.is_some());
     let tls = tls.map(|tls| tls.watch(stop.clone()));
     let bridge = warp::path("gateway").and(warp::path("v1")).and(serve_dialect(bridge));
     let meta = warp::path!("gateway" / "cloud-api" / "webhook").and(serve_dialect(MetaDialect(api.clone())));
     let routes = v1_routes(api.state().clone()).or(openapi::routes()).unify().or(bridge).unify().or(meta).unify();
     let routes = routes.or(pages).unify().or(serve_dialect(ContractDialect(api))).unify();
     let service = with_metrics(TowerToHyperService::new(warp::service(routes)), metrics);
-    server::run(listener, service, connection_limit, tls, stop).await;
+    server::run(listener, service, connection_limit, origins, tls, stop).await;
 }
 
 /// Serves any routes as [`serve`] does, without TLS and without a limit per address.
@@ -258,5 +265,6 @@ where
     F::Extract: Reply,
 {
     let connection_limit = ConnectionLimit::new(max_connections, max_connections);
-    server::run(listener, TowerToHyperService::new(warp::service(routes)), connection_limit, None, stop).await;
+    let (service, origins) = (TowerToHyperService::new(warp::service(routes)), OriginReader::new(&[], false));
+    server::run(listener, service, connection_limit, origins, None, stop).await;
 }

@@ -1,11 +1,10 @@
 //! The head of a request, as the middleware passes it on.
 
-use std::net::SocketAddr;
-
 use warp::http::{HeaderMap, Method};
 
 use super::contract_parsing::Query;
 use super::request_id::IncomingRequestId;
+use super::request_origin::RequestOrigin;
 
 /// A request without its body.
 pub struct RequestHead {
@@ -21,8 +20,8 @@ pub struct RequestHead {
     pub(super) raw_query: Option<String>,
     /// The headers.
     pub headers: HeaderMap,
-    /// The remote address of the connection.
-    pub peer: SocketAddr,
+    /// Where the request comes from.
+    pub origin: RequestOrigin,
     /// The request's id.
     pub id: IncomingRequestId,
 }

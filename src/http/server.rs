@@ -3,10 +3,12 @@
 //! warp's own server has no header timeout, no connection limit and no shutdown deadline.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -20,17 +22,16 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use warp::http::{Request, Uri};
+use warp::http::header::CONTENT_TYPE;
+use warp::http::{HeaderValue, Request, StatusCode, Uri};
 use warp::reply::Response;
 
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
+use super::forwarded::ForwardedError;
 use super::half_close::{HalfCloseStream, SendingHalf};
+use super::request_origin::OriginReader;
 use super::server_socket::{AbortFlag, ServerSocket};
 use crate::limits::{ACCEPT_PAUSE, DRAIN_TIMEOUT, HEADER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, WRITE_TIMEOUT};
-
-/// The remote address of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PeerAddress(pub(super) SocketAddr);
 
 /// Serves connections within `connection_limit` until `stop`, over TLS if `tls` is given. Then drains them for at most
 /// [`DRAIN_TIMEOUT`].
@@ -38,6 +39,7 @@ pub(super) async fn run<S>(
     listener: TcpListener,
     service: S,
     mut connection_limit: ConnectionLimit,
+    origins: OriginReader,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     stop: CancellationToken,
 ) where
@@ -57,7 +59,7 @@ pub(super) async fn run<S>(
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let stream = Box::pin(stream);
         let sending_half = SendingHalf::default();
-        let service = connection_service(service.clone(), peer, abort, sending_half.clone());
+        let service = connection_service(service.clone(), origins.clone(), peer, abort, sending_half.clone());
         let (http, draining) = (http.clone(), draining.watcher());
         let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone()));
         let (stop, cut_off) = (stop.clone(), cut_off.clone());
@@ -96,6 +98,7 @@ pub(super) async fn run<S>(
 /// Serves each request of one connection, with what the routes know of the connection.
 fn connection_service<S>(
     service: S,
+    origins: OriginReader,
     peer: SocketAddr,
     abort: AbortFlag,
     half: SendingHalf,
@@ -106,14 +109,12 @@ where
 {
     service_fn(move |mut request: Request<Incoming>| {
         half.hold();
-        request.extensions_mut().insert(PeerAddress(peer));
         request.extensions_mut().insert(half.clone());
-        // warp cannot parse a target without a path, such as that of CONNECT. `/` replaces it.
-        if !request.uri().path().starts_with('/') {
-            *request.uri_mut() = Uri::from_static("/");
-        }
         let (version, abort, half) = (request.version(), abort.clone(), half.clone());
-        let response = service.call(request);
+        let response = match prepare_request(&origins, peer, request) {
+            Ok(request) => Either::Left(service.call(request)),
+            Err(error) => Either::Right(ready(Ok(reject_request(peer, error)))),
+        };
         async move {
             let mut response = response.await?;
             abort.note(version, &response);
@@ -121,6 +122,30 @@ where
             Ok(response)
         }
     })
+}
+
+/// Adds where the request comes from, and replaces a target that warp cannot parse.
+fn prepare_request(
+    origins: &OriginReader,
+    peer: SocketAddr,
+    mut request: Request<Incoming>,
+) -> Result<Request<Incoming>, ForwardedError> {
+    let origin = origins.read(peer, request.version(), request.headers())?;
+    request.extensions_mut().insert(origin);
+    // warp cannot parse a target without a path, such as that of CONNECT. `/` replaces it.
+    if !request.uri().path().starts_with('/') {
+        *request.uri_mut() = Uri::from_static("/");
+    }
+    Ok(request)
+}
+
+/// The response to a request whose caller is unknown, because a trusted proxy sent unusable headers.
+fn reject_request(peer: SocketAddr, error: ForwardedError) -> Response {
+    tracing::warn!(%peer, %error, "a request of a trusted proxy was rejected");
+    let mut response = Response::new(format!("{error}\n").into());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
 }
 
 /// Serves the requests of one connection.

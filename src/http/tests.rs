@@ -2,6 +2,7 @@
 
 mod answers;
 mod connections;
+mod forwarded;
 mod tls;
 mod v1;
 mod wire;

@@ -38,7 +38,7 @@ impl Dialect for V1Dialect {
     type Error = Problem;
 
     async fn authenticate(&self, request: &RoutedRequest) -> Result<AuthContext, Problem> {
-        Ok(authentication::authenticate(self.state.authenticator(), &request.headers, request.peer.ip()).await?)
+        Ok(authentication::authenticate(self.state.authenticator(), request).await?)
     }
 
     async fn handle(
@@ -56,7 +56,7 @@ impl Dialect for V1Dialect {
             auth.require(permission)?;
         }
         let selection = selected_accounts(endpoint.operation.accounts, request)?;
-        let (id, from) = (request.id.id, request.peer.to_string());
+        let (id, from) = (request.id.id, request.origin.to_string());
         let call = Call::new(&self.state, endpoint.operation, selection, auth, id, from)?;
         let requester = call.requester().clone();
         let limit = endpoint.body.bytes(BODY_BYTES);

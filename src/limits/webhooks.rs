@@ -65,7 +65,7 @@ pub const ATTEMPTS_PRUNE_BATCH: usize = 20_000;
 pub const ATTEMPTS_PRUNE_STOP: usize = 1_000;
 /// Bytes in a receiver's URL, encoded: what common servers accept in a request line.
 pub const RECEIVER_URL_BYTES: usize = 8 * 1024;
-/// `webhooks.allow_networks`: each connection checks every network.
+/// `webhooks.allow_networks` and `http.trusted_proxies`: each connection or request checks every network.
 pub const SETTABLE_NETWORKS: usize = 100;
 /// Most attempts of one delivery that are remembered individually, the latest; earlier ones are only counted.
 pub const ATTEMPTS_PER_DELIVERY: usize = 100;

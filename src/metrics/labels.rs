@@ -143,6 +143,7 @@ label_enums! {
         OldTimestamp = "old_timestamp",
         WrongToken = "wrong_token",
         TenantExpired = "tenant_expired",
+        Proxied = "proxied",
     }
 
     /// The kind of a command.

@@ -206,7 +206,7 @@ async fn serve(
     let (is_ready, tasks) = (Arc::new(AtomicBool::new(true)), TaskTracker::new());
     let [requests, background] = [(); 2].map(|()| CancellationToken::new());
     let (state, handles) = build_api(effective, &storage, &leader, &keys, &requests);
-    let console = Console::new(state.clone(), tls.is_some());
+    let console = Console::new(state.clone());
     let api = Api::new(state, handles, settings.http.clone(), is_ready.clone());
     tasks.spawn(run_checkpoint_saving(storage.clone(), settings.store.checkpoint_every, background.clone()));
     tasks.spawn(run_checkpoint_signing(storage.clone(), background.clone()));

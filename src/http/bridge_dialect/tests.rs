@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::empty;
 use tokio_util::sync::CancellationToken;
-use warp::http::{HeaderMap, Method};
+use warp::http::{HeaderMap, Method, Version};
 
 use super::*;
 use crate::access::{ApiKeys, Authenticator};
@@ -19,6 +19,7 @@ use crate::http::middleware::answer;
 use crate::http::request_body::MemoryBudget;
 use crate::http::request_head::RequestHead;
 use crate::http::request_id::RequestIdGenerator;
+use crate::http::request_origin::OriginReader;
 use crate::testkit::fixture::StorageFixture;
 use crate::webhooks::signature::WebhookSecret;
 
@@ -29,18 +30,23 @@ fn fixture() -> StorageFixture {
     StorageFixture::with_settings(|settings| settings.gateway.bridge.secret = Some(SecretText::new(SECRET)))
 }
 
-fn dialect(fixture: &StorageFixture, is_tls: bool) -> BridgeDialect {
+fn dialect(fixture: &StorageFixture) -> BridgeDialect {
     let StorageFixture { settings, journal, .. } = fixture;
     let gateways = gateway::open(settings, &fixture.gateway_dependencies(report_channel().0)).unwrap();
     let bridge = gateways.find::<Bridge>().cloned();
     assert!(bridge.is_some());
     let authenticator = Authenticator::new(ApiKeys::open(journal, None).unwrap(), 4);
     let (memory_budget, stop) = (MemoryBudget::new(), CancellationToken::new());
-    BridgeDialect(BridgeState { bridge, authenticator, memory_budget, is_tls, stop })
+    BridgeDialect(BridgeState { bridge, authenticator, memory_budget, stop })
 }
 
 /// Fetches commands with the address `from`. Returns the status, or the error's status and code.
-async fn fetch(state: &BridgeDialect, from: &str, id: &str) -> Result<StatusCode, (StatusCode, &'static str)> {
+async fn fetch(
+    state: &BridgeDialect,
+    is_tls: bool,
+    from: &str,
+    id: &str,
+) -> Result<StatusCode, (StatusCode, &'static str)> {
     let (secret, at) = (WebhookSecret::parse(SECRET).unwrap(), clock::now());
     let mut headers = HeaderMap::new();
     for (name, value) in [
@@ -50,6 +56,8 @@ async fn fetch(state: &BridgeDialect, from: &str, id: &str) -> Result<StatusCode
     ] {
         headers.insert(name, value.parse().unwrap());
     }
+    let peer = SocketAddr::new(from.parse().unwrap(), 1);
+    let origin = OriginReader::new(&[], is_tls).read(peer, Version::HTTP_11, &headers).unwrap();
     let head = RequestHead {
         method: Method::GET,
         path: "/gateway/v1/work".to_owned(),
@@ -57,7 +65,7 @@ async fn fetch(state: &BridgeDialect, from: &str, id: &str) -> Result<StatusCode
         query: Vec::new(),
         raw_query: Some("wait=0".to_owned()),
         headers,
-        peer: SocketAddr::new(from.parse().unwrap(), 1),
+        origin,
         id: RequestIdGenerator::default().read_or_generate(&HeaderMap::new()),
     };
     let endpoint = find_endpoint(&Method::GET, &head.path).map(|found| found.endpoint);
@@ -70,24 +78,23 @@ async fn fetch(state: &BridgeDialect, from: &str, id: &str) -> Result<StatusCode
 #[tokio::test]
 async fn commands_require_tls_or_loopback() {
     let fixture = fixture();
-    let cleartext = dialect(&fixture, false);
-    assert_eq!(fetch(&cleartext, "127.0.0.1", "a").await, Ok(StatusCode::OK));
-    assert_eq!(fetch(&cleartext, "::1", "b").await, Ok(StatusCode::OK));
-    assert_eq!(fetch(&cleartext, "192.0.2.7", "c").await, Err((StatusCode::FORBIDDEN, "readable")));
-    let tls = dialect(&fixture, true);
-    assert_eq!(fetch(&tls, "192.0.2.7", "d").await, Ok(StatusCode::OK));
+    let state = dialect(&fixture);
+    assert_eq!(fetch(&state, false, "127.0.0.1", "a").await, Ok(StatusCode::OK));
+    assert_eq!(fetch(&state, false, "::1", "b").await, Ok(StatusCode::OK));
+    assert_eq!(fetch(&state, false, "192.0.2.7", "c").await, Err((StatusCode::FORBIDDEN, "readable")));
+    assert_eq!(fetch(&state, true, "192.0.2.7", "d").await, Ok(StatusCode::OK));
 }
 
 /// Requests without an API key are limited per address.
 #[tokio::test(start_paused = true)]
 async fn requests_per_address_are_limited() {
     let fixture = fixture();
-    let state = dialect(&fixture, true);
+    let state = dialect(&fixture);
     let mut answers = Vec::new();
     for id in ["a", "b", "c", "d", "e", "f"] {
-        answers.push(fetch(&state, "192.0.2.7", id).await);
+        answers.push(fetch(&state, true, "192.0.2.7", id).await);
     }
     assert_eq!(answers[..4], [const { Ok(StatusCode::OK) }; 4]);
     assert_eq!(answers[5], Err((StatusCode::TOO_MANY_REQUESTS, "too_many")));
-    assert_eq!(fetch(&state, "192.0.2.8", "g").await, Ok(StatusCode::OK), "another is not held up");
+    assert_eq!(fetch(&state, true, "192.0.2.8", "g").await, Ok(StatusCode::OK), "another is not held up");
 }

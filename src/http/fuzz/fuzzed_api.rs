@@ -1,7 +1,6 @@
 //! Whole requests, served inside this process. Each response must have its documented form and must not be an internal
 //! error. A rejected request must store nothing.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,7 +25,7 @@ use crate::domain::{Account, AccountNumber, PendingEffect};
 use crate::gateway;
 use crate::http::contract_dialect::ContractDialect;
 use crate::http::middleware::serve_dialect;
-use crate::http::server::PeerAddress;
+use crate::http::request_origin::RequestOrigin;
 use crate::http::{Api, endpoints, v1_routes};
 use crate::idempotency::IdempotencyRecords;
 use crate::testkit::fixture::StorageFixture;
@@ -198,7 +197,7 @@ fn request_of(bytes: &[u8]) -> Option<(Request<Full<Bytes>>, bool)> {
     }
     let is_v1 = path == "/api/v1" || path.starts_with("/api/v1/");
     *request.headers_mut() = parse_headers(&head[line_end..]);
-    request.extensions_mut().insert(PeerAddress(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000))));
+    request.extensions_mut().insert(RequestOrigin::LOCAL);
     Some((request, is_v1))
 }
 

@@ -19,12 +19,18 @@ use warp::reply::Response;
 use warp::{Filter, Reply};
 
 use crate::http::connection_limit::ConnectionLimit;
+use crate::http::request_origin::OriginReader;
 use crate::http::server;
 use crate::limits::HEADER_TIMEOUT;
 use crate::metrics::Metrics;
 
 /// A test that waits longer than this fails.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// No proxy is trusted.
+fn direct() -> OriginReader {
+    OriginReader::new(&[], false)
+}
 
 /// A server with one route, which notifies `started` and responds after `release`.
 struct BlockingServer {
@@ -54,7 +60,7 @@ impl BlockingServer {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let service = TowerToHyperService::new(warp::service(route));
-        let served = runtime.spawn(server::run(listener, service, connection_limit, None, stop.clone()));
+        let served = runtime.spawn(server::run(listener, service, connection_limit, direct(), None, stop.clone()));
         BlockingServer { runtime, address, stop, served, started, release }
     }
 
@@ -147,7 +153,7 @@ async fn slow_request_heads_time_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = TowerToHyperService::new(warp::service(warp::any().map(|| Response::new("here".into()))));
-    tokio::spawn(server::run(listener, service, ConnectionLimit::new(8, 8), None, CancellationToken::new()));
+    tokio::spawn(server::run(listener, service, ConnectionLimit::new(8, 8), direct(), None, CancellationToken::new()));
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut answer = [0; 12];
@@ -188,8 +194,14 @@ async fn read_to_end(version: &str, target: &str) -> (Result<(), ErrorKind>, usi
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = TowerToHyperService::new(warp::service(route));
-    let server =
-        tokio::spawn(server::run(listener, service, ConnectionLimit::new(8, 8), None, CancellationToken::new()));
+    let server = tokio::spawn(server::run(
+        listener,
+        service,
+        ConnectionLimit::new(8, 8),
+        direct(),
+        None,
+        CancellationToken::new(),
+    ));
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client.write_all(format!("GET {target} HTTP/{version}\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     if waits {
