@@ -262,6 +262,8 @@ pub const LINGER_BYTES: usize = 4 * BODY_BYTES;
 pub const REQUEST_ID_BYTES: usize = 64;
 /// Bytes of a field's path in a message: the field name comes from the caller, and may be as long as the body.
 pub const FIELD_PATH_BYTES: usize = 128;
+/// Bytes in `http.base_path`: each link of a page contains it.
+pub const BASE_PATH_BYTES: usize = 128;
 /// Bytes in `Forwarded`, and in each `X-Forwarded-*`, of a trusted proxy: above a hundred proxies in a row.
 pub const FORWARDED_BYTES: usize = 8 * 1024;
 /// Pause after the operating system refused a new connection for lack of files or memory.

@@ -11,7 +11,8 @@ use super::setting_enums::{CodeRequestEncoding, DeadLetterPolicy, DeliveryMode, 
 use super::setting_kind::SettingKind;
 use super::settings_group::group;
 use super::text_parsing::{
-    is_graph_id, is_graph_version, is_language, is_pin, is_region, is_signing_secret, is_token, is_verified_name,
+    is_base_path, is_graph_id, is_graph_version, is_language, is_pin, is_region, is_signing_secret, is_token,
+    is_verified_name,
 };
 use crate::client::Network;
 use crate::domain::{Channel, GatewayRouting};
@@ -121,6 +122,9 @@ group! {
         /// Maximum number of requests per second from one API key, or without a valid key from one address.
         requests_per_second: usize = limits::REQUESTS_PER_SECOND
             => "http.requests_per_second": Count(limits::SETTABLE_REQUESTS);
+        /// The path under which a reverse proxy serves the API and the console.
+        base_path: Option<String> = None
+            => "http.base_path": Text(is_base_path, "a path such as /muster, whose first part is not a path of Muster");
         /// The networks of reverse proxies. Their `Forwarded` or `X-Forwarded-*` says who the caller is.
         trusted_proxies: Option<Vec<Network>> = None => "http.trusted_proxies": Networks();
     }

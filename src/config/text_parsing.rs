@@ -10,7 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use crate::client::parse_url;
-use crate::limits::{GRAPH_ID_DIGITS, TOKEN_BYTES};
+use crate::limits::{BASE_PATH_BYTES, GRAPH_ID_DIGITS, TOKEN_BYTES};
 
 /// Maximum length of a host name, in bytes (RFC 1035).
 const HOST_BYTES: usize = 253;
@@ -82,6 +82,41 @@ pub fn current_log_filter(text: &str) -> String {
     RENAMED_MODULES.iter().fold(text.to_owned(), |text, (old, present)| {
         text.replace(&format!("muster::{old}"), &format!("muster::{present}"))
     })
+}
+
+/// The first parts of Muster's own paths. A base path that begins with one would hide it.
+const OWN_PATHS: [&str; 20] = [
+    "accounts",
+    "acts",
+    "api",
+    "assets",
+    "docs",
+    "events",
+    "gateway",
+    "gateways",
+    "group-dispatch-api",
+    "healthz",
+    "keys",
+    "log",
+    "metrics",
+    "openapi.json",
+    "projections",
+    "readyz",
+    "settings",
+    "sign-in",
+    "sign-out",
+    "webhooks",
+];
+
+/// Whether `text` is a path that can precede all paths of Muster, such as `/muster`.
+pub(super) fn is_base_path(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let is_part = |part: &str| !part.bytes().all(|byte| byte == b'.') && part.bytes().all(is_letter);
+    let mut parts = text.split('/');
+    let is_absolute = parts.next() == Some("");
+    let parts: Vec<&str> = parts.collect();
+    let is_own = parts.first().is_some_and(|first| OWN_PATHS.contains(first));
+    is_absolute && !is_own && !parts.is_empty() && parts.into_iter().all(is_part) && text.len() <= BASE_PATH_BYTES
 }
 
 /// Whether `text` is a log filter that does not silence Muster by mistake.

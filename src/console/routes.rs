@@ -79,3 +79,27 @@ pub(super) async fn dispatch(request: &ConsoleRequest, changes: bool) -> PageRes
         _ => Err(no_such_page()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::PAGE_ROOTS;
+    use crate::{config, http};
+
+    /// A base path that begins like a path of Muster would hide it.
+    #[test]
+    fn no_base_path_hides_a_path() {
+        let is_accepted = |path: &str| {
+            let variable = ("MUSTER_HTTP__BASE_PATH".into(), path.into());
+            config::load(None, [variable], &[]).is_ok_and(|loaded| loaded.settings.http.base_path.is_some())
+        };
+        assert!(is_accepted("/muster") && is_accepted("/ops/accounts"));
+        let endpoints = http::endpoints().filter_map(|endpoint| endpoint.path.split('/').nth(1));
+        let roots = PAGE_ROOTS.into_iter().chain(["assets", "docs", "openapi.json"]).chain(endpoints);
+        for root in roots {
+            assert!(!is_accepted(&format!("/{root}")) && !is_accepted(&format!("/{root}/muster")), "{root}");
+        }
+        for path in ["muster", "/muster/", "//muster", "/", "/mus ter", "/../muster", "/muster?a", "/m\u{fc}ster"] {
+            assert!(!is_accepted(path), "{path}");
+        }
+    }
+}

@@ -9,8 +9,12 @@ use super::request_head::RequestHead;
 use super::request_origin::RequestOrigin;
 use crate::access::{AuthContext, AuthError, Authenticator, Credentials, TenantToken};
 
-/// Names of the session cookie, with TLS and without. The prefix `__Host-` keeps neighbouring hosts from setting it.
-const SESSION_COOKIES: [&str; 2] = ["__Host-muster_session", "muster_session"];
+/// The session cookie without TLS.
+const SESSION_COOKIE: &str = "muster_session";
+/// The session cookie with TLS. The prefix keeps neighbouring hosts from setting it.
+const HOST_SESSION_COOKIE: &str = "__Host-muster_session";
+/// The session cookie with TLS under a base path: browsers accept the prefix `__Host-` for the path `/` only.
+const SECURE_SESSION_COOKIE: &str = "__Secure-muster_session";
 
 /// Ids of the page elements that refresh themselves.
 const LIVE_ELEMENT_IDS: [&str; 2] = ["live", "now"];
@@ -61,28 +65,32 @@ pub async fn authenticate_page(
     authenticate_with(authenticator, api_key_from_headers(headers).map_or(session, Credentials::ApiKey), request).await
 }
 
-/// The session in a request's cookie. Over TLS only the `__Host-` cookie counts, because a neighbouring host can set the
-/// other one.
+/// The session in a request's cookie. Over TLS the cookie without a prefix does not count, because a neighbouring host can
+/// set it.
 pub fn session_from_cookie(request: &RequestHead) -> Option<&str> {
-    find_session(&request.headers, request.origin.is_tls)
+    find_session(&request.headers, session_cookie_name(&request.origin))
 }
 
-fn find_session(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
+fn find_session<'h>(headers: &'h HeaderMap, cookie: &str) -> Option<&'h str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == session_cookie_name(is_tls)).map(|(_, session)| session)
+    pairs.find(|(name, _)| *name == cookie).map(|(_, session)| session)
 }
 
 /// The `Set-Cookie` header that stores `session` in the browser. An empty `session` deletes the cookie.
 pub fn session_cookie(session: &str, origin: &RequestOrigin) -> String {
-    let (name, secure) = (session_cookie_name(origin.is_tls), if origin.is_tls { "; Secure" } else { "" });
+    let (name, secure) = (session_cookie_name(origin), if origin.is_tls { "; Secure" } else { "" });
+    let path = Some(origin.base_path.as_str()).filter(|path| !path.is_empty()).unwrap_or("/");
     let age = if session.is_empty() { "; Max-Age=0" } else { "" };
-    format!("{name}={session}; Path=/; HttpOnly; SameSite=Strict{secure}{age}")
+    format!("{name}={session}; Path={path}; HttpOnly; SameSite=Strict{secure}{age}")
 }
 
-fn session_cookie_name(is_tls: bool) -> &'static str {
-    let [with_tls, without] = SESSION_COOKIES;
-    if is_tls { with_tls } else { without }
+fn session_cookie_name(origin: &RequestOrigin) -> &'static str {
+    match (origin.is_tls, origin.base_path.as_str()) {
+        (false, _) => SESSION_COOKIE,
+        (true, "") => HOST_SESSION_COOKIE,
+        (true, _) => SECURE_SESSION_COOKIE,
+    }
 }
 
 /// Whether the browser reports that one of our pages sent the request. All current browsers send `Sec-Fetch-Site` or
@@ -173,6 +181,7 @@ fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::http::base_path::BasePath;
 
     #[test]
     fn cross_origin_requests_are_detected() {
@@ -228,19 +237,20 @@ mod tests {
 
     #[test]
     fn session_cookie_depends_on_tls() {
-        for (cookies, is_tls, session) in [
-            (&["theme=dark; muster_session=abc"][..], false, Some("abc")),
-            (&["theme=dark", "__Host-muster_session=abc"], true, Some("abc")),
-            (&["muster_session=planted; __Host-muster_session=abc"], true, Some("abc")),
-            (&["muster_session=planted"], true, None),
-            (&["__Host-muster_session=abc"], false, None),
-            (&["muster_session"], false, None),
-            (&["xmuster_session=abc"], false, None),
+        let tls = RequestOrigin { is_tls: true, ..RequestOrigin::LOCAL };
+        for (cookies, origin, session) in [
+            (&["theme=dark; muster_session=abc"][..], &RequestOrigin::LOCAL, Some("abc")),
+            (&["theme=dark", "__Host-muster_session=abc"], &tls, Some("abc")),
+            (&["muster_session=planted; __Host-muster_session=abc"], &tls, Some("abc")),
+            (&["muster_session=planted"], &tls, None),
+            (&["__Host-muster_session=abc"], &RequestOrigin::LOCAL, None),
+            (&["muster_session"], &RequestOrigin::LOCAL, None),
+            (&["xmuster_session=abc"], &RequestOrigin::LOCAL, None),
         ] {
             let pairs = cookies.iter().map(|value| (COOKIE, value.parse().unwrap()));
-            assert_eq!(find_session(&HeaderMap::from_iter(pairs), is_tls), session, "{cookies:?}");
+            let found = find_session(&HeaderMap::from_iter(pairs), session_cookie_name(origin)).map(str::to_owned);
+            assert_eq!(found.as_deref(), session, "{cookies:?}");
         }
-        let tls = RequestOrigin { is_tls: true, ..RequestOrigin::LOCAL };
         assert_eq!(
             session_cookie("abc", &RequestOrigin::LOCAL),
             "muster_session=abc; Path=/; HttpOnly; SameSite=Strict"
@@ -248,6 +258,11 @@ mod tests {
         assert_eq!(
             session_cookie("", &tls),
             "__Host-muster_session=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
+        );
+        let base_path = BasePath::new(Some("/muster"));
+        assert_eq!(
+            session_cookie("abc", &RequestOrigin { base_path, ..tls }),
+            "__Secure-muster_session=abc; Path=/muster; HttpOnly; SameSite=Strict; Secure"
         );
     }
 

@@ -116,7 +116,7 @@ async fn ingest_reports(request: BridgeRequest) -> Result<Response, BridgeApiErr
 }
 
 async fn fetch_work(state: BridgeState, request: BridgeRequest) -> Result<Response, BridgeApiError> {
-    request.bridge.verify_request(request.signature(), request.signed_target().as_bytes())?;
+    request.verify_target()?;
     if !request.head.origin.is_encrypted {
         let words = "commands contain secrets and this connection is not encrypted; fetch them over TLS";
         let error = BridgeApiError::new(StatusCode::FORBIDDEN, "readable", words);

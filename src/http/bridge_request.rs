@@ -9,7 +9,7 @@ use super::request_body::{MemoryBudget, RequestBody};
 use super::request_head::RequestHead;
 use crate::access::Authenticator;
 use crate::gateway::Bridge;
-use crate::gateway::bridge::SignatureHeaders;
+use crate::gateway::bridge::{RequestSignatureError, SignatureHeaders};
 
 /// The state that the endpoints of the bridge share. Cheap to clone.
 #[derive(Clone)]
@@ -30,10 +30,18 @@ pub(super) struct BridgeRequest {
 }
 
 impl BridgeRequest {
-    /// The signed text of a request without a body: path and query as sent.
-    pub(super) fn signed_target(&self) -> String {
-        let RequestHead { path, raw_query, .. } = &*self.head;
-        raw_query.as_ref().map_or_else(|| path.clone(), |query| format!("{path}?{query}"))
+    /// Verifies the signature of a request without a body: that of path and query as the gateway sent them. A reverse
+    /// proxy may have removed the base path.
+    pub(super) fn verify_target(&self) -> Result<(), RequestSignatureError> {
+        let RequestHead { path, raw_query, origin, .. } = &*self.head;
+        let target = raw_query.as_ref().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+        let verify = |target: &str| self.bridge.verify_request(self.signature(), target.as_bytes());
+        match verify(&target) {
+            Err(RequestSignatureError::Forged) if !origin.base_path.as_str().is_empty() => {
+                verify(&origin.base_path.add_to_path(&target))
+            }
+            verified => verified,
+        }
     }
 
     pub(super) fn signature(&self) -> SignatureHeaders<'_> {

@@ -49,6 +49,7 @@
 //! | `request_id` | the id of a request in response, log and journal |
 //! | `request_origin` | where a request comes from: the caller's address, scheme and host, also behind a trusted proxy |
 //! | `forwarded` | `Forwarded` and `X-Forwarded-*` of reverse proxies. Pure |
+//! | `base_path` | the path prefix under which a reverse proxy serves Muster |
 //! | `request_metrics` | counts and times requests |
 //! | `server` | connections: accept, time out, drain at shutdown |
 //! | `server_socket` | the socket of a connection: a reset where a normal close would make an incomplete response look complete |
@@ -60,6 +61,7 @@
 
 mod account_fields;
 mod authentication;
+mod base_path;
 mod body_type;
 mod bridge_dialect;
 mod bridge_endpoints;
@@ -151,6 +153,7 @@ use crate::gateway::{Bridge, CloudApi};
 use crate::idempotency::IdempotencyRecords;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use base_path::BasePath;
 use bridge_dialect::BridgeDialect;
 use bridge_request::BridgeState;
 use connection_limit::ConnectionLimit;
@@ -248,11 +251,13 @@ pub async fn serve(
         stop: stop.clone(),
     });
     let trusted_proxies = api.settings().trusted_proxies.as_deref().unwrap_or_default();
-    let origins = OriginReader::new(trusted_proxies, tls.is_some());
+    let base_path = BasePath::new(api.settings().base_path.as_deref());
+    let origins = OriginReader::new(trusted_proxies, tls.is_some()).with_base_path(base_path.clone());
     let tls = tls.map(|tls| tls.watch(stop.clone()));
     let bridge = warp::path("gateway").and(warp::path("v1")).and(serve_dialect(bridge));
     let meta = warp::path!("gateway" / "cloud-api" / "webhook").and(serve_dialect(MetaDialect(api.clone())));
-    let routes = v1_routes(api.state().clone()).or(openapi::routes()).unify().or(bridge).unify().or(meta).unify();
+    let routes =
+        v1_routes(api.state().clone()).or(openapi::routes(base_path)).unify().or(bridge).unify().or(meta).unify();
     let routes = routes.or(pages).unify().or(serve_dialect(ContractDialect(api))).unify();
     let service = with_metrics(TowerToHyperService::new(warp::service(routes)), metrics);
     server::run(listener, service, connection_limit, origins, tls, stop).await;

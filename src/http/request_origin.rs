@@ -7,6 +7,7 @@ use std::sync::Arc;
 use warp::http::header::HOST;
 use warp::http::{HeaderMap, Version};
 
+use super::base_path::BasePath;
 use super::forwarded::{ForwardedError, read_caller};
 use crate::client::Network;
 
@@ -28,6 +29,8 @@ pub struct RequestOrigin {
     pub(super) is_proxied: bool,
     /// The host that the caller addresses, with its port.
     pub(super) host: Option<String>,
+    /// The path under which callers reach the service.
+    pub(super) base_path: BasePath,
 }
 
 /// Reads where requests come from.
@@ -35,6 +38,7 @@ pub struct RequestOrigin {
 pub(super) struct OriginReader {
     trusted_proxies: Arc<[Network]>,
     is_tls: bool,
+    base_path: BasePath,
 }
 
 impl RequestOrigin {
@@ -46,6 +50,7 @@ impl RequestOrigin {
         is_encrypted: true,
         is_proxied: false,
         host: None,
+        base_path: BasePath::NONE,
     };
 }
 
@@ -61,7 +66,17 @@ impl fmt::Display for RequestOrigin {
 impl OriginReader {
     /// A reader that trusts proxies in these networks. `is_tls` says whether the service's own connections use TLS.
     pub(super) fn new(trusted_proxies: &[Network], is_tls: bool) -> OriginReader {
-        OriginReader { trusted_proxies: trusted_proxies.into(), is_tls }
+        OriginReader { trusted_proxies: trusted_proxies.into(), is_tls, base_path: BasePath::NONE }
+    }
+
+    /// For a service that callers reach under this path.
+    pub(super) fn with_base_path(self, base_path: BasePath) -> OriginReader {
+        OriginReader { base_path, ..self }
+    }
+
+    /// The path under which callers reach the service.
+    pub(super) fn base_path(&self) -> &BasePath {
+        &self.base_path
     }
 
     /// Reads where a request over a connection from `peer` comes from. Fails if a trusted proxy sent unusable headers.
@@ -88,6 +103,7 @@ impl OriginReader {
             is_encrypted: (self.is_tls || peer_address.is_loopback()) && (is_tls || is_local),
             is_proxied: is_proxied(version, headers),
             host: caller.and_then(|caller| caller.host).or_else(host),
+            base_path: self.base_path.clone(),
         })
     }
 

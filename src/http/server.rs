@@ -111,12 +111,13 @@ where
         half.hold();
         request.extensions_mut().insert(half.clone());
         let (version, abort, half) = (request.version(), abort.clone(), half.clone());
+        let base_path = origins.base_path().clone();
         let response = match prepare_request(&origins, peer, request) {
             Ok(request) => Either::Left(service.call(request)),
             Err(error) => Either::Right(ready(Ok(reject_request(peer, error)))),
         };
         async move {
-            let mut response = response.await?;
+            let mut response = base_path.add_to(response.await?).await;
             abort.note(version, &response);
             half.answer(&mut response);
             Ok(response)
@@ -124,7 +125,7 @@ where
     })
 }
 
-/// Adds where the request comes from, and replaces a target that warp cannot parse.
+/// Adds where the request comes from, removes the base path, and replaces a target that warp cannot parse.
 fn prepare_request(
     origins: &OriginReader,
     peer: SocketAddr,
@@ -135,6 +136,9 @@ fn prepare_request(
     // warp cannot parse a target without a path, such as that of CONNECT. `/` replaces it.
     if !request.uri().path().starts_with('/') {
         *request.uri_mut() = Uri::from_static("/");
+    }
+    if let Some(target) = origins.base_path().remove_from(request.uri()) {
+        *request.uri_mut() = target;
     }
     Ok(request)
 }

@@ -4,6 +4,8 @@
 (() => {
   const REFRESH_MS = 2000;
   const offline = document.querySelector(".offline");
+  // The path of the console, which a reverse proxy may serve below another.
+  const base = document.querySelector(".brand").getAttribute("href");
 
   // Live parts refresh themselves while the page is visible.
   setInterval(() => {
@@ -98,7 +100,7 @@
     const item = document.createElement("li");
     const isAccount = /^[0-9]+$/.test(event.subject);
     const name = event.type.split(".").filter((part) => !/^v[0-9]+$/.test(part)).pop();
-    const path = isAccount ? `/accounts/${event.subject}/events/${event.version}` : "/acts";
+    const path = base + (isAccount ? `accounts/${event.subject}/events/${event.version}` : "acts");
     item.append(
       element("span", event.id, { class: "number" }), " ",
       element("time", event.time.replace("T", " ").slice(0, 23), { datetime: event.time, title: event.time }), " ",

@@ -17,7 +17,7 @@ use utoipa::openapi::path::PathItemBuilder;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, ComponentsBuilder, Schema};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr};
+use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr, Server};
 
 pub(super) use swagger_ui::routes;
 
@@ -38,7 +38,16 @@ const API_DESCRIPTION: &str = "The register of a company's WhatsApp customer-ser
 
 /// Renders the OpenAPI document as JSON.
 pub fn render_openapi() -> String {
-    let mut json = serde_json::to_string_pretty(&build_openapi()).unwrap_or_default();
+    render_openapi_at("")
+}
+
+/// As [`render_openapi`], for a service under this path.
+fn render_openapi_at(base_path: &str) -> String {
+    let mut document = build_openapi();
+    if !base_path.is_empty() {
+        document.servers = Some(vec![Server::new(base_path)]);
+    }
+    let mut json = serde_json::to_string_pretty(&document).unwrap_or_default();
     json.push('\n');
     json
 }

@@ -1,6 +1,6 @@
 //! `/openapi.json`, and Swagger UI at `/docs`. All files are in the binary; the page loads nothing from other hosts.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use utoipa_swagger_ui::{Config, serve};
@@ -9,12 +9,10 @@ use warp::path::Tail;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use super::render_openapi;
+use super::super::base_path::BasePath;
+use super::render_openapi_at;
 
 const OPENAPI_PATH: &str = "/openapi.json";
-
-/// Rendered on the first request, because rendering would delay the start.
-static OPENAPI_JSON: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(render_openapi()));
 
 /// Allows what Swagger UI needs: its own files, inline styles, and icons as `data:` URLs. Framing and requests to other
 /// hosts are forbidden.
@@ -22,13 +20,17 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'uns
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Routes of the document and of Swagger UI. They need no key, because they contain no secrets.
-pub(in crate::http) fn routes() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static
-{
+pub(in crate::http) fn routes(
+    base_path: BasePath,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
     // The validator would send the document to a third party.
-    let config = Arc::new(Config::from(OPENAPI_PATH).validator_url("none"));
-    let json = warp::path("openapi.json")
-        .and(warp::path::end())
-        .map(|| file_response("application/json", OPENAPI_JSON.clone()));
+    let config = Arc::new(Config::from(base_path.add_to_path(OPENAPI_PATH)).validator_url("none"));
+    // Rendered on the first request, because rendering would delay the start.
+    let document = Arc::new(OnceLock::new());
+    let json = warp::path("openapi.json").and(warp::path::end()).map(move || {
+        let json = document.get_or_init(|| Bytes::from(render_openapi_at(base_path.as_str())));
+        file_response("application/json", json.clone())
+    });
     let pages = warp::path("docs").and(warp::path::tail()).and(warp::path::full()).map(
         move |tail: Tail, full: warp::path::FullPath| match tail.as_str() {
             // The page links to its files by relative URLs.
