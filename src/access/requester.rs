@@ -20,7 +20,7 @@ pub struct Requester {
     context: AuthContext,
     permission: Permission,
     request: RequestId,
-    /// The address of the peer, or `command line`.
+    /// The caller's address, or `command line`.
     from: String,
 }
 

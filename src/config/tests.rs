@@ -113,6 +113,11 @@ fn sources() {
             "--listen 0.0.0.0:8080
              --webhook-base-url http://10.0.0.8/hooks
              | webhooks.allow_networks = [\"10.0.0.0/8\", \"fd00::/8\"]",
+            // Reverse proxies.
+            "| http.trusted_proxies = [\"10.0.0.0/8\", \"fd00::1\"]
+             | http.base_path = \"/ops/muster\"",
+            "MUSTER_HTTP__TRUSTED_PROXIES=127.0.0.1, 10.0.0.0/8
+             MUSTER_HTTP__BASE_PATH=",
             // TLS. The variables of the client are not settings of the service.
             "MUSTER_TLS__CERT=/etc/muster/cert.pem
              MUSTER_TLS__KEY=/etc/muster/key.pem
@@ -215,6 +220,10 @@ fn faults() {
             "MUSTER_WEBHOOKS__ALLOW_NETWORKS=10.0.0.0/33
              MUSTER_WEBHOOKS__CHANNEL_SYNC_STATUS__DELIVER=some
              MUSTER_WEBHOOKS__AFTER_LAST_TRY=stop",
+            // Reverse proxies.
+            "MUSTER_HTTP__TRUSTED_PROXIES=proxy.internal
+             MUSTER_HTTP__BASE_PATH=muster/",
+            "| http.base_path = \"/api/v2\"",
             // Gateways without required settings, with cleartext URLs, and with invalid rules.
             "| gateway.default = \"bridge\"
              | gateway.rules = [\"business=cloud_api\"]",

@@ -40,7 +40,7 @@ event_types! {
 pub struct AuditLogEntry {
     /// What was done.
     pub event: AdministrativeEvent,
-    /// The origin: the peer's address, `command line`, `receiver`, or `start`.
+    /// The origin: the caller's address, `command line`, `receiver`, or `start`.
     pub source: String,
 }
 

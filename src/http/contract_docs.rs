@@ -18,7 +18,7 @@ const UNKNOWN_CALLER: &str = "The API key is missing or not accepted: `code` is 
     accepted. Then `code` is 502 (timestamp too far from now), 518 (timestamp missing), 519 (timestamp malformed), 522 \
     (wrong token), 523 (`tenant_id` missing) or 525 (`token` missing).";
 pub(super) const FORBIDDEN: &str = "The API key lacks the permission, or is limited to other accounts. While there are \
-    no API keys, requests from other sites' web pages get this too.";
+    no API keys, requests from other sites' web pages or through a reverse proxy get this too.";
 const TOO_LARGE: &str = "The body is larger than `http.max_body_bytes`. Nothing was done.";
 const MEDIA_TYPE: &str = "The body is not JSON in UTF-8, or it is compressed. Nothing was done.";
 const OTHER_REQUEST: &str = "The `Idempotency-Key` was used with another body. Nothing was done.";

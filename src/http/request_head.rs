@@ -10,7 +10,7 @@ use super::request_origin::RequestOrigin;
 pub struct RequestHead {
     /// The method.
     pub method: Method,
-    /// The path, as sent.
+    /// The path, as sent, without the base path.
     pub path: String,
     /// The segments of the path at the placeholders of its endpoint, by name.
     pub(super) path_parameters: Vec<(String, String)>,

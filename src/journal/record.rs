@@ -75,7 +75,7 @@ pub struct Origin {
 pub struct RequesterIdentity {
     /// The principal and the request.
     pub origin: Origin,
-    /// The address of the peer, `command line`, or `receiver` for a channel that the answer of its receiver closed.
+    /// The caller's address, `command line`, or `receiver` for a channel that the answer of its receiver closed.
     pub from: String,
 }
 

@@ -35,6 +35,7 @@ mod operator_requests;
 mod order_reasons;
 mod packaging;
 mod power;
+mod proxies;
 mod readme;
 mod reference_gateway;
 mod resync;

@@ -14,12 +14,13 @@ use crate::actors::report_channel;
 use crate::clock;
 use crate::config::SecretText;
 use crate::gateway::{self, Bridge};
+use crate::http::base_path::BasePath;
 use crate::http::endpoint_registry::find_endpoint;
 use crate::http::middleware::answer;
 use crate::http::request_body::MemoryBudget;
 use crate::http::request_head::RequestHead;
 use crate::http::request_id::RequestIdGenerator;
-use crate::http::request_origin::OriginReader;
+use crate::http::request_origin::{OriginReader, RequestOrigin};
 use crate::testkit::fixture::StorageFixture;
 use crate::webhooks::signature::WebhookSecret;
 
@@ -47,17 +48,27 @@ async fn fetch(
     from: &str,
     id: &str,
 ) -> Result<StatusCode, (StatusCode, &'static str)> {
+    let peer = SocketAddr::new(from.parse().unwrap(), 1);
+    let origin = OriginReader::new(&[], is_tls).read(peer, Version::HTTP_11, &HeaderMap::new()).unwrap();
+    fetch_signed(state, origin, "/gateway/v1/work?wait=0", id).await
+}
+
+/// Fetches commands with a signature of this path and query.
+async fn fetch_signed(
+    state: &BridgeDialect,
+    origin: RequestOrigin,
+    signed: &str,
+    id: &str,
+) -> Result<StatusCode, (StatusCode, &'static str)> {
     let (secret, at) = (WebhookSecret::parse(SECRET).unwrap(), clock::now());
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("webhook-id", id.to_owned()),
         ("webhook-timestamp", (at.0 / 1_000_000).to_string()),
-        ("webhook-signature", secret.sign(id, at, b"/gateway/v1/work?wait=0")),
+        ("webhook-signature", secret.sign(id, at, signed.as_bytes())),
     ] {
         headers.insert(name, value.parse().unwrap());
     }
-    let peer = SocketAddr::new(from.parse().unwrap(), 1);
-    let origin = OriginReader::new(&[], is_tls).read(peer, Version::HTTP_11, &headers).unwrap();
     let head = RequestHead {
         method: Method::GET,
         path: "/gateway/v1/work".to_owned(),
@@ -72,6 +83,20 @@ async fn fetch(
     let request = RoutedRequest { endpoint, head: Arc::new(head) };
     let result = answer(state, &request, &mut empty().boxed()).await;
     result.map(|response| response.status()).map_err(|error| (error.status, error.code))
+}
+
+/// A gateway signs the path as it sends it. A proxy may have removed the base path.
+#[tokio::test]
+async fn signatures_cover_the_path_with_the_base_path_or_without_it() {
+    let fixture = fixture();
+    let state = dialect(&fixture);
+    let origin = |base| RequestOrigin { base_path: BasePath::new(base), ..RequestOrigin::LOCAL };
+    let (plain, prefixed) = ("/gateway/v1/work?wait=0", "/muster/gateway/v1/work?wait=0");
+    let forged = Err((StatusCode::UNAUTHORIZED, "forged"));
+    assert_eq!(fetch_signed(&state, origin(Some("/muster")), plain, "a").await, Ok(StatusCode::OK));
+    assert_eq!(fetch_signed(&state, origin(Some("/muster")), prefixed, "b").await, Ok(StatusCode::OK));
+    assert_eq!(fetch_signed(&state, origin(Some("/other")), prefixed, "c").await, forged);
+    assert_eq!(fetch_signed(&state, origin(None), prefixed, "d").await, forged);
 }
 
 /// Commands contain secrets, so they are sent only over TLS or to this machine.

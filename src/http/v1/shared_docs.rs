@@ -27,7 +27,7 @@ pub(in crate::http) const PROBLEMS: [(u16, &str, &str); 8] = [
         403,
         "Forbidden",
         "The API key lacks the permission, or is limited to other accounts. While there are no API keys, requests from \
-         other sites' web pages get this too.",
+         other sites' web pages or through a reverse proxy get this too.",
     ),
     (413, "TooLarge", "The body is too large."),
     (415, "MediaType", "The body is not of the operation's media type and in UTF-8, or it is compressed."),
