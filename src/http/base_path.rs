@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use warp::http::uri::PathAndQuery;
 use warp::http::{HeaderValue, Uri, header};
 use warp::reply::Response;
@@ -71,7 +71,7 @@ impl BasePath {
         let (mut head, body) = response.into_parts();
         head.headers.remove(header::CONTENT_LENGTH);
         // Pages are complete before they are sent, so reading one cannot fail.
-        let page = body.collect().await.map(|page| page.to_bytes()).unwrap_or_default();
+        let page = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
         let page = self.add_to_html(&String::from_utf8_lossy(&page));
         Response::from_parts(head, page.into())
     }

@@ -106,18 +106,25 @@ pub fn serve_dialect<D: Dialect>(
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<RequestOrigin>())
         .and(release_sending_half::<D>())
-        .map(move |path: FullPath, method: Method, query, raw_query, headers: HeaderMap, origin: Option<RequestOrigin>| {
-            let path = path.as_str().to_owned();
-            // Only tests send requests without a connection.
-            let origin = origin.unwrap_or(RequestOrigin::LOCAL);
-            let (endpoint, path_parameters) = match find_endpoint(&method, &path) {
-                Ok(EndpointMatch { endpoint, path_parameters }) => (Ok(endpoint), path_parameters),
-                Err(reason) => (Err(reason), Vec::new()),
-            };
-            let id = ids.read_or_generate(&headers);
-            let head = RequestHead { method, path, path_parameters, query, raw_query, headers, origin, id };
-            RoutedRequest { endpoint, head: Arc::new(head) }
-        })
+        .map(
+            move |path: FullPath,
+                  method: Method,
+                  query,
+                  raw_query,
+                  headers: HeaderMap,
+                  origin: Option<RequestOrigin>| {
+                let path = path.as_str().to_owned();
+                // Only tests send requests without a connection.
+                let origin = origin.unwrap_or(RequestOrigin::LOCAL);
+                let (endpoint, path_parameters) = match find_endpoint(&method, &path) {
+                    Ok(EndpointMatch { endpoint, path_parameters }) => (Ok(endpoint), path_parameters),
+                    Err(reason) => (Err(reason), Vec::new()),
+                };
+                let id = ids.read_or_generate(&headers);
+                let head = RequestHead { method, path, path_parameters, query, raw_query, headers, origin, id };
+                RoutedRequest { endpoint, head: Arc::new(head) }
+            },
+        )
         .and(warp::body::stream())
         .then(move |request, body| serve(dialect.clone(), request, incoming_body(body)))
 }

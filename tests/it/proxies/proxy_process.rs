@@ -151,7 +151,7 @@ impl Drop for ProxyProcess {
         let _gone = self.child.kill();
         let _gone = self.child.wait();
         if thread::panicking() {
-            eprintln!("{}", fs::read_to_string(self.directory.path().join("log")).unwrap_or_default());
+            println!("{}", fs::read_to_string(self.directory.path().join("log")).unwrap_or_default());
         }
     }
 }
