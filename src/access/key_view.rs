@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 /// A new key. It has no `Debug`.
 #[derive(Serialize, ToSchema)]
-#[schema(as = NewApiKey)]
+#[schema(as = CreatedApiKey)]
 pub struct CreatedKey {
     /// The key's number.
     pub id: u64,

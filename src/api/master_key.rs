@@ -100,19 +100,25 @@ impl MasterKeyView {
 #[serde(untagged)]
 #[schema(as = RotationLine)]
 pub(crate) enum RotationLine {
-    /// The progress.
-    Progress {
-        /// The number of keys and secrets processed so far.
-        done: u64,
-        /// The number of keys and secrets in all.
-        of: u64,
-    },
+    Progress(RotationProgress),
     Rotated(RotationReport),
-    /// The rotation failed.
-    Failed {
-        /// The reason, and what to do.
-        error: String,
-    },
+    Failed(RotationFailure),
+}
+
+/// The progress of a rotation.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RotationProgress {
+    /// The number of keys and secrets processed so far.
+    done: u64,
+    /// The number of keys and secrets in all.
+    of: u64,
+}
+
+/// The rotation failed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RotationFailure {
+    /// The reason, and what to do.
+    error: String,
 }
 
 /// Shows the status of the master key.
@@ -157,13 +163,13 @@ pub async fn rotate_master_key(call: &Call, request: RotateMasterKeyRequest) -> 
             line.push(b'\n');
             let _unread = write(line);
         };
-        let progress = |done, of| write_line(RotationLine::Progress { done, of });
+        let progress = |done, of| write_line(RotationLine::Progress(RotationProgress { done, of }));
         let rotated = rotation.run(&journal, &runtime, &requester, progress);
         write_line(match rotated {
             Ok(rotated) => RotationLine::Rotated(rotated),
             Err(error) => {
                 tracing::error!(%error, "a rotation of the master key did not complete");
-                RotationLine::Failed { error: error.to_string() }
+                RotationLine::Failed(RotationFailure { error: error.to_string() })
             }
         });
         Ok(())

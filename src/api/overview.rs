@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::master_key::MasterKeyView;
 use super::webhooks::channel_views;
 use super::{ApiState, Call, Problem, maintenance};
-use crate::audit::{self, encode_hex};
+use crate::audit::{self, OnlineStatusCode, StatusCode, encode_hex};
 use crate::config::SettingRow;
 use crate::domain::{OnlineStatus, Status};
 use crate::projections::AccountCounts;
@@ -46,10 +46,10 @@ pub(crate) struct AccountCountsView {
 #[schema(as = StateCounted)]
 pub(crate) struct StateCountView {
     /// 1 normal, 2 banned.
-    #[schema(minimum = 1, maximum = 2)]
+    #[schema(value_type = StatusCode)]
     pub(crate) status: u8,
     /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
-    #[schema(minimum = 1, maximum = 4)]
+    #[schema(value_type = OnlineStatusCode)]
     pub(crate) online_status: u8,
     /// The number of accounts.
     pub(crate) accounts: u64,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use zeroize::Zeroizing;
 
@@ -108,10 +108,9 @@ pub struct CloseRequest {
 
 impl PartialSchema for Position {
     fn schema() -> RefOr<Schema> {
-        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
         let id = ObjectBuilder::new().schema_type(Type::String).pattern(Some(EVENT_ID_PATTERN));
-        let words = "The position of an event: a number, or its id as responses have it.";
-        OneOfBuilder::new().item(number).item(id).description(Some(words)).into()
+        let words = "The position of an event: its id as responses have it. A number is accepted too.";
+        id.description(Some(words)).into()
     }
 }
 

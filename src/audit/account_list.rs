@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::csv::format_csv_row;
 use super::labels_view::LabelsView;
+use super::status_codes::{OnlineStatusCode, StatusCode};
 use super::{Audit, QueryPage};
 use crate::domain::{AccountNumber, LabelFilter, OnlineStatus, Status};
 use crate::journal::StreamId;
@@ -33,10 +34,10 @@ pub struct AccountRow {
     /// The account number.
     pub(crate) whats_app: String,
     /// 1 normal, 2 banned.
-    #[schema(minimum = 1, maximum = 2)]
+    #[schema(value_type = StatusCode)]
     pub(crate) status: u8,
     /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
-    #[schema(minimum = 1, maximum = 4)]
+    #[schema(value_type = OnlineStatusCode)]
     pub(crate) online_status: u8,
     /// The version: the number of events in the account's history.
     pub(crate) version: u64,

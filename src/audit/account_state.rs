@@ -11,6 +11,7 @@ use super::cloud_event;
 use super::content_view::ContentView;
 use super::labels_view::LabelsView;
 use super::rfc3339::format_rfc3339;
+use super::status_codes::{OnlineStatusCode, StatusCode};
 use crate::domain::{Account, AccountNumber, Event, EventId, GatewayKind, Generation, Registration};
 use crate::journal::{self, JournalRecord};
 
@@ -47,10 +48,10 @@ pub struct AccountStateView<'a> {
     #[schema(format = DateTime)]
     pub(crate) updated: &'a str,
     /// 1 normal, 2 banned.
-    #[schema(minimum = 1, maximum = 2)]
+    #[schema(value_type = StatusCode)]
     pub(crate) status: u8,
     /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
-    #[schema(minimum = 1, maximum = 4)]
+    #[schema(value_type = OnlineStatusCode)]
     pub(crate) online_status: u8,
     /// Why it is offline or banned: `1001`, `1002`, or the gateway's own text; empty if there is no reason.
     pub(crate) reason: &'a str,

@@ -1,10 +1,12 @@
-//! The `data` of administrative events about webhooks and API keys.
+//! The `data` of administrative events.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::rfc3339::format_rfc3339;
-use crate::domain::{Channel, Grant};
+use crate::domain::{AdministrativeEvent, Channel, Grant, MasterKeyId};
 
 // Frozen: the names of fields and their order. Auditors compare exports of the same event, and clients parse them.
 
@@ -81,9 +83,154 @@ pub(crate) struct ApiKeyEventData<'a> {
     pub(super) from: &'a str,
 }
 
+/// Data of `projection_rebuilt`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProjectionRebuiltData<'a> {
+    /// The projection: `roster`.
+    pub(super) projection: &'a str,
+    /// The number of accounts that differed before.
+    pub(super) differences: u64,
+    /// The origin of the request: an address and port, or `command line`.
+    pub(super) from: &'a str,
+}
+
+/// Data of `backup_taken` and `restored`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BackupData<'a> {
+    /// The last position in the backup.
+    pub(super) position: String,
+    /// The origin of the request.
+    pub(super) from: &'a str,
+    /// The id of the master key that opens the backup. Since schema version 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, nullable = false, required = false, example = "3f9a01c2")]
+    pub(super) master_key: Option<MasterKeyId>,
+}
+
+/// Data of `master_key_rotated`, `master_key_rotation_aborted` and `master_key_rotation_finished`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MasterKeyRotatedData<'a> {
+    /// Keys and secrets that were sealed under the new master key.
+    pub(super) rewrapped: u64,
+    /// The origin of the request.
+    pub(super) from: &'a str,
+    /// The id of the master key that holds afterwards. Since schema version 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, nullable = false, required = false, example = "3f9a01c2")]
+    pub(super) master_key: Option<MasterKeyId>,
+}
+
+/// Data of `accounts_ordered`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AccountsOrderedData<'a> {
+    /// `online` or `recycle`.
+    pub(super) order: &'static str,
+    /// The number of accounts.
+    pub(super) accounts: u64,
+    /// The operator's reason.
+    pub(super) reason: &'a str,
+    /// The origin of the request.
+    pub(super) from: &'a str,
+}
+
+/// Data of `reconciliation_ordered`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReconciliationOrderedData<'a> {
+    /// The gateway's name, as in an account's `gateway`.
+    pub(super) gateway: &'static str,
+    /// The operator's reason.
+    pub(super) reason: &'a str,
+    /// The origin of the request.
+    pub(super) from: &'a str,
+}
+
+/// Data of `events_exported`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventsExportedData<'a> {
+    /// `cloudevents` or `csv`.
+    pub(super) format: &'a str,
+    /// The conditions that were asked for: the parameters of the call. Times are in RFC 3339.
+    #[schema(value_type = ExportConditions)]
+    pub(super) filter: &'a BTreeMap<String, String>,
+    /// The first position to be examined.
+    pub(super) first: String,
+    /// The last position to be examined; before `first` if the log ended before it.
+    pub(super) last: String,
+    /// The origin of the request.
+    pub(super) from: &'a str,
+}
+
+/// Data of `account_bundle_exported`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AccountBundleExportedData<'a> {
+    /// The account whose bundle was made.
+    pub(super) account: String,
+    /// The origin of the request.
+    pub(super) from: &'a str,
+}
+
+/// Data of `generation_begun`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GenerationBegunData<'a> {
+    /// The number of the new generation.
+    pub(super) generation: u32,
+    /// The number of the generation of the backup.
+    pub(super) previous: u32,
+    /// The id of the last event in the backup, where the history before forks.
+    pub(super) fork: String,
+    /// The root of the log at the fork, in base64 as in checkpoints.
+    pub(super) root: String,
+    /// The operator's reason; empty if there is none.
+    pub(super) reason: &'a str,
+    /// The origin of the request.
+    pub(super) from: &'a str,
+    /// The id of the master key that opens the backup; left out if the backup does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, nullable = false, required = false, example = "3f9a01c2")]
+    pub(super) master_key: Option<MasterKeyId>,
+}
+
+/// The conditions of an export: the parameters of the call. Times are in RFC 3339.
+#[derive(ToSchema)]
+#[allow(dead_code)] // only its schema is used
+pub(super) struct ExportConditions(BTreeMap<String, String>);
+
 impl<'a> WebhookEventData<'a> {
-    pub(super) fn new(channel: Channel, from: &'a str) -> WebhookEventData<'a> {
-        WebhookEventData { channel: channel.short_name(), from, ..WebhookEventData::default() }
+    /// The data of an event about this channel.
+    pub(super) fn of_event(event: &'a AdministrativeEvent, channel: Channel, from: &'a str) -> WebhookEventData<'a> {
+        let mut data = WebhookEventData { channel: channel.short_name(), from, ..WebhookEventData::default() };
+        if let AdministrativeEvent::WebhookUrlSet { url, .. } = event {
+            data.url = Some(url);
+        }
+        if let AdministrativeEvent::WebhookSecretSet { scheme, name, grace_until, .. } = event {
+            (data.scheme, data.name) = (Some(scheme.name()), Some(name.as_str()));
+            data.grace_until = grace_until.map(format_rfc3339);
+        }
+        if let AdministrativeEvent::WebhookRedelivered { what, .. }
+        | AdministrativeEvent::WebhookLettersDropped { what, .. } = event
+        {
+            data.what = Some(what);
+        }
+        if let AdministrativeEvent::WebhookRedelivered { deliveries, .. }
+        | AdministrativeEvent::WebhookLettersDropped { deliveries, .. }
+        | AdministrativeEvent::WebhookClosed { deliveries, .. } = event
+        {
+            data.deliveries = Some(*deliveries);
+        }
+        if let AdministrativeEvent::WebhookPaused { reason, .. }
+        | AdministrativeEvent::WebhookLettersDropped { reason, .. }
+        | AdministrativeEvent::WebhookClosed { reason, .. }
+        | AdministrativeEvent::WebhookResynced { reason, .. } = event
+        {
+            data.reason = Some(reason);
+        }
+        if let AdministrativeEvent::WebhookResynced { accounts, .. } = event {
+            data.accounts = Some(*accounts);
+        }
+        data
     }
 }
 

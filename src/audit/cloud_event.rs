@@ -142,14 +142,22 @@ pub(super) fn record_to_json(record: &JournalRecord, source: &EventSource) -> Ve
 
 /// The `type` of an event.
 pub(super) fn cloud_event_type(record: &JournalRecord) -> String {
-    let schema = record.schema;
     match &record.event {
-        JournalEvent::Account(event) => format!("muster.account.{}.v{schema}", event.definition().name),
+        JournalEvent::Account(event) => cloud_event_type_of(EventType::Account(event.event_type()), record.schema),
         JournalEvent::Administration(entry) => {
-            format!("muster.administration.{}.v{schema}", entry.event.event_type().definition().name)
+            cloud_event_type_of(EventType::Administration(entry.event.event_type()), record.schema)
         }
-        JournalEvent::Unknown(unknown) => format!("muster.unknown.{}.v{schema}", unknown.event_type),
+        JournalEvent::Unknown(unknown) => format!("muster.unknown.{}.v{}", unknown.event_type, record.schema),
     }
+}
+
+/// The `type` of the events of an event type, in this schema version.
+pub fn cloud_event_type_of(event_type: EventType, schema: u16) -> String {
+    let subject = match event_type {
+        EventType::Account(_) => "account",
+        EventType::Administration(_) => "administration",
+    };
+    format!("muster.{subject}.{}.v{schema}", event_type.name())
 }
 
 /// The `data` of an event.

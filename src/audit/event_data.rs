@@ -3,246 +3,62 @@
 //! Frozen: what is shown of a stored event. Bundles and exports hold it, and auditors compare it. A field of a
 //! later schema version is therefore an `Option` that stays away from the events of earlier versions.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::administrative_event_data::{ApiKeyEventData, WebhookEventData};
+use super::account_event_data::{
+    CameOnlineData, CodeSubmittedData, GatewayAssignedData, LabelsChangedData, PinKeptData, ProviderCalledData,
+    ReasonData, RegistrationFailedData, RegistrationRequestedData, RegistrationResyncedData, SessionEndedData,
+    SessionNumbersAdvancedData, StatusResyncedData, UnknownEventData,
+};
+use super::administrative_event_data::{
+    AccountBundleExportedData, AccountsOrderedData, ApiKeyEventData, BackupData, EventsExportedData,
+    GenerationBegunData, MasterKeyRotatedData, ProjectionRebuiltData, ReconciliationOrderedData, WebhookEventData,
+};
 use super::content_view::{ContentOrderView, ContentView};
 use super::encode_hex;
 use super::labels_view::LabelsView;
 use super::rfc3339::format_rfc3339;
-use crate::domain::{AdministrativeEvent, AuditLogEntry, Channel, Event, EventId, MasterKeyId, Reason};
+use crate::domain::{
+    AccountEventType, AdministrativeEvent, AdministrativeEventType, AuditLogEntry, Event, EventId, EventType, Reason,
+};
 use crate::journal::{JournalEvent, JournalRecord};
 
 /// The data of an event. Secrets appear as fingerprints only.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
-#[schema(as = EventData)]
 pub(crate) enum EventData<'a> {
-    /// Data of `online_requested`, `recycle_requested` and `secrets_erased`; other events have none.
-    Reason {
-        /// The requester's reason; empty if there is none. In orders since schema version 2.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        reason: Option<&'a str>,
-    },
+    Reason(ReasonData<'a>),
     Content(ContentOrderView<'a>),
-    /// Data of `came_online`.
-    #[serde(rename_all = "camelCase")]
-    CameOnline {
-        /// The gateway's scan or pairing id; empty if there is none.
-        instance_code: &'a str,
-    },
-    /// Data of `went_offline` and `banned`.
-    #[serde(rename_all = "camelCase")]
-    SessionEnded {
-        /// The reason: `1001`, `1002`, or the gateway's own text; empty if there is none.
-        reason: &'a str,
-        /// As in `came_online`.
-        instance_code: &'a str,
-    },
-    /// Data of `registration_requested`.
-    #[serde(rename_all = "camelCase")]
-    RegistrationRequested {
-        /// The task id that the caller received.
-        task: u32,
-        /// 0 sms, 1 voice, 2 missed call, 3 internal verification.
-        verify_type: u8,
-        /// 1 personal, 2 business.
-        account_type: u8,
-        /// The calling code, such as `+86`.
-        area_code: String,
-        /// ISO 3166-1 alpha-2.
-        country_code: &'a str,
-        /// The deadline for a code, by the clock at the request. The registration ends by elapsed time, even if the
-        /// clock is changed.
-        #[schema(format = DateTime)]
-        expires_at: String,
-        /// The reason of the order; empty if there is none. Since schema version 2.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        reason: Option<&'a str>,
-    },
-    /// Data of `code_submitted`.
-    #[serde(rename_all = "camelCase")]
-    CodeSubmitted {
-        /// SHA-256 of the sealed code, in hex.
-        code_fingerprint: String,
-        /// The reason of the order; empty if there is none. Since schema version 2.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        reason: Option<&'a str>,
-    },
-    /// Data of `registration_failed`.
-    #[serde(rename_all = "camelCase")]
-    RegistrationFailed {
-        /// The reason.
-        reason: &'a str,
-        /// The number of the rejected code in this registration, from 1; 0 if no code was rejected.
-        attempt: u32,
-        /// Whether the registration waits for another code.
-        still_waiting: bool,
-    },
-    /// Data of `gateway_assigned`.
-    GatewayAssigned {
-        /// The gateway's name, as in an account's `gateway`.
-        gateway: &'static str,
-    },
-    /// Data of `pin_kept`.
-    #[serde(rename_all = "camelCase")]
-    PinKept {
-        /// SHA-256 of the sealed PIN, in hex.
-        pin_fingerprint: String,
-    },
-    /// Data of `provider_called`.
-    ProviderCalled {
-        /// `request_code`, `register` or `deregister`.
-        call: &'static str,
-        /// The time for which the call was planned.
-        #[schema(format = DateTime)]
-        at: String,
-    },
-    /// Data of `labels_changed`.
-    LabelsChanged {
-        /// All labels of the account after the change: names and values.
-        labels: LabelsView,
-        /// The requester's reason; empty if there is none.
-        reason: &'a str,
-    },
-    /// Data of `status_resynced`.
-    #[serde(rename_all = "camelCase")]
-    StatusResynced {
-        /// 1 normal, 2 banned.
-        status: u8,
-        /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
-        online_status: u8,
-        /// The reason of the last status change; empty if there is none.
-        reason: &'a str,
-        /// The gateway's scan or pairing id in the last status change; empty if there is none.
-        instance_code: &'a str,
-    },
-    /// Data of `registration_resynced`.
-    #[serde(rename_all = "camelCase")]
-    RegistrationResynced {
-        /// Whether the number is registered.
-        successful: bool,
-        /// Whether the registration waits for another code.
-        still_waiting: bool,
-    },
-    /// Data of `session_numbers_advanced`.
-    SessionNumbersAdvanced {
-        /// The last session number that is left out. The account's next session has the one after it.
-        last: u32,
-    },
-    /// Data of `projection_rebuilt`.
-    ProjectionRebuilt {
-        /// The projection: `roster`.
-        projection: &'a str,
-        /// The number of accounts that differed before.
-        differences: u64,
-        /// The origin of the request: an address and port, or `command line`.
-        from: &'a str,
-    },
-    /// Data of `backup_taken` and `restored`.
-    #[serde(rename_all = "camelCase")]
-    Backup {
-        /// The last position in the backup.
-        position: String,
-        /// The origin of the request.
-        from: &'a str,
-        /// The id of the master key that opens the backup. Since schema version 2.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = String, nullable = false, required = false, example = "3f9a01c2")]
-        master_key: Option<MasterKeyId>,
-    },
-    /// Data of `master_key_rotated`, `master_key_rotation_aborted` and `master_key_rotation_finished`.
-    #[serde(rename_all = "camelCase")]
-    MasterKeyRotated {
-        /// Keys and secrets that were sealed under the new master key.
-        rewrapped: u64,
-        /// The origin of the request.
-        from: &'a str,
-        /// The id of the master key that holds afterwards. Since schema version 2.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = String, nullable = false, required = false, example = "3f9a01c2")]
-        master_key: Option<MasterKeyId>,
-    },
-    /// Data of `accounts_ordered`.
-    AccountsOrdered {
-        /// `online` or `recycle`.
-        order: &'static str,
-        /// The number of accounts.
-        accounts: u64,
-        /// The operator's reason.
-        reason: &'a str,
-        /// The origin of the request.
-        from: &'a str,
-    },
-    /// Data of `reconciliation_ordered`.
-    ReconciliationOrdered {
-        /// The gateway's name, as in an account's `gateway`.
-        gateway: &'static str,
-        /// The operator's reason.
-        reason: &'a str,
-        /// The origin of the request.
-        from: &'a str,
-    },
-    /// Data of `events_exported`.
-    EventsExported {
-        /// `cloudevents` or `csv`.
-        format: &'a str,
-        /// The conditions that were asked for: the parameters of the call. Times are in RFC 3339.
-        filter: &'a BTreeMap<String, String>,
-        /// The first position to be examined.
-        first: String,
-        /// The last position to be examined; before `first` if the log ended before it.
-        last: String,
-        /// The origin of the request.
-        from: &'a str,
-    },
-    /// Data of `account_bundle_exported`.
-    AccountBundleExported {
-        /// The account whose bundle was made.
-        account: String,
-        /// The origin of the request.
-        from: &'a str,
-    },
-    /// Data of `generation_begun`.
-    #[serde(rename_all = "camelCase")]
-    GenerationBegun {
-        /// The number of the new generation.
-        generation: u32,
-        /// The number of the generation of the backup.
-        previous: u32,
-        /// The id of the last event in the backup, where the history before forks.
-        fork: String,
-        /// The root of the log at the fork, in base64 as in checkpoints.
-        root: String,
-        /// The operator's reason; empty if there is none.
-        reason: &'a str,
-        /// The origin of the request.
-        from: &'a str,
-        /// The id of the master key that opens the backup; left out if the backup does not say.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = String, nullable = false, required = false, example = "3f9a01c2")]
-        master_key: Option<MasterKeyId>,
-    },
+    CameOnline(CameOnlineData<'a>),
+    SessionEnded(SessionEndedData<'a>),
+    RegistrationRequested(RegistrationRequestedData<'a>),
+    CodeSubmitted(CodeSubmittedData<'a>),
+    RegistrationFailed(RegistrationFailedData<'a>),
+    GatewayAssigned(GatewayAssignedData),
+    PinKept(PinKeptData),
+    ProviderCalled(ProviderCalledData),
+    LabelsChanged(LabelsChangedData<'a>),
+    StatusResynced(StatusResyncedData<'a>),
+    RegistrationResynced(RegistrationResyncedData),
+    SessionNumbersAdvanced(SessionNumbersAdvancedData),
+    ProjectionRebuilt(ProjectionRebuiltData<'a>),
+    Backup(BackupData<'a>),
+    MasterKeyRotated(MasterKeyRotatedData<'a>),
+    AccountsOrdered(AccountsOrderedData<'a>),
+    ReconciliationOrdered(ReconciliationOrderedData<'a>),
+    EventsExported(EventsExportedData<'a>),
+    AccountBundleExported(AccountBundleExportedData<'a>),
+    GenerationBegun(GenerationBegunData<'a>),
     Webhook(WebhookEventData<'a>),
     ApiKey(ApiKeyEventData<'a>),
-    /// Data of an event that a newer program wrote.
-    #[serde(rename_all = "camelCase")]
-    Unknown {
-        /// The number of the event type.
-        event_type: u16,
-        /// The number of the schema.
-        schema: u16,
-        /// The payload, in hex.
-        payload: String,
-    },
+    Unknown(UnknownEventData),
 }
 
 impl<'a> EventData<'a> {
@@ -253,11 +69,11 @@ impl<'a> EventData<'a> {
             JournalEvent::Administration(AuditLogEntry { event, source }) => {
                 EventData::from_administrative_event(event, source)
             }
-            JournalEvent::Unknown(unknown) => EventData::Unknown {
+            JournalEvent::Unknown(unknown) => EventData::Unknown(UnknownEventData {
                 event_type: unknown.event_type,
                 schema: unknown.schema,
                 payload: encode_hex(&unknown.payload),
-            },
+            }),
         }
     }
 
@@ -268,11 +84,11 @@ impl<'a> EventData<'a> {
                 EventData::Content(ContentOrderView { content: ContentView(content), reason: since_schema_2(reason) })
             }
             Event::OnlineRequested { reason } | Event::RecycleRequested { reason } => {
-                EventData::Reason { reason: since_schema_2(reason) }
+                EventData::Reason(ReasonData { reason: since_schema_2(reason) })
             }
-            Event::CameOnline { instance_code } => EventData::CameOnline { instance_code },
+            Event::CameOnline { instance_code } => EventData::CameOnline(CameOnlineData { instance_code }),
             Event::WentOffline { reason, instance_code } | Event::Banned { reason, instance_code } => {
-                EventData::SessionEnded { reason: reason.as_str(), instance_code }
+                EventData::SessionEnded(SessionEndedData { reason: reason.as_str(), instance_code })
             }
             Event::RegistrationRequested {
                 task,
@@ -283,7 +99,7 @@ impl<'a> EventData<'a> {
                 expires_at,
                 lifetime: _,
                 reason,
-            } => EventData::RegistrationRequested {
+            } => EventData::RegistrationRequested(RegistrationRequestedData {
                 task: task.get(),
                 verify_type: verify_type.code(),
                 account_type: account_type.code(),
@@ -291,108 +107,188 @@ impl<'a> EventData<'a> {
                 country_code: country,
                 expires_at: format_rfc3339(*expires_at),
                 reason: since_schema_2(reason),
-            },
-            Event::CodeSubmitted { code, reason } => EventData::CodeSubmitted {
+            }),
+            Event::CodeSubmitted { code, reason } => EventData::CodeSubmitted(CodeSubmittedData {
                 code_fingerprint: super::fingerprint_sealed(code),
                 reason: since_schema_2(reason),
-            },
-            Event::RegistrationFailed { reason, attempt, still_waiting } => EventData::RegistrationFailed {
-                reason: reason.as_str(),
-                attempt: *attempt,
-                still_waiting: *still_waiting,
-            },
-            Event::SecretsErased { reason } => EventData::Reason { reason: Some(reason.as_str()) },
-            Event::GatewayAssigned { gateway } => EventData::GatewayAssigned { gateway: gateway.name() },
-            Event::PinKept { pin } => EventData::PinKept { pin_fingerprint: super::fingerprint_sealed(pin) },
+            }),
+            Event::RegistrationFailed { reason, attempt, still_waiting } => {
+                let (reason, attempt, still_waiting) = (reason.as_str(), *attempt, *still_waiting);
+                EventData::RegistrationFailed(RegistrationFailedData { reason, attempt, still_waiting })
+            }
+            Event::SecretsErased { reason } => EventData::Reason(ReasonData { reason: Some(reason.as_str()) }),
+            Event::GatewayAssigned { gateway } => {
+                EventData::GatewayAssigned(GatewayAssignedData { gateway: gateway.name() })
+            }
+            Event::PinKept { pin } => {
+                EventData::PinKept(PinKeptData { pin_fingerprint: super::fingerprint_sealed(pin) })
+            }
             Event::ProviderCalled { call, at } => {
-                EventData::ProviderCalled { call: call.name(), at: format_rfc3339(*at) }
+                EventData::ProviderCalled(ProviderCalledData { call: call.name(), at: format_rfc3339(*at) })
             }
-            Event::LabelsChanged { labels, reason } => {
-                EventData::LabelsChanged { labels: LabelsView(labels.clone()), reason: reason.as_str() }
-            }
-            Event::StatusResynced { status, online_status, reason, instance_code } => EventData::StatusResynced {
-                status: status.code(),
-                online_status: online_status.code(),
+            Event::LabelsChanged { labels, reason } => EventData::LabelsChanged(LabelsChangedData {
+                labels: LabelsView(labels.clone()),
                 reason: reason.as_str(),
-                instance_code,
-            },
-            Event::RegistrationResynced { result } => {
-                EventData::RegistrationResynced { successful: result.successful, still_waiting: result.still_waiting }
+            }),
+            Event::StatusResynced { status, online_status, reason, instance_code } => {
+                let (status, online_status, reason) = (status.code(), online_status.code(), reason.as_str());
+                EventData::StatusResynced(StatusResyncedData { status, online_status, reason, instance_code })
             }
-            Event::SessionNumbersAdvanced { last } => EventData::SessionNumbersAdvanced { last: *last },
-            Event::BanLifted | Event::CodeSent | Event::Registered => EventData::Reason { reason: None },
+            Event::RegistrationResynced { result } => EventData::RegistrationResynced(RegistrationResyncedData {
+                successful: result.successful,
+                still_waiting: result.still_waiting,
+            }),
+            Event::SessionNumbersAdvanced { last } => {
+                EventData::SessionNumbersAdvanced(SessionNumbersAdvancedData { last: *last })
+            }
+            Event::BanLifted | Event::CodeSent | Event::Registered => EventData::Reason(ReasonData { reason: None }),
         }
     }
 
     /// The data of an administrative event.
     fn from_administrative_event(event: &'a AdministrativeEvent, from: &'a str) -> EventData<'a> {
-        let new = |channel: &Channel| WebhookEventData::new(*channel, from);
-        let deliveries_of = |channel, what, deliveries: &u64, reason| {
-            EventData::Webhook(WebhookEventData { what, deliveries: Some(*deliveries), reason, ..new(channel) })
-        };
         match event {
             AdministrativeEvent::ProjectionRebuilt { projection, differences } => {
-                EventData::ProjectionRebuilt { projection, differences: *differences, from }
+                EventData::ProjectionRebuilt(ProjectionRebuiltData { projection, differences: *differences, from })
             }
             AdministrativeEvent::BackupTaken { position, master_key }
             | AdministrativeEvent::Restored { position, master_key } => {
-                EventData::Backup { position: position.to_string(), from, master_key: *master_key }
+                EventData::Backup(BackupData { position: position.to_string(), from, master_key: *master_key })
             }
-            AdministrativeEvent::WebhookUrlSet { channel, url } => {
-                EventData::Webhook(WebhookEventData { url: Some(url), ..new(channel) })
-            }
-            AdministrativeEvent::WebhookSecretSet { channel, scheme, name, grace_until } => {
-                EventData::Webhook(WebhookEventData {
-                    scheme: Some(scheme.name()),
-                    name: Some(name),
-                    grace_until: grace_until.map(format_rfc3339),
-                    ..new(channel)
-                })
-            }
-            AdministrativeEvent::WebhookPaused { channel, reason } => {
-                EventData::Webhook(WebhookEventData { reason: Some(reason), ..new(channel) })
-            }
-            AdministrativeEvent::WebhookResumed { channel } => EventData::Webhook(new(channel)),
-            AdministrativeEvent::WebhookRedelivered { channel, what, deliveries } => {
-                deliveries_of(channel, Some(what), deliveries, None)
-            }
-            AdministrativeEvent::WebhookLettersDropped { channel, what, deliveries, reason } => {
-                deliveries_of(channel, Some(what), deliveries, Some(reason))
-            }
-            AdministrativeEvent::WebhookClosed { channel, deliveries, reason } => {
-                deliveries_of(channel, None, deliveries, Some(reason))
-            }
-            AdministrativeEvent::WebhookResynced { channel, accounts, reason } => {
-                EventData::Webhook(WebhookEventData { accounts: Some(*accounts), reason: Some(reason), ..new(channel) })
+            AdministrativeEvent::WebhookUrlSet { channel, .. }
+            | AdministrativeEvent::WebhookSecretSet { channel, .. }
+            | AdministrativeEvent::WebhookPaused { channel, .. }
+            | AdministrativeEvent::WebhookResumed { channel }
+            | AdministrativeEvent::WebhookRedelivered { channel, .. }
+            | AdministrativeEvent::WebhookLettersDropped { channel, .. }
+            | AdministrativeEvent::WebhookClosed { channel, .. }
+            | AdministrativeEvent::WebhookResynced { channel, .. } => {
+                EventData::Webhook(WebhookEventData::of_event(event, *channel, from))
             }
             AdministrativeEvent::ApiKeyCreated(grant) => EventData::ApiKey(ApiKeyEventData::of_grant(grant, from)),
             AdministrativeEvent::MasterKeyRotated { rewrapped, master_key }
             | AdministrativeEvent::MasterKeyRotationAborted { rewrapped, master_key }
             | AdministrativeEvent::MasterKeyRotationFinished { rewrapped, master_key } => {
-                EventData::MasterKeyRotated { rewrapped: *rewrapped, from, master_key: *master_key }
+                let (rewrapped, master_key) = (*rewrapped, *master_key);
+                EventData::MasterKeyRotated(MasterKeyRotatedData { rewrapped, from, master_key })
             }
             AdministrativeEvent::AccountsOrdered { order, accounts, reason } => {
-                EventData::AccountsOrdered { order: order.name(), accounts: *accounts, reason, from }
+                let (order, accounts) = (order.name(), *accounts);
+                EventData::AccountsOrdered(AccountsOrderedData { order, accounts, reason, from })
             }
             AdministrativeEvent::ReconciliationOrdered { gateway, reason } => {
-                EventData::ReconciliationOrdered { gateway: gateway.name(), reason, from }
+                EventData::ReconciliationOrdered(ReconciliationOrderedData { gateway: gateway.name(), reason, from })
             }
             AdministrativeEvent::EventsExported { format, filter, first, last } => {
-                EventData::EventsExported { format, filter, first: first.to_string(), last: last.to_string(), from }
+                let (first, last) = (first.to_string(), last.to_string());
+                EventData::EventsExported(EventsExportedData { format, filter, first, last, from })
             }
             AdministrativeEvent::AccountBundleExported { account } => {
-                EventData::AccountBundleExported { account: account.to_string(), from }
+                EventData::AccountBundleExported(AccountBundleExportedData { account: account.to_string(), from })
             }
             AdministrativeEvent::GenerationBegun { generation, previous, fork, root, master_key, reason } => {
                 // The backup has the event that began its generation, so the fork is in that generation.
                 let fork = EventId { generation: *previous, position: *fork }.to_string();
                 let (generation, previous, master_key) = (generation.number(), previous.number(), *master_key);
                 let root = STANDARD.encode(root);
-                EventData::GenerationBegun { generation, previous, fork, root, reason, from, master_key }
+                EventData::GenerationBegun(GenerationBegunData {
+                    generation,
+                    previous,
+                    fork,
+                    root,
+                    reason,
+                    from,
+                    master_key,
+                })
             }
             AdministrativeEvent::ApiKeyRevoked { id } => {
                 EventData::ApiKey(ApiKeyEventData { key: *id, from, ..ApiKeyEventData::default() })
             }
         }
     }
+}
+
+impl PartialSchema for EventData<'_> {
+    fn schema() -> RefOr<Schema> {
+        // Any type: with `object`, generators could not give an event's class its own class of data.
+        ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .description(Some(
+                "An object that says what happened, as the event's `type` describes it. If this program does not know \
+                 the type, it has the numbers `eventType` and `schema`, and the `payload` in hex.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for EventData<'_> {
+    fn name() -> Cow<'static, str> {
+        "EventData".into()
+    }
+}
+
+/// A schema with its name.
+type NamedSchema = (String, RefOr<Schema>);
+
+/// The schema of the `data` of an event type's events, and those that it refers to. None if they have no data.
+pub fn event_data_schemas(event_type: EventType) -> Vec<NamedSchema> {
+    match event_type {
+        EventType::Account(event_type) => account_data_schemas(event_type),
+        EventType::Administration(event_type) => administrative_data_schemas(event_type),
+    }
+}
+
+fn account_data_schemas(event_type: AccountEventType) -> Vec<NamedSchema> {
+    match event_type {
+        AccountEventType::AccountImported | AccountEventType::ContentReplaced => schemas_of::<ContentOrderView<'_>>(),
+        AccountEventType::OnlineRequested | AccountEventType::RecycleRequested | AccountEventType::SecretsErased => {
+            schemas_of::<ReasonData<'_>>()
+        }
+        AccountEventType::CameOnline => schemas_of::<CameOnlineData<'_>>(),
+        AccountEventType::WentOffline | AccountEventType::Banned => schemas_of::<SessionEndedData<'_>>(),
+        AccountEventType::BanLifted | AccountEventType::CodeSent | AccountEventType::Registered => Vec::new(),
+        AccountEventType::RegistrationRequested => schemas_of::<RegistrationRequestedData<'_>>(),
+        AccountEventType::CodeSubmitted => schemas_of::<CodeSubmittedData<'_>>(),
+        AccountEventType::RegistrationFailed => schemas_of::<RegistrationFailedData<'_>>(),
+        AccountEventType::GatewayAssigned => schemas_of::<GatewayAssignedData>(),
+        AccountEventType::PinKept => schemas_of::<PinKeptData>(),
+        AccountEventType::ProviderCalled => schemas_of::<ProviderCalledData>(),
+        AccountEventType::LabelsChanged => schemas_of::<LabelsChangedData<'_>>(),
+        AccountEventType::StatusResynced => schemas_of::<StatusResyncedData<'_>>(),
+        AccountEventType::RegistrationResynced => schemas_of::<RegistrationResyncedData>(),
+        AccountEventType::SessionNumbersAdvanced => schemas_of::<SessionNumbersAdvancedData>(),
+    }
+}
+
+fn administrative_data_schemas(event_type: AdministrativeEventType) -> Vec<NamedSchema> {
+    match event_type {
+        AdministrativeEventType::ProjectionRebuilt => schemas_of::<ProjectionRebuiltData<'_>>(),
+        AdministrativeEventType::BackupTaken | AdministrativeEventType::Restored => schemas_of::<BackupData<'_>>(),
+        AdministrativeEventType::WebhookUrlSet
+        | AdministrativeEventType::WebhookSecretSet
+        | AdministrativeEventType::WebhookPaused
+        | AdministrativeEventType::WebhookResumed
+        | AdministrativeEventType::WebhookRedelivered
+        | AdministrativeEventType::WebhookLettersDropped
+        | AdministrativeEventType::WebhookClosed
+        | AdministrativeEventType::WebhookResynced => schemas_of::<WebhookEventData<'_>>(),
+        AdministrativeEventType::ApiKeyCreated
+        | AdministrativeEventType::TenantKeyCreated
+        | AdministrativeEventType::ApiKeyRevoked => schemas_of::<ApiKeyEventData<'_>>(),
+        AdministrativeEventType::MasterKeyRotated
+        | AdministrativeEventType::MasterKeyRotationAborted
+        | AdministrativeEventType::MasterKeyRotationFinished => schemas_of::<MasterKeyRotatedData<'_>>(),
+        AdministrativeEventType::AccountsOrdered => schemas_of::<AccountsOrderedData<'_>>(),
+        AdministrativeEventType::ReconciliationOrdered => schemas_of::<ReconciliationOrderedData<'_>>(),
+        AdministrativeEventType::EventsExported => schemas_of::<EventsExportedData<'_>>(),
+        AdministrativeEventType::AccountBundleExported => schemas_of::<AccountBundleExportedData<'_>>(),
+        AdministrativeEventType::GenerationBegun => schemas_of::<GenerationBegunData<'_>>(),
+    }
+}
+
+/// The schema of `T`, then those that it refers to.
+fn schemas_of<T: ToSchema>() -> Vec<NamedSchema> {
+    let mut schemas = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut schemas);
+    schemas
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
+use super::administrative_event_data::ExportConditions;
 use super::encode_hex;
 use super::event_filter::EventFilter;
 use super::rfc3339::{format_rfc3339, parse_rfc3339};
@@ -46,7 +47,7 @@ pub struct ExportManifest {
     pub(super) last: Option<String>,
     /// The conditions that were asked for: the parameters of the call, with times in RFC 3339. Empty without a condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(value_type = ExportConditions, nullable = false, required = false)]
     pub(super) filter: Option<BTreeMap<String, String>>,
     /// Where the generations of the log began, in order; left out in generation 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `cloud_event` | events as CloudEvents: the same form everywhere |
 //! | `event_data` | the `data` of a CloudEvent |
-//! | `administrative_event_data` | the `data` of administrative events about webhooks and API keys |
+//! | `account_event_data` | the `data` of accounts' events, except for their content |
+//! | `administrative_event_data` | the `data` of administrative events |
 //! | `content_view` | an account's imported content, without its secrets |
 //! | `key_names` | the names of API keys, from the events that created them |
 //! | `labels_view` | an account's labels, as views show them |
+//! | `status_codes` | the schemas of the statuses' codes |
 //! | `account_state` | an account's state after some of its events, with the events that caused it |
 //! | `event_filter` | filters for events |
 //! | `origin_filter` | a condition on the origin of events |
@@ -39,6 +41,7 @@
 //! HTTP and the command line on a stopped data directory use the same functions.
 
 mod account_bundle;
+mod account_event_data;
 mod account_list;
 mod account_state;
 mod administrative_event_data;
@@ -68,6 +71,7 @@ mod replay;
 mod restore;
 mod rfc3339;
 mod signed_note;
+mod status_codes;
 mod transparency_log;
 mod verify;
 
@@ -85,8 +89,9 @@ pub use account_state::{AccountStateView, AccountWithCauses, FieldChange};
 pub use backup_reader::{BackupVerification, verify_backup};
 pub use bundle_verification::{BundleVerification, VerificationStep, verify_bundle, verify_bundle_with};
 pub use checkpoint_check::{LogGenerations, check_against_file, check_against_service};
-pub use cloud_event::{CloudEvent, EventView, label_origin, parse_event_type};
+pub use cloud_event::{CloudEvent, EventView, cloud_event_type_of, label_origin, parse_event_type};
 pub use csv::{EVENT_COLUMNS, format_csv_row};
+pub use event_data::event_data_schemas;
 pub use event_filter::{EventFilter, InvalidFilter};
 pub use export::{ExportFormat, ExportRange};
 pub use export_manifest::ExportManifest;
@@ -101,6 +106,7 @@ pub use replay::{ReplayEnd, ReplayReport};
 pub use restore::{AfterRestore, RestoreOptions, RestoreReport, RestoredGeneration, restore};
 pub use rfc3339::{TIME_FORM, format_rfc3339 as write_time, parse_rfc3339 as parse_time};
 pub use signed_note::{LogCheckpoint, Signer};
+pub use status_codes::{OnlineStatusCode, StatusCode};
 pub use transparency_log::TransparencyLog;
 pub use verify::VerificationReport;
 

@@ -1,12 +1,15 @@
 //! The media types of request bodies.
 
+pub(super) const JSON: &str = "application/json";
+pub(super) const TEXT: &str = "text/plain";
+
 /// The media type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyType {
     /// JSON.
     Json,
-    /// Plain text.
-    Text,
+    /// JSON or plain text.
+    JsonOrText,
 }
 
 impl BodyType {
@@ -14,15 +17,15 @@ impl BodyType {
     pub(super) fn label(self) -> &'static str {
         match self {
             BodyType::Json => "JSON",
-            BodyType::Text => "text",
+            BodyType::JsonOrText => "JSON or text",
         }
     }
 
-    /// The media type without parameters.
-    pub(super) fn essence(self) -> &'static str {
+    /// The media types without parameters.
+    pub(super) fn essences(self) -> &'static [&'static str] {
         match self {
-            BodyType::Json => "application/json",
-            BodyType::Text => "text/plain",
+            BodyType::Json => &[JSON],
+            BodyType::JsonOrText => &[JSON, TEXT],
         }
     }
 }

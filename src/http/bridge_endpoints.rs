@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tracing::Instrument;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Ref, Required, ResponseBuilder};
 use warp::http::{Method, StatusCode};
@@ -15,7 +14,7 @@ use super::bridge_request::{BridgeRequest, BridgeState};
 use super::bridge_response::{BridgeApiError, BridgeErrorBody, json_response, secret_json_response};
 use super::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use super::operation_doc::{OperationDoc, content, response_with_id, retry_after_header};
-use super::parameter_schemas::{number, text};
+use super::parameter_schemas::{number, small_number, text};
 use super::validation_error::find_text_fault;
 use crate::api::operation;
 use crate::gateway::bridge::{
@@ -63,7 +62,7 @@ pub(super) static ENDPOINTS: [Endpoint; 3] = [
         body: BodyLimit::Unread,
         handler: Handler::Bridge(|state, request| fetch_work(state, request).boxed()),
         document: |operation| {
-            let (seconds, most) = (WORK_WAIT_SECONDS, WORK_ITEMS as u64);
+            let seconds = usize::try_from(WORK_WAIT_SECONDS).unwrap_or(usize::MAX);
             operation
                 .describe(
                     "For gateways that Muster cannot reach: `gateway.bridge.url` is not set. The response comes as \
@@ -72,13 +71,13 @@ pub(super) static ENDPOINTS: [Endpoint; 3] = [
                 )
                 .query_parameter(
                     "wait",
-                    bounded_integer(0, seconds, WORK_WAIT_SECONDS_DEFAULT),
-                    "How long to wait for commands, in seconds.",
+                    small_number(0, seconds),
+                    &format!("How long to wait for commands, in seconds; {WORK_WAIT_SECONDS_DEFAULT} by default."),
                 )
                 .query_parameter(
                     "limit",
-                    bounded_integer(1, most, WORK_ITEMS_DEFAULT as u64),
-                    "The maximum number of commands.",
+                    small_number(1, WORK_ITEMS),
+                    &format!("The maximum number of commands; {WORK_ITEMS_DEFAULT} by default."),
                 )
                 .json_response::<WorkBatch<'_>>(200, "The commands; the list may be empty.")
                 .register_schema::<GatewayCommand<'_>>()
@@ -201,15 +200,6 @@ pub(super) fn document_bridge(endpoint: &Endpoint) -> OperationDoc {
 
 fn error_response(words: &str) -> ResponseBuilder {
     response_with_id(words).content("application/json", content(Ref::from_schema_name("GatewayError")))
-}
-
-fn bounded_integer(least: u64, most: u64, default: u64) -> ObjectBuilder {
-    let bound = |number: u64| Some(usize::try_from(number).unwrap_or(usize::MAX));
-    ObjectBuilder::new()
-        .schema_type(Type::Integer)
-        .minimum(bound(least))
-        .maximum(bound(most))
-        .default(Some(default.into()))
 }
 
 impl OperationDoc {

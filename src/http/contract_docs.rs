@@ -1,15 +1,17 @@
 //! What the documented calls share in the OpenAPI document: envelopes, responses, security.
 
-use serde_json::json;
-use utoipa::openapi::schema::{AdditionalProperties, Array, Object, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, Array, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::contract_envelope::{Envelope, EnvelopeKind};
 use super::operation_doc::{OperationDoc, Schemas, content, response_with_id, retry_after_header, text_header};
-use super::parameter_schemas::{account_digits, code_up_to, idempotency_key, order_reason, text};
-use crate::limits::{CALLING_CODE_DIGITS_MAX, TASK_ID_MAX};
+use super::parameter_schemas::{account_digits, idempotency_key, order_reason, text};
+use crate::audit::{OnlineStatusCode, StatusCode};
+use crate::limits::CALLING_CODE_DIGITS_MAX;
 
 /// Descriptions of the responses, by code.
 const MALFORMED: &str =
@@ -27,6 +29,9 @@ pub(super) const FAILED: &str = "The service failed. The request may have been c
 pub(super) const BUSY: &str = "The service is starting, stopping or overloaded, and nothing was done. Or there was no \
     response within `http.request_timeout`, and the request may have been carried out.";
 
+/// The schema of an account in the account list.
+const LIST_ENTRY: &str = "AccountListEntry";
+
 const BATCH_RULES: &str = "A batch is validated as a whole: a malformed or repeated entry rejects it with 400, and \
     nothing is stored. The accounts of a valid batch are decided one by one.";
 pub(super) const LIST: &str = "At most `http.max_batch` accounts, each once.";
@@ -35,6 +40,7 @@ pub(super) const LIST: &str = "At most `http.max_batch` accounts, each once.";
 pub(super) fn envelope_schemas() -> Schemas {
     let mut schemas = Vec::new();
     Envelope::schemas(&mut schemas);
+    schemas.push((LIST_ENTRY.to_owned(), list_entry_schema()));
     schemas.extend(EnvelopeKind::ALL.map(|kind| (envelope_name(kind).to_owned(), envelope_schema(kind))));
     schemas
 }
@@ -51,6 +57,16 @@ fn envelope_schema(kind: EnvelopeKind) -> RefOr<Schema> {
     schema
 }
 
+/// Schema of an account in the account list.
+fn list_entry_schema() -> RefOr<Schema> {
+    let entry = ObjectBuilder::new()
+        .description(Some("An account of the account list."))
+        .property("whatsApp", account_digits().description(Some("The account number.")))
+        .property("status", Ref::from_schema_name(StatusCode::name()))
+        .property("onlineStatus", Ref::from_schema_name(OnlineStatusCode::name()));
+    ["whatsApp", "status", "onlineStatus"].into_iter().fold(entry, ObjectBuilder::required).into()
+}
+
 fn data_schema(kind: EnvelopeKind) -> RefOr<Schema> {
     match kind {
         EnvelopeKind::Plain | EnvelopeKind::Batch => {
@@ -58,20 +74,12 @@ fn data_schema(kind: EnvelopeKind) -> RefOr<Schema> {
         }
         EnvelopeKind::Task => ObjectBuilder::new()
             .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
             .minimum(Some(0))
-            .maximum(Some(f64::from(TASK_ID_MAX)))
             .description(Some("The task id: it rises from 1, and is 0 on errors."))
             .into(),
         EnvelopeKind::AccountList => {
-            let row = ObjectBuilder::new()
-                .property("whatsApp", account_digits().description(Some("The account number.")))
-                .property("status", code_up_to(2).description(Some("1 normal, 2 banned.")))
-                .property(
-                    "onlineStatus",
-                    code_up_to(4).description(Some("1 online-coming, 2 online, 3 offline-coming, 4 offline.")),
-                );
-            let row = ["whatsApp", "status", "onlineStatus"].into_iter().fold(row, ObjectBuilder::required);
-            let mut rows = Array::new(row);
+            let mut rows = Array::new(Ref::from_schema_name(LIST_ENTRY));
             rows.description = Some("The accounts, oldest first; empty on errors.".to_owned());
             RefOr::T(Schema::Array(rows))
         }
@@ -125,8 +133,8 @@ impl OperationDoc {
         self.contract_post(kind)
             .query_parameter(
                 "details",
-                details.default(Some(json!(false))),
-                "Whether the response has a result for each account.",
+                details,
+                "Whether the response has a result for each account. It has none by default.",
             )
             .describe(BATCH_RULES)
             .response(207, stored_response(kind, partly))
@@ -161,7 +169,7 @@ fn caller_security() -> Vec<SecurityRequirement> {
 }
 
 /// Schema of `{"whatsAppList": […]}`.
-pub(super) fn account_list_schema(one: Object, is_required: bool) -> Object {
+pub(super) fn account_list_schema(one: impl Into<RefOr<Schema>>, is_required: bool) -> Object {
     let mut list = Array::new(one);
     list.description = Some(LIST.to_owned());
     if is_required {

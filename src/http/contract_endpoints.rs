@@ -4,7 +4,8 @@
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};
-use utoipa::openapi::Required;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::Object;
 use warp::http::Method;
 
 use super::Api;
@@ -42,7 +43,8 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
                      batchOnline with `override`.",
                 )
                 .contract_batch()
-                .json_body_schema(account_list_schema(one, true), Some(insert_example()), Required::True, LIST)
+                .register_schemas(vec![("ImportedAccount".to_owned(), one.into())])
+                .named_json_body("BatchInsertRequest", list_of("ImportedAccount"), insert_example(), LIST)
         },
     },
     Endpoint {
@@ -88,7 +90,8 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
                      (409).",
                 )
                 .contract_batch()
-                .json_body_schema(account_list_schema(one, true), Some(online_example()), Required::True, LIST)
+                .register_schemas(vec![("OnlineAccount".to_owned(), one.into())])
+                .named_json_body("BatchOnlineRequest", list_of("OnlineAccount"), online_example(), LIST)
         },
     },
     Endpoint {
@@ -112,7 +115,7 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
                      therefore an error here.",
                 )
                 .contract_batch()
-                .json_body_schema(account_list_schema(one.build(), false), Some(example), Required::True, LIST)
+                .named_json_body("BatchRecycleRequest", account_list_schema(one, false), example, LIST)
         },
     },
     Endpoint {
@@ -135,7 +138,7 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
                      same number that waits for its code. The outcome comes by webhook.",
                 )
                 .contract_post(EnvelopeKind::Task)
-                .json_body_schema(body, Some(example), Required::True, "The phone number.")
+                .named_json_body("SubmitPhoneRequest", body, example, "The phone number.")
         },
     },
     Endpoint {
@@ -159,11 +162,16 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
                      within `accounts.registration_lifetime`.",
                 )
                 .contract_post(EnvelopeKind::Plain)
-                .json_body_schema(body, Some(example), Required::True, "The verification code.")
+                .named_json_body("SubmitVerifyCodeRequest", body, example, "The verification code.")
                 .response(404, envelope_response(EnvelopeKind::Plain, none_waits))
         },
     },
 ];
+
+/// Schema of `{"whatsAppList": […]}` with these entries.
+fn list_of(entry: &str) -> Object {
+    account_list_schema(Ref::from_schema_name(entry), true)
+}
 
 /// Executes a call that changes something. With an `Idempotency-Key` it is executed only once.
 async fn execute(api: Api, request: ContractRequest, operation: ContractOperation) -> Result<EndpointResponse, Error> {

@@ -34,7 +34,7 @@ pub enum Error {
         limit: usize,
     },
     /// The body does not have the endpoint's media type, or is not in UTF-8.
-    #[error("the body is sent as {found}; send {} in UTF-8, with Content-Type: {}", .expected.label(), .expected.essence())]
+    #[error("the body is sent as {found}; send {} in UTF-8, with Content-Type: {}", .expected.label(), .expected.essences().join(" or "))]
     UnsupportedMediaType {
         /// The media type that the endpoint reads.
         expected: BodyType,

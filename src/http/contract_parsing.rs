@@ -99,10 +99,16 @@ pub(super) fn parse_account_query(query: &Query) -> Result<Option<AccountNumber>
 
 /// `?details=`: whether the response includes a result for each account.
 pub(super) fn parse_details_query(query: &Query) -> Result<bool, ValidationError> {
-    match single_value(query, "details")? {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(ValidationError::at_field("details", "must be true or false")),
+    let Some(text) = single_value(query, "details")? else { return Ok(false) };
+    parse_boolean(text).ok_or_else(|| ValidationError::at_field("details", "must be true or false"))
+}
+
+/// A boolean of a query, as clients write it: `true` or `1`, `false` or `0`, in any case.
+fn parse_boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) enum BodyLimit {
     Unread,
     /// At most this number of bytes.
     Bytes(usize),
-    /// At most this number of bytes of plain text. All others are JSON.
+    /// At most this number of bytes of plain text, or of JSON that holds it. All others are JSON.
     TextBytes(usize),
     /// At most `http.max_body_bytes`.
     MaxBodyBytes,
@@ -76,7 +76,7 @@ impl BodyLimit {
     /// The media type of the body.
     pub(super) fn media_type(self) -> BodyType {
         match self {
-            BodyLimit::TextBytes(_) => BodyType::Text,
+            BodyLimit::TextBytes(_) => BodyType::JsonOrText,
             BodyLimit::Unread | BodyLimit::Bytes(_) | BodyLimit::MaxBodyBytes => BodyType::Json,
         }
     }

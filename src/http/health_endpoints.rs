@@ -28,7 +28,9 @@ pub(super) static ENDPOINTS: [Endpoint; 6] = [
 
 const fn health(method: Method) -> Endpoint {
     let answer: ContractHandler = |_, _| async { Ok(EndpointResponse::Outcome(CallOutcome::Success)) }.boxed();
-    endpoint(method, "/healthz", operation::HEALTH, "Check that the process runs", answer, document_probe)
+    endpoint(method, "/healthz", operation::HEALTH, "Check that the process runs", answer, |operation| {
+        document_probe(operation).describe("Succeeds as long as the process answers requests.")
+    })
 }
 
 const fn ready(method: Method) -> Endpoint {
@@ -40,7 +42,9 @@ const fn ready(method: Method) -> Endpoint {
     };
     endpoint(method, "/readyz", operation::READY, "Check that the service accepts requests", answer, |operation| {
         let response = probe_response(&operation, "The service is starting or stopping.");
-        document_probe(operation).response(503, response.header("Retry-After", retry_after_header()))
+        document_probe(operation)
+            .describe("Fails while the service starts or stops. A load balancer then sends requests elsewhere.")
+            .response(503, response.header("Retry-After", retry_after_header()))
     })
 }
 
@@ -91,7 +95,9 @@ fn probe_response(operation: &OperationDoc, words: &str) -> ResponseBuilder {
 
 fn document_probe(operation: OperationDoc) -> OperationDoc {
     let response = probe_response(&operation, "The check succeeded.");
-    operation.security(vec![SecurityRequirement::default()]).response(200, response)
+    // The request has nothing else that could be wrong. No endpoint sees it, so it has no request id.
+    let too_long = ResponseBuilder::new().description("The request's target is too long. The connection closes.");
+    operation.security(vec![SecurityRequirement::default()]).response(200, response).response(414, too_long)
 }
 
 fn document_metrics(operation: OperationDoc) -> OperationDoc {

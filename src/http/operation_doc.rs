@@ -3,16 +3,16 @@
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Header, Ref, RefOr, Required, Response, ResponseBuilder};
 
-use super::body_type::BodyType;
-
-const JSON: &str = "application/json";
+use super::body_type::{JSON, TEXT};
+use super::parameter_schemas::number;
 
 /// An operation with its method and path.
 pub(super) struct OperationDoc {
@@ -101,13 +101,26 @@ impl OperationDoc {
         self
     }
 
-    /// Sets a required body of plain text, with an example.
-    pub(super) fn text_body(mut self, example: &str, words: &str) -> OperationDoc {
+    /// Sets a required JSON body with this schema of the components, and an example.
+    pub(super) fn named_json_body(self, name: &str, schema: Object, example: Value, words: &str) -> OperationDoc {
+        self.register_schemas(vec![(name.to_owned(), schema.into())]).json_body_schema(
+            Ref::from_schema_name(name),
+            Some(example),
+            Required::True,
+            words,
+        )
+    }
+
+    /// Sets a required body: JSON of type `T`, or plain text with an example. Generators that know only one of them take
+    /// the first.
+    pub(super) fn json_or_text_body<T: ToSchema>(mut self, example: &str, words: &str) -> OperationDoc {
         let schema = ObjectBuilder::new().schema_type(Type::String);
-        let content = ContentBuilder::new().schema(Some(schema)).example(Some(example.into())).build();
+        let text = ContentBuilder::new().schema(Some(schema)).example(Some(example.into())).build();
+        let json = content(Ref::from_schema_name(T::name()));
         let body = RequestBodyBuilder::new().description(Some(words)).required(Some(Required::True));
-        self.operation = self.operation.request_body(Some(body.content(BodyType::Text.essence(), content).build()));
-        self
+        let body = body.content(JSON, json).content(TEXT, text);
+        self.operation = self.operation.request_body(Some(body.build()));
+        self.register_schema::<T>()
     }
 
     /// Adds a JSON response of type `T`.
@@ -156,6 +169,13 @@ impl OperationDoc {
         self
     }
 
+    /// Marks an operation that Muster calls, and no client of it.
+    pub(super) fn not_for_clients(mut self) -> OperationDoc {
+        // openapi-generator leaves it out; its clients for TypeScript would not compile with it.
+        self.operation = self.operation.extensions(Some(ExtensionsBuilder::new().add("x-internal", true).build()));
+        self
+    }
+
     /// Builds the operation with its tag. Also returns the referenced schemas.
     pub(super) fn build(self, tag: &str) -> (OperationBuilder, Schemas) {
         let words = (!self.description.is_empty()).then_some(self.description);
@@ -181,6 +201,5 @@ pub(super) fn text_header(words: &str) -> Header {
 
 /// `Retry-After`.
 pub(super) fn retry_after_header() -> Header {
-    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
-    HeaderBuilder::new().schema(Some(seconds)).description(Some("How many seconds to wait before a retry.")).build()
+    HeaderBuilder::new().schema(Some(number(1))).description(Some("How many seconds to wait before a retry.")).build()
 }

@@ -1,11 +1,10 @@
 //! Schemas of parameters, with their bounds.
 
-use serde_json::Value;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 
 use crate::domain::{AccountNumber, Channel, EVENT_ID_PATTERN, GatewayKind};
 use crate::http::json_values;
-use crate::limits::{ACCOUNT_DIGITS_MAX, IDEMPOTENCY_KEY_BYTES, ORDER_REASON_CHARS, PAGE_EVENTS, PAGE_EVENTS_DEFAULT};
+use crate::limits::{ACCOUNT_DIGITS_MAX, IDEMPOTENCY_KEY_BYTES, ORDER_REASON_CHARS, PAGE_EVENTS};
 
 /// An account number.
 pub(super) fn account_digits() -> ObjectBuilder {
@@ -24,7 +23,26 @@ pub(super) fn one_of<const N: usize>(words: [&str; N]) -> ObjectBuilder {
 
 /// A 64-bit whole number that is at least `min`.
 pub(super) fn number(min: usize) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(usize::MAX))
+    integer(KnownFormat::Int64).minimum(Some(min))
+}
+
+/// A whole number from `min` to `max`.
+pub(super) fn small_number(min: usize, max: usize) -> ObjectBuilder {
+    integer(KnownFormat::Int32).minimum(Some(min)).maximum(Some(max))
+}
+
+fn integer(format: KnownFormat) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(format)))
+}
+
+/// A position or a size of the log: digits, because the numbers of some languages are too small.
+pub(super) fn digits() -> ObjectBuilder {
+    text().pattern(Some("^[0-9]{1,20}$"))
+}
+
+/// Bytes that are not described further.
+pub(super) fn binary() -> ObjectBuilder {
+    text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
 }
 
 /// The id of an event: a position, from generation 1 on with the generation before it.
@@ -32,14 +50,9 @@ pub(super) fn event_id() -> ObjectBuilder {
     text().pattern(Some(EVENT_ID_PATTERN)).examples(["48", "1-48"])
 }
 
-/// A code of the contract, from 1 to `max`.
-pub(super) fn code_up_to(max: u64) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(1..=max))
-}
-
 /// The page size.
 pub(super) fn page_limit() -> ObjectBuilder {
-    number(1).maximum(Some(PAGE_EVENTS)).default(Some(Value::from(PAGE_EVENTS_DEFAULT)))
+    small_number(1, PAGE_EVENTS)
 }
 
 /// A time, or a day.

@@ -209,12 +209,21 @@ fn invalid_input_gets_a_helpful_message() {
         let cut = if body.chars().count() > 160 { "…" } else { "" };
         writeln!(table, "{endpoint:?} {}{cut}\n  {code} {message}\n", printable.replace("\\\"", "\"")).unwrap();
     }
-    for query in ["whatsApp=", "whatsApp=+86", "whatsApp=861821726232&whatsApp=861821371272", "details=1"] {
+    for query in ["whatsApp=", "whatsApp=+86", "whatsApp=861821726232&whatsApp=861821371272", "details=yes"] {
         let query: Query = query.split('&').map(|pair| pair.split_once('=').unwrap()).map(owned).collect();
         let fault = parse_account_query(&query).map(drop).and(parse_details_query(&query).map(drop)).unwrap_err();
         writeln!(table, "query {query:?}\n  {} {fault}\n", Error::Malformed(fault.clone()).code()).unwrap();
     }
     snapshot("http_bad_input", &table);
+}
+
+/// PHP clients send 0 and 1, Python ones True and False.
+#[test]
+fn a_boolean_of_a_query_is_taken_as_clients_write_it() {
+    let parse = |value: &str| parse_details_query(&vec![owned(("details", value))]);
+    assert!(["true", "True", "TRUE", "1"].iter().all(|yes| parse(yes) == Ok(true)));
+    assert!(["false", "False", "FALSE", "0"].iter().all(|no| parse(no) == Ok(false)));
+    assert!(["", "2", "yes", "truest", "01"].iter().all(|other| parse(other).is_err()));
 }
 
 fn owned((key, value): (&str, &str)) -> (String, String) {

@@ -369,4 +369,4 @@ fn replay_tail(store: &Store, checkpoint: &mut StartupCheckpoint) -> Result<(), 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,13 +1,16 @@
 //! The delivery of one event: the body that the contract defines, and the id, which is the same in every attempt.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
 use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::label_source::LabelSource;
-use crate::audit::LabelsView;
+use crate::audit::{LabelsView, OnlineStatusCode, StatusCode};
 use crate::domain::{AccountNumber, Channel, Event, Labels, Notification, Timestamp};
 use crate::journal::{self, Generations, JournalRecord, RequestId};
 use crate::store::StoreId;
@@ -75,10 +78,10 @@ pub(super) struct AccountStatusPayload<'a> {
     /// The account number.
     whats_app: &'a str,
     /// 1 normal, 2 banned.
-    #[schema(minimum = 1, maximum = 2)]
+    #[schema(value_type = StatusCode)]
     status: u8,
     /// 1 online-coming, 2 online, 3 offline-coming, 4 offline.
-    #[schema(minimum = 1, maximum = 4)]
+    #[schema(value_type = OnlineStatusCode)]
     online_status: u8,
     /// `1001` pairing failed, scan again; `1002` network exception, change IP; or the gateway's own text; empty if
     /// there is no reason.
@@ -110,12 +113,29 @@ pub(super) struct RegistrationStatusPayload<'a> {
 }
 
 /// The payload of a webhook.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
-#[schema(as = PostedBody)]
 pub(super) enum WebhookPayload<'a> {
     Status(AccountStatusPayload<'a>),
     Registration(RegistrationStatusPayload<'a>),
+}
+
+impl PartialSchema for WebhookPayload<'_> {
+    fn schema() -> RefOr<Schema> {
+        // Any type: clients could not tell the two forms apart.
+        ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .description(Some(
+                "The body as posted: an `AccountStatus` or a `RegistrationStatus`, as the channel has it.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for WebhookPayload<'_> {
+    fn name() -> Cow<'static, str> {
+        "PostedBody".into()
+    }
 }
 
 /// The schema of a channel's body, with the schemas that it refers to.

@@ -125,7 +125,8 @@ async fn each_verdict_is_reached_by_an_auditor() {
     for (content_type, note, status) in [
         ("text/plain", "hello".to_owned(), 400),
         ("text/plain", String::new(), 400),
-        ("application/json", late.clone(), 415),
+        ("application/json", late.clone(), 400),
+        ("text/csv", late.clone(), 415),
         ("text/plain", " ".repeat(20_000), 413),
     ] {
         assert_eq!(post_note(&muster, content_type, note).await.status, status, "{content_type}");

@@ -174,7 +174,9 @@ async fn call_contract(talk: &mut CheckedClient) {
     talk.send_with("POST", &insert, &keyed, batch(&[]), 422).await;
     talk.send("POST", &insert, batch(&[account(NUMBER, "other")]), 409).await;
     let both = batch(&[account(NUMBER, "other"), account("8618210001234", "lee")]);
-    talk.send("POST", &format!("{insert}?details=true"), &both, 207).await;
+    for yes in ["true", "True", "1"] {
+        talk.send("POST", &format!("{insert}?details={yes}"), &both, 207).await;
+    }
     talk.send("POST", &online, batch(&[lee]), 200).await;
     talk.send_until("/api/v1/events", "came_online").await;
     talk.send("POST", &recycle, json!({"whatsAppList": [NUMBER, "861821726231"]}), 207).await;
@@ -239,7 +241,9 @@ async fn call_audit(talk: &mut CheckedClient) {
     for (note, status) in [(note.replacen('\n', "x\n", 1), 200), ("hello".to_owned(), 400), (" ".repeat(20_000), 413)] {
         talk.send_with("POST", "/api/v1/log/check", &text, note, status).await;
     }
-    talk.send("POST", "/api/v1/log/check", note, 415).await;
+    talk.send("POST", "/api/v1/log/check", json!({ "note": note }), 200).await;
+    talk.send("POST", "/api/v1/log/check", note, 400).await;
+    talk.send_with("POST", "/api/v1/log/check", &[("content-type", "text/xml")], "<note/>", 415).await;
     talk.send_good_and_bad(
         "GET",
         &format!("log/proof/account/{NUMBER}"),
@@ -293,7 +297,7 @@ async fn manage_webhooks(talk: &mut CheckedClient) {
     talk.send_good_and_bad("POST", &drop, r#"{"all":true,"reason":"over"}"#, (&drop, &one, 400)).await;
     talk.send_good_and_bad("POST", "webhooks/sync/resume", "", ("webhooks/sync/resume", "", 409)).await;
     let redeliver = "webhooks/sync/redeliver";
-    talk.send_good_and_bad("POST", redeliver, r#"{"from":1,"to":"9","dryRun":true}"#, (redeliver, "{}", 400)).await;
+    talk.send_good_and_bad("POST", redeliver, r#"{"from":"1","to":"9","dryRun":true}"#, (redeliver, "{}", 400)).await;
     let resync = "webhooks/sync/resync";
     talk.send_good_and_bad("POST", resync, r#"{"all":true,"dryRun":true}"#, (resync, "{}", 400)).await;
     let close = "webhooks/register/close";

@@ -3,6 +3,7 @@
 //!
 //! | file | what it tests |
 //! |---|---|
+//! | `event_data` | the data of each type of event, compared with its schema |
 //! | `views` | events, states and differences, as the API shows them |
 //! | `queries` | pages, filters and orders |
 //! | `kept_checkpoints` | kept checkpoints, compared with the log, a service and files |
@@ -13,6 +14,8 @@
 #![cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 #![allow(clippy::unwrap_used)]
 
+#[cfg(test)]
+mod event_data;
 #[cfg(test)]
 mod kept_checkpoints;
 #[cfg(test)]

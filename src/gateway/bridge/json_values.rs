@@ -194,7 +194,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for BoundedLi
 
 impl<T: BodySchema, const MOST: usize> BodySchema for BoundedList<T, MOST> {
     fn json_schema() -> Schema {
-        Schema::Array(ArrayBuilder::new().items(RefOr::T(T::json_schema())).max_items(Some(MOST)).build())
+        Schema::Array(ArrayBuilder::new().items(T::reference()).max_items(Some(MOST)).build())
     }
 }
 
@@ -333,6 +333,11 @@ impl<'de, F: ObjectReader<'de>> Visitor<'de> for ObjectVisitor<F> {
 pub(super) trait BodySchema {
     /// Its type and bounds.
     fn json_schema() -> Schema;
+
+    /// The schema, or a reference to it if it has a name.
+    fn reference() -> RefOr<Schema> {
+        RefOr::T(Self::json_schema())
+    }
 
     /// The value of a key that is given twice. `None` if a repeated key is an error.
     fn repeated() -> Option<Self>

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use zeroize::Zeroizing;
 
@@ -19,7 +19,7 @@ use super::json_values::{
     BodySchema, BoundedList, BoundedText, BridgeBodyError, ObjectKey, ObjectReader, ObjectVisitor, ScalarValue, object,
     object_schema, read_body,
 };
-use super::sessions::{SessionList, SessionPage};
+use super::sessions::{SessionList, SessionPage, SessionsSchema};
 use super::unchecked::Unchecked;
 use crate::client::json_text;
 use crate::domain::AccountNumber;
@@ -190,6 +190,9 @@ impl ToSchema for RefusalSchema {
     }
 }
 
+/// The name of the OpenAPI schema of one acknowledgement.
+const ACK_SCHEMA: &str = "GatewayAck";
+
 /// The OpenAPI schema of acknowledgements.
 pub(crate) struct AcksSchema;
 
@@ -203,10 +206,19 @@ impl ToSchema for AcksSchema {
     fn name() -> Cow<'static, str> {
         "GatewayAcks".into()
     }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((ACK_SCHEMA.to_owned(), RefOr::T(AckFields::json_schema())));
+        SessionsSchema::schemas(schemas);
+    }
 }
 
 impl BodySchema for AckFields<'_> {
     fn json_schema() -> Schema {
         AckFields::object_schema(&["lease"])
+    }
+
+    fn reference() -> RefOr<Schema> {
+        Ref::from_schema_name(ACK_SCHEMA).into()
     }
 }

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess};
-use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::json_values::{
@@ -187,6 +187,10 @@ impl BodySchema for ReportFields<'_> {
     fn json_schema() -> Schema {
         ReportFields::object_schema(&["sequence", "time", "account", "type"])
     }
+
+    fn reference() -> RefOr<Schema> {
+        Ref::from_schema_name(REPORT_SCHEMA).into()
+    }
 }
 
 /// Reads the batch in a body. A single malformed report rejects the whole batch.
@@ -299,6 +303,9 @@ pub(crate) struct IgnoredReport {
     pub(super) why: IgnoreReason,
 }
 
+/// The name of the OpenAPI schema of one report.
+const REPORT_SCHEMA: &str = "GatewayReport";
+
 /// The OpenAPI schema of a batch of reports.
 pub(crate) struct ReportsSchema;
 
@@ -311,5 +318,9 @@ impl PartialSchema for ReportsSchema {
 impl ToSchema for ReportsSchema {
     fn name() -> Cow<'static, str> {
         "GatewayReports".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((REPORT_SCHEMA.to_owned(), RefOr::T(ReportFields::json_schema())));
     }
 }

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess};
-use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::json_values::{
@@ -114,7 +114,14 @@ impl BodySchema for SessionFields<'_> {
     fn json_schema() -> Schema {
         SessionFields::object_schema(&["account", "state"])
     }
+
+    fn reference() -> RefOr<Schema> {
+        Ref::from_schema_name(SESSION_SCHEMA).into()
+    }
 }
+
+/// The name of the OpenAPI schema of one session.
+const SESSION_SCHEMA: &str = "GatewaySession";
 
 /// The OpenAPI schema of a page of sessions.
 pub(crate) struct SessionsSchema;
@@ -128,5 +135,9 @@ impl PartialSchema for SessionsSchema {
 impl ToSchema for SessionsSchema {
     fn name() -> Cow<'static, str> {
         "GatewaySessions".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((SESSION_SCHEMA.to_owned(), RefOr::T(SessionFields::json_schema())));
     }
 }

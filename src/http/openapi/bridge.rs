@@ -29,6 +29,7 @@ pub(super) fn command_webhook() -> OperationDoc {
         .register_schema::<SessionsSchema>()
         .register_schema::<RefusalSchema>();
     let operation = operation
+        .not_for_clients()
         .signature_headers()
         .response(
             200,

@@ -2,22 +2,29 @@
 //!
 //! | file | what it knows |
 //! |---|---|
+//! | `events` | the schema of each type of event |
 //! | `webhooks` | the webhooks sent to receivers |
 //! | `bridge` | the webhook sent to gateways |
 //! | `swagger_ui` | `/openapi.json`, and Swagger UI at `/docs` |
 
 mod bridge;
+mod events;
 mod swagger_ui;
 mod webhooks;
 
 #[cfg(test)]
 mod tests;
 
+use utoipa::Number;
 use utoipa::openapi::path::PathItemBuilder;
-use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, ComponentsBuilder, Schema};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayItems, ComponentsBuilder, KnownFormat, Schema, SchemaFormat, SchemaType, Type,
+};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr, Server};
+use utoipa::openapi::{
+    ContactBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr, Server, ServerBuilder,
+};
 
 pub(super) use swagger_ui::routes;
 
@@ -27,6 +34,7 @@ use super::endpoint::{Endpoint, Handler, Tag};
 use super::endpoint_registry::endpoints;
 use super::operation_doc::{OperationDoc, Schemas};
 use super::v1::shared_docs::{PROBLEMS, document_v1, shared_problem_response};
+use crate::config::HttpSettings;
 use crate::domain::Channel;
 
 const API_DESCRIPTION: &str = "The register of a company's WhatsApp customer-service accounts. The documented \
@@ -76,14 +84,26 @@ fn build_openapi() -> OpenApi {
             .build(),
     );
     add_operation(&mut outgoing, &mut schemas, "To gateways", bridge::command_webhook());
+    schemas.extend(events::event_schemas());
     let license = License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let info = InfoBuilder::new()
         .title("Muster")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(API_DESCRIPTION))
+        .contact(Some(ContactBuilder::new().name(Some("The operators of this service")).build()))
         .license(Some(license));
+    let server = |url: &str, words: &str| ServerBuilder::new().url(url).description(Some(words)).build();
+    // Swagger UI sends its requests to the first, and its page may only send them to its own host.
+    let servers = [
+        server("/", "The host that this description comes from."),
+        server(
+            &format!("http://{}", HttpSettings::default().listen),
+            "A service with the default settings, on this machine.",
+        ),
+    ];
     OpenApiBuilder::new()
         .info(info)
+        .servers(Some(servers))
         .paths(paths)
         .webhooks(Some(outgoing))
         .components(Some(build_components(schemas).build()))
@@ -114,7 +134,8 @@ fn document(endpoint: &Endpoint) -> OperationDoc {
 
 fn build_components(schemas: Schemas) -> ComponentsBuilder {
     let schemas = schemas.into_iter().map(|(name, mut schema)| {
-        forbid_extra_fields(&mut schema);
+        complete_schema(&mut schema);
+        set_title(&mut schema, &name);
         (name, schema)
     });
     let header =
@@ -147,12 +168,40 @@ fn build_components(schemas: Schemas) -> ComponentsBuilder {
     })
 }
 
-/// Forbids undocumented fields in every object schema that does not allow them explicitly.
-fn forbid_extra_fields(schema: &mut RefOr<Schema>) {
+/// Generators name a class by the title of its schema.
+fn set_title(schema: &mut RefOr<Schema>, name: &str) {
+    let RefOr::T(schema) = schema else { return };
+    let title = match schema {
+        Schema::Object(object) => &mut object.title,
+        Schema::Array(array) => &mut array.title,
+        Schema::OneOf(one) => &mut one.title,
+        Schema::AllOf(all) => &mut all.title,
+        Schema::AnyOf(_) | _ => return,
+    };
+    *title = Some(name.to_owned());
+}
+
+fn is_integer(schema_type: &SchemaType) -> bool {
+    match schema_type {
+        SchemaType::Type(one) => *one == Type::Integer,
+        SchemaType::Array(several) => several.contains(&Type::Integer),
+        SchemaType::AnyValue => false,
+    }
+}
+
+/// Completes what the types of Rust say nothing of. Undocumented fields are forbidden in every object that does not allow
+/// them explicitly. Whole numbers say how many bits they have, because generators take 32 otherwise.
+fn complete_schema(schema: &mut RefOr<Schema>) {
     let RefOr::T(schema) = schema else { return };
     match schema {
         Schema::Object(object) => {
-            object.properties.values_mut().for_each(forbid_extra_fields);
+            object.properties.values_mut().for_each(complete_schema);
+            if is_integer(&object.schema_type) && object.format.is_none() {
+                let format = if object.enum_values.is_some() { KnownFormat::Int32 } else { KnownFormat::Int64 };
+                object.format = Some(SchemaFormat::KnownFormat(format));
+                // No code generator knows more than 64 signed bits.
+                object.maximum = object.maximum.take().filter(|maximum| *maximum != Number::from(usize::MAX));
+            }
             let is_object = serde_json::to_value(&object.schema_type).is_ok_and(|name| name == "object");
             if is_object && object.additional_properties.is_none() {
                 object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
@@ -160,12 +209,13 @@ fn forbid_extra_fields(schema: &mut RefOr<Schema>) {
         }
         Schema::Array(array) => {
             if let ArrayItems::RefOrSchema(items) = &mut array.items {
-                forbid_extra_fields(items);
+                complete_schema(items);
             }
         }
-        Schema::OneOf(one) => one.items.iter_mut().for_each(forbid_extra_fields),
-        Schema::AllOf(all) => all.items.iter_mut().for_each(forbid_extra_fields),
-        Schema::AnyOf(any) => any.items.iter_mut().for_each(forbid_extra_fields),
-        _ => {}
+        Schema::OneOf(one) => one.items.iter_mut().for_each(complete_schema),
+        // With several parts, each has fields that the others do not know.
+        Schema::AllOf(all) if all.items.len() == 1 => all.items.iter_mut().for_each(complete_schema),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(complete_schema),
+        Schema::AllOf(_) | _ => {}
     }
 }

@@ -1,7 +1,7 @@
 //! The webhooks that are sent to receivers.
 
 use serde_json::json;
-use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
+use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{HttpMethod, Ref, Required, ResponseBuilder};
 
@@ -9,6 +9,9 @@ use crate::domain::{Channel, ChannelDefinition};
 use crate::http::operation_doc::{OperationDoc, content};
 use crate::http::parameter_schemas::{number, text};
 use crate::webhooks::{PayloadSchema, payload_schema};
+
+/// The schema of what a receiver answers.
+const ANSWER: &str = "ReceiverAnswer";
 
 /// The webhook that is sent to receivers of a channel.
 pub(super) fn receiver_webhook(channel: Channel) -> OperationDoc {
@@ -18,10 +21,12 @@ pub(super) fn receiver_webhook(channel: Channel) -> OperationDoc {
         .register_schemas(schemas)
         .json_body_schema(Ref::from_schema_name(name), None, Required::True, body);
     let receiver_response = ObjectBuilder::new()
+        .description(Some("What a receiver answers. Only `code` is read."))
         .property(
             "code",
             ObjectBuilder::new()
                 .schema_type(Type::Integer)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
                 .enum_values(Some([0, 200]))
                 .description(Some("The receiver accepted the webhook.")),
         )
@@ -33,13 +38,15 @@ pub(super) fn receiver_webhook(channel: Channel) -> OperationDoc {
             "The receiver accepted the webhook. Any other `code` is a failure. With \
             `webhooks.accept_plain_2xx` no `code` is needed.",
         )
-        .content("application/json", content(receiver_response));
+        .content("application/json", content(Ref::from_schema_name(ANSWER)));
+    let operation_doc = operation_doc.register_schemas(vec![(ANSWER.to_owned(), receiver_response.into())]);
     let plain = |words: &str| ResponseBuilder::new().description(words);
     operation_doc.describe(&format!(
         "Posted to `{}` under `webhooks.base_url`, or to the webhook's own URL. There is one for each state change, in \
          each account's order, at least once. The account's later webhooks wait until it is accepted.",
         channel.default_path()
     ))
+    .not_for_clients()
     .security(vec![
         SecurityRequirement::default(),
         SecurityRequirement::new("standardWebhooks", Vec::<String>::new()),

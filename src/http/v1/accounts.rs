@@ -10,21 +10,19 @@ use warp::reply::Response;
 use super::json_body::parse_body;
 use super::response_body::{JSON_LINES, LineFormat, json_response, lines_response};
 use super::response_format::ResponseFormat;
-use super::shared_docs::{NDJSON, NO_SERVICE, UNKNOWN_ACCOUNT, event_responses};
+use super::shared_docs::{NDJSON, NO_SERVICE, UNKNOWN_ACCOUNT, event_responses, with_streams};
 use crate::api::account_labels::{self, AccountLabelsResponse, ChangeLabelsRequest};
 use crate::api::account_orders::{self, AccountOrderRequest, AccountOrderResponse};
 use crate::api::account_secrets::{self, EraseSecretsRequest, EraseSecretsResponse};
 use crate::api::accounts::{self, AccountDiff, AccountPage, AccountQuery, HistoryQuery, HistoryStart};
 use crate::api::events::EventPage;
 use crate::api::{LABEL_PARAMETER, Problem, operation};
-use crate::audit::{AccountRow, AccountStateView, CloudEvent, EventView, LabelsView};
+use crate::audit::{AccountRow, AccountStateView, CloudEvent, EventView, LabelsView, OnlineStatusCode, StatusCode};
 use crate::domain::AccountOrder;
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::label_entries::LabelEntries;
 use crate::http::operation_doc::{OperationDoc, content, response_with_id};
-use crate::http::parameter_schemas::{
-    code_up_to, event_id, label_filters, number, one_of, page_limit, prefix, text, time,
-};
+use crate::http::parameter_schemas::{digits, event_id, label_filters, number, one_of, prefix, text, time};
 use crate::http::v1_request::V1Request;
 use crate::limits::{BULK_ACTION_BYTES, WEBHOOK_REQUEST_BYTES};
 
@@ -40,12 +38,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
         document: |operation| {
             operation
                 .describe("In the order of their first import.")
-                .query_parameter("status", code_up_to(2), "1 normal, 2 banned.")
+                .query_parameter("status", Ref::from_schema_name(StatusCode::name()), "Only accounts with this status.")
                 .query_parameter(
                     "onlineStatus",
-                    code_up_to(4),
-                    "1 online-coming, 2 online, 3 offline-coming, 4 offline.",
+                    Ref::from_schema_name(OnlineStatusCode::name()),
+                    "Only accounts with this online status.",
                 )
+                .register_schema::<StatusCode>()
+                .register_schema::<OnlineStatusCode>()
                 .query_parameter("prefix", prefix(), "Only account numbers that begin with these digits.")
                 .query_parameter(
                     LABEL_PARAMETER,
@@ -53,8 +53,8 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                     "Only accounts with this label, written `name:value`, or `name` for any value. Repeat it to \
                      require several labels.",
                 )
-                .query_parameter("cursor", number(0), "The `next` of the previous page.")
-                .query_parameter("limit", page_limit(), "The maximum number of accounts.")
+                .query_parameter("cursor", digits(), "The `next` of the previous page.")
+                .page_limit("The maximum number of accounts.")
                 .describe(
                     "With `Accept: application/x-ndjson` or `text/csv` the response has all accounts, one a \
                     line, up to `limit`.",
@@ -63,10 +63,11 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 .register_schema::<AccountRow>()
                 .response(
                     200,
-                    response_with_id("The page; or one account a line; or CSV with a header.")
-                        .content("application/json", content(Ref::from_schema_name("AccountPage")))
-                        .content(NDJSON, content(Ref::from_schema_name("AccountRow")))
-                        .content("text/csv; charset=utf-8", content(text())),
+                    with_streams(
+                        response_with_id("The page; or one account a line; or CSV with a header.")
+                            .content("application/json", content(Ref::from_schema_name("AccountPage"))),
+                        [(NDJSON, Ref::from_schema_name("AccountRow").into()), (CSV_LINES.content_type, text().into())],
+                    ),
                 )
         },
     },
@@ -134,10 +135,10 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 8] = [
                 )
                 .event_filters()
                 .query_parameter("cursor", event_id(), "The `next` of the previous page, which is a version.")
-                .query_parameter("limit", page_limit(), "The maximum number of events; a stream of lines may have any.")
+                .page_limit("The maximum number of events; a stream of lines may have any.")
                 .register_schema::<EventPage>()
                 .register_schema::<CloudEvent<'_>>()
-                .response(200, event_responses("The page; or one event a line."))
+                .response(200, event_responses("The page; or one event a line.", [NDJSON]))
                 .problem(404, UNKNOWN_ACCOUNT)
                 .lost_position()
         },

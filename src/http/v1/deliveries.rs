@@ -14,7 +14,7 @@ use crate::api::webhook_resync::{self, RESYNC_EXAMPLE, ResyncRequest, ResyncSumm
 use crate::api::webhooks::{self, DEAD_LETTERS_EXAMPLE, DeadLetterPage, DeliveryPage};
 use crate::api::{Problem, operation};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
-use crate::http::parameter_schemas::{account_digits, event_id, one_of, page_limit, time};
+use crate::http::parameter_schemas::{account_digits, event_id, one_of, time};
 use crate::http::v1_request::V1Request;
 use crate::limits::{BULK_ACTION_BYTES, WEBHOOK_REQUEST_BYTES};
 use crate::webhooks::{CloseSummary, DeliveryState, DeliveryView, RedeliverySummary};
@@ -102,7 +102,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 9] = [
                 .query_parameter("since", time(), "Only deliveries of events from this time on.")
                 .query_parameter("until", time(), "Only deliveries of events before this time.")
                 .query_parameter("cursor", event_id(), "The `next` of the previous page.")
-                .query_parameter("limit", page_limit(), "The maximum number of deliveries.")
+                .page_limit("The maximum number of deliveries.")
                 .json_response::<DeliveryPage>(200, "The page.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, NO_SERVICE)
@@ -153,7 +153,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 9] = [
         document: |operation| {
             operation
                 .query_parameter("cursor", event_id(), "The `next` of the previous page.")
-                .query_parameter("limit", page_limit(), "The maximum number of dead letters.")
+                .page_limit("The maximum number of dead letters.")
                 .json_response::<DeadLetterPage>(200, "The page.")
                 .problem(404, NO_SUCH_WEBHOOK)
                 .problem(409, NO_SERVICE)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
 use utoipa::openapi::schema::OneOfBuilder;
-use utoipa::openapi::{Ref, ResponseBuilder};
+use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use warp::Reply;
 use warp::http::{HeaderMap, HeaderValue, Method};
 use warp::reply::Response;
@@ -14,16 +14,18 @@ use super::response_body::{
     JSON_LINES, NDJSON, bytes_response, into_infallible, json_response, lines_response, stream_response,
 };
 use super::response_format::ResponseFormat;
-use super::shared_docs::event_responses;
+use super::shared_docs::{event_responses, with_streams};
 use crate::api::events::{self, AuditLogPage, EventPage, EventQuery, LiveTail, ReadStart};
 use crate::api::{Parameters, Problem, maintenance, operation};
 use crate::audit::{CloudEvent, EventView, ExportFormat, ExportManifest, HistoryOrder};
 use crate::domain::EventId;
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
-use crate::http::parameter_schemas::{account_digits, event_id, one_of, page_limit, text};
+use crate::http::parameter_schemas::{account_digits, binary, event_id, one_of, text};
 use crate::http::v1_request::V1Request;
 use crate::limits::LIVE_TAIL_HEARTBEAT;
+
+const CSV: &str = "text/csv; charset=utf-8";
 
 pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
     Endpoint {
@@ -54,7 +56,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                 .query_parameter("before", event_id(), "With `desc`: start before this event, the `next` of the \
                     previous page.")
                 .query_parameter("account", account_digits(), "Only events of this account.")
-                .query_parameter("limit", page_limit(), "The maximum number of events; a stream of lines may have any.")
+                .page_limit("The maximum number of events; a stream of lines may have any.")
                 .optional_header("Last-Event-ID", event_id(), "The id of the last event that the \
                     client received.")
                 .event_filters()
@@ -62,8 +64,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                 .register_schema::<CloudEvent<'_>>()
                 .response(
                     200,
-                    event_responses("The page; or one event a line; or the live tail.")
-                        .content("text/event-stream", content(text())),
+                    event_responses("The page; or one event a line; or the live tail.", [NDJSON, "text/event-stream"]),
                 )
                 .lost_position()
         },
@@ -84,7 +85,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 3] = [
                 )
                 .event_filters()
                 .query_parameter("cursor", event_id(), "The `next` of the previous page.")
-                .query_parameter("limit", page_limit(), "The maximum number of events.")
+                .page_limit("The maximum number of events.")
                 .register_schema::<CloudEvent<'_>>()
                 .json_response::<AuditLogPage>(200, "The page.")
                 .lost_position()
@@ -169,7 +170,7 @@ async fn export_events(request: V1Request) -> Result<Response, Problem> {
     let query = request.filter_parameters(&["format", "account", "first", "last"])?.export_query()?;
     let content_type = match query.format {
         ExportFormat::CloudEvents => NDJSON,
-        ExportFormat::Csv => "text/csv; charset=utf-8",
+        ExportFormat::Csv => CSV,
     };
     if request.head.method == Method::HEAD {
         // Nothing is exported, so nothing is recorded.
@@ -181,9 +182,11 @@ async fn export_events(request: V1Request) -> Result<Response, Problem> {
 fn export_response() -> ResponseBuilder {
     let line =
         OneOfBuilder::new().item(Ref::from_schema_name("CloudEvent")).item(Ref::from_schema_name("ExportManifest"));
-    response_with_id("One event a line, then the manifest; or CSV with a header.")
-        .content(NDJSON, content(line))
-        .content("text/csv; charset=utf-8", content(text()))
+    let file = response_with_id("One event a line, then the manifest; or CSV with a header.");
+    with_streams(
+        file.content(NDJSON, content(binary())).content(CSV, content(binary())),
+        [(NDJSON, RefOr::T(line.into())), (CSV, text().into())],
+    )
 }
 
 /// The id of the last event that a reader of the live tail got before its connection broke; `None` without the header.

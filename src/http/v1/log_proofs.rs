@@ -1,23 +1,29 @@
 //! Checkpoints and proofs of the transparency log.
 
 use futures_util::FutureExt;
+use serde::Deserialize;
+use utoipa::ToSchema;
 use utoipa::openapi::ResponseBuilder;
 use warp::http::{HeaderValue, Method, header};
 use warp::reply::Response;
 
+use super::json_body::parse_body;
 use super::response_body::{JSON, bytes_response, json_response};
 use super::shared_docs::UNKNOWN_ACCOUNT;
 use crate::api::{Problem, log_proofs, operation};
 use crate::audit::{Bundle, CheckpointCheck, ConsistencyProof, InclusionProof, LogGenerations};
+use crate::http::body_type::BodyType;
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
-use crate::http::parameter_schemas::{event_id, number, text};
+use crate::http::parameter_schemas::{digits, event_id, text};
+use crate::http::request_body::is_of_type;
 use crate::http::v1_request::V1Request;
 use crate::limits::CHECKPOINT_BYTES;
 
 const NOT_IN_LOG: &str = "The log has no such position or size.";
 const CHECKPOINT_EXAMPLE: &str = "muster.local/0123456789abcdef\n42\nq1MKE+RZFJgrefm34/uplM/R8/si9xzqGvvwK0YMbR0=\n\n\
     \u{2014} muster.local/0123456789abcdef AbCd…\n";
+const NOTE: &str = "The checkpoint as `/api/v1/log/checkpoint` returned it: the text itself, or in JSON.";
 const TEXT_PLAIN: &str = "text/plain; charset=utf-8";
 
 pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
@@ -60,7 +66,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
             operation
                 .describe("RFC 6962: the record's hash and the proof's hashes give the root that the checkpoint signs.")
                 .required_query_parameter("seq", event_id(), "The event's id.")
-                .query_parameter("size", number(0), "The size of the log; the current size by default.")
+                .query_parameter("size", digits(), "The size of the log; the current size by default.")
                 .json_response::<InclusionProof>(200, "The proof.")
                 .problem(404, NOT_IN_LOG)
                 .lost_position()
@@ -76,8 +82,8 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
         handler: Handler::V1(|request| prove_consistency(request).boxed()),
         document: |operation| {
             operation
-                .required_query_parameter("from", number(0), "The smaller size.")
-                .query_parameter("to", number(0), "The larger size; the current size by default.")
+                .required_query_parameter("from", digits(), "The smaller size.")
+                .query_parameter("to", digits(), "The larger size; the current size by default.")
                 .json_response::<ConsistencyProof>(200, "The proof.")
                 .problem(404, NOT_IN_LOG)
         },
@@ -114,7 +120,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 7] = [
                      --checkpoint`, which verifies the proofs itself. Every verdict is a 200; a text that is not a \
                      signed checkpoint is a 400.",
                 )
-                .text_body(CHECKPOINT_EXAMPLE, "The checkpoint as `/api/v1/log/checkpoint` returned it.")
+                .json_or_text_body::<CheckpointNote>(CHECKPOINT_EXAMPLE, NOTE)
                 .json_response::<CheckpointCheck>(200, "The verdict.")
         },
     },
@@ -166,10 +172,25 @@ async fn show_generations(request: V1Request) -> Result<Response, Problem> {
     Ok(json_response(&log_proofs::show_generations(&request.call).await?))
 }
 
+/// A checkpoint that somebody kept.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"note": CHECKPOINT_EXAMPLE}))]
+struct CheckpointNote {
+    /// The whole text, with its signatures.
+    note: String,
+}
+
 async fn check_checkpoint(request: V1Request) -> Result<Response, Problem> {
     request.parameters(&[])?;
-    let note = str::from_utf8(&request.body).map_err(|_| Problem::malformed("the body is not text in UTF-8"))?;
-    Ok(json_response(&log_proofs::check_checkpoint(&request.call, note.to_owned()).await?))
+    let note = if is_of_type(&request.head.headers, BodyType::Json) {
+        let CheckpointNote { note } = parse_body(&request.body, r#"{"note":"the text of the checkpoint"}"#)?;
+        note
+    } else {
+        let note = str::from_utf8(&request.body).map_err(|_| Problem::malformed("the body is not text in UTF-8"))?;
+        note.to_owned()
+    };
+    Ok(json_response(&log_proofs::check_checkpoint(&request.call, note).await?))
 }
 
 async fn prove_account(request: V1Request) -> Result<Response, Problem> {

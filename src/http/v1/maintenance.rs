@@ -1,7 +1,6 @@
 //! Projections, verification, replay and backup.
 
 use futures_util::FutureExt;
-use utoipa::openapi::schema::ObjectBuilder;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
@@ -12,7 +11,7 @@ use crate::api::{Problem, operation};
 use crate::audit::{ReplayReport, VerificationReport};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
-use crate::http::parameter_schemas::{account_digits, text};
+use crate::http::parameter_schemas::{account_digits, binary, text};
 use crate::http::v1_request::V1Request;
 
 const BUSY_READING: &str = "The whole journal is being read for another request.";
@@ -103,10 +102,7 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 5] = [
                     "The backup has everything except the master key. `muster restore` makes a data directory \
                     from it. If the backup fails, the connection closes before its end.",
                 )
-                .response(
-                    200,
-                    response_with_id("The backup.").content("application/octet-stream", content(ObjectBuilder::new())),
-                )
+                .response(200, response_with_id("The backup.").content("application/octet-stream", content(binary())))
                 .problem(409, "A rotation of the master key is running.")
         },
     },

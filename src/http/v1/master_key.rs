@@ -7,11 +7,12 @@ use warp::reply::Response;
 
 use super::json_body::parse_body;
 use super::response_body::{NDJSON, json_response, stream_response};
-use super::shared_docs::NO_SERVICE;
+use super::shared_docs::{NO_SERVICE, with_streams};
 use crate::api::master_key::{self, MasterKeyView, RotateMasterKeyRequest, RotationLine};
 use crate::api::{Problem, operation};
 use crate::http::endpoint::{BodyLimit, Endpoint, Handler, Tag};
 use crate::http::operation_doc::{content, response_with_id};
+use crate::http::parameter_schemas::binary;
 use crate::http::v1_request::V1Request;
 use crate::limits::WEBHOOK_REQUEST_BYTES;
 
@@ -51,10 +52,14 @@ pub(in crate::http) static ENDPOINTS: [Endpoint; 2] = [
                 .register_schema::<RotationLine>()
                 .response(
                     200,
-                    response_with_id(
-                        "One line per progress report. The last line says what to do with the new key, or what failed.",
-                    )
-                    .content(NDJSON, content(Ref::from_schema_name("RotationLine"))),
+                    with_streams(
+                        response_with_id(
+                            "One line per progress report. The last line says what to do with the new key, or what \
+                             failed.",
+                        )
+                        .content(NDJSON, content(binary())),
+                        [(NDJSON, Ref::from_schema_name("RotationLine").into())],
+                    ),
                 )
                 .problem(
                     409,

@@ -1,6 +1,9 @@
 //! What all operations of `/api/v1` share in the OpenAPI document: parameters of the path, problems, roles.
 
-use utoipa::openapi::{Ref, ResponseBuilder};
+use serde_json::{Map, json};
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 
 use super::problem::ProblemBody;
 use crate::api::{Access, Effect};
@@ -8,8 +11,9 @@ use crate::domain::GatewayKind;
 use crate::http::endpoint::{BodyLimit, Endpoint};
 use crate::http::operation_doc::{OperationDoc, content, response_with_id, retry_after_header, text_header};
 use crate::http::parameter_schemas::{
-    account_digits, channel, event_id, idempotency_key, number, one_of, origin, text, time,
+    account_digits, channel, event_id, idempotency_key, number, one_of, origin, page_limit, text, time,
 };
+use crate::limits::PAGE_EVENTS_DEFAULT;
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const PROBLEM: &str = "application/problem+json";
@@ -118,6 +122,12 @@ impl OperationDoc {
         )
     }
 
+    /// Adds the parameter for the size of a page. Its default is only in the words, because generated clients send defaults.
+    pub(super) fn page_limit(self, words: &str) -> OperationDoc {
+        let words = format!("{words} A page has at most {PAGE_EVENTS_DEFAULT} by default.");
+        self.query_parameter("limit", page_limit(), &words)
+    }
+
     /// Adds the parameters that filter events.
     pub(super) fn event_filters(self) -> OperationDoc {
         self.query_parameter(
@@ -147,9 +157,19 @@ impl OperationDoc {
     }
 }
 
-/// A response of events, as a page or as lines.
-pub(super) fn event_responses(words: &str) -> ResponseBuilder {
-    response_with_id(words)
-        .content("application/json", content(Ref::from_schema_name("EventPage")))
-        .content(NDJSON, content(Ref::from_schema_name("CloudEvent")))
+/// A response of events, as a page or as these streams of events.
+pub(super) fn event_responses<const N: usize>(words: &str, streams: [&str; N]) -> ResponseBuilder {
+    let page = response_with_id(words).content("application/json", content(Ref::from_schema_name("EventPage")));
+    with_streams(page, streams.map(|media_type| (media_type, Ref::from_schema_name("CloudEvent").into())))
+}
+
+/// Describes the streams that the response is on request, with the schema of one line or message. They are not in its
+/// `content`, because a generated client could not tell which of several bodies it gets.
+pub(super) fn with_streams<const N: usize>(
+    response: ResponseBuilder,
+    streams: [(&str, RefOr<Schema>); N],
+) -> ResponseBuilder {
+    let streams: Map<_, _> =
+        streams.into_iter().map(|(media_type, line)| (media_type.to_owned(), json!({"schema": line}))).collect();
+    response.extensions(Some(ExtensionsBuilder::new().add("x-streams", streams).build()))
 }

@@ -172,7 +172,7 @@ fn sample_events() -> [Event; 21] {
 }
 
 /// An event of each type, in the order of their registered numbers.
-fn sample_journal_events() -> Vec<JournalEvent> {
+pub(crate) fn sample_journal_events() -> Vec<JournalEvent> {
     let administrative = [
         AdministrativeEvent::ProjectionRebuilt { projection: "roster".to_owned(), differences: 3 },
         AdministrativeEvent::BackupTaken { position: 41, master_key: Some(MasterKeyId(0x3f9a_01c2)) },

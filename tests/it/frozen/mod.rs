@@ -14,10 +14,12 @@
 //! | file | content |
 //! |---|---|
 //! | `recipe` | writes the content of a folder |
+//! | `interfaces` | whether an API still offers what it offered |
 //! | `fixture` | a service with its gateways and receivers |
 //! | `serving` | serves frozen directories and backups |
 
 mod fixture;
+mod interfaces;
 mod recipe;
 mod serving;
 
@@ -222,37 +224,6 @@ fn assert_has(now: &Value, was: &Value, place: &str) {
     }
 }
 
-/// Asserts that an API still has its paths, methods, parameters, statuses and fields. Descriptions may change.
-fn assert_offers(now: &Value, was: &Value, place: &str) {
-    const EVENT_ID: &str = "^([1-9][0-9]{0,5}-)?[0-9]{1,19}$";
-    const WORDS: [&str; 6] = ["description", "example", "examples", "summary", "title", "info"];
-    match (now, was) {
-        // A position is also accepted with a generation before it. Every number still is one.
-        (Value::Object(now), Value::Object(was)) if now.get("pattern") == Some(&json!(EVENT_ID)) => {
-            let is_position =
-                was["type"] == "integer" || [EVENT_ID, "^[0-9]+$"].map(Value::from).contains(&was["pattern"]);
-            assert!(is_position, "{place}: {was:?}");
-        }
-        (Value::Object(now), Value::Object(was)) => {
-            for (name, was) in was.iter().filter(|(name, _)| !WORDS.contains(&name.as_str())) {
-                let now = now.get(name).unwrap_or_else(|| panic!("{place}: {name} is gone"));
-                assert_offers(now, was, &format!("{place}.{name}"));
-            }
-        }
-        // Arrays may have another order, and more entries.
-        (Value::Array(now), Value::Array(was)) => {
-            let named = |it: &Value| it.get("name").cloned();
-            for was in was {
-                match now.iter().find(|now| named(now).is_some() && named(now) == named(was)) {
-                    Some(now) => assert_offers(now, was, place),
-                    None => assert!(named(was).is_none(), "{place}: {was} is gone"),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 fn json_file(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
@@ -336,7 +307,7 @@ fn check_settings(frozen: &Path) {
 
 fn check_interfaces(frozen: &Path) {
     let now: Value = serde_json::from_str(&run_muster(&["openapi"], &[]).1).unwrap();
-    assert_offers(&now, &json_file(&frozen.join("openapi.json")), "openapi");
+    interfaces::assert_offers(&now, &json_file(&frozen.join("openapi.json")));
     let verbs = |help: &str| {
         let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap().to_owned();
         commands.lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
