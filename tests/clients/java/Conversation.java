@@ -1,0 +1,79 @@
+import java.nio.file.Files;
+import java.util.List;
+import java.util.Map;
+import muster.ApiClient;
+import muster.api.*;
+import muster.model.*;
+
+/** One conversation with the service, through the client of openapi-generator (library `native`). */
+public final class Conversation {
+    static final String NUMBER = "861821726232";
+
+    static void check(boolean holds, String what) {
+        if (!holds) throw new IllegalStateException(what);
+    }
+
+    static void until(DocumentedApi documented, int wanted) throws Exception {
+        long end = System.nanoTime() + 20_000_000_000L;
+        var asked = DocumentedApi.APIQueryWhatsAppStatusRequest.newBuilder().whatsApp(NUMBER).build();
+        for (;;) {
+            var status = documented.queryWhatsAppStatus(asked).getData().get(0).getOnlineStatus().getValue();
+            if (status == wanted) return;
+            check(System.nanoTime() < end, NUMBER + " is " + status + ", not " + wanted);
+            Thread.sleep(50);
+        }
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        var client = new ApiClient();
+        client.updateBaseUri(System.getenv("MUSTER_SERVER"));
+        client.setRequestInterceptor(request -> request.header("Authorization", "Bearer " + System.getenv("MUSTER_KEY")));
+        var documented = new DocumentedApi(client);
+        var accounts = new AccountsApi(client);
+        var journal = new JournalApi(client);
+        var webhooks = new WebhooksApi(client);
+
+        var imported = new BatchInsertRequestWhatsAppListInner()
+            .whatsApp(NUMBER).publicKey("").privateKey("").msgPublicKey("").msgPrivateKey("").accountId("");
+        var insert = DocumentedApi.APIBatchInsertRequest.newBuilder()
+            .batchInsertRequest(new BatchInsertRequest().whatsAppList(List.of(imported))).build();
+        check(documented.batchInsert(insert).getCode() == 200, "batchInsert");
+        until(documented, 4);
+        var wanted = new BatchOnlineRequestWhatsAppListInner()
+            .whatsApp(NUMBER).override(false).publicKey("").privateKey("").msgPublicKey("").msgPrivateKey("");
+        var online = DocumentedApi.APIBatchOnlineRequest.newBuilder()
+            .batchOnlineRequest(new BatchOnlineRequest().whatsAppList(List.of(wanted))).build();
+        check(documented.batchOnline(online).getCode() == 200, "batchOnline");
+        until(documented, 2);
+        var recycle = DocumentedApi.APIBatchRecycleRequest.newBuilder()
+            .batchRecycleRequest(new BatchRecycleRequest().whatsAppList(List.of(NUMBER))).build();
+        check(documented.batchRecycle(recycle).getCode() == 200, "batchRecycle");
+        until(documented, 4);
+        var phone = DocumentedApi.APISubmitPhoneRequest.newBuilder().submitPhoneRequest(new SubmitPhoneRequest()
+            .phone("182172623211").verifyType(SubmitPhoneRequest.VerifyTypeEnum.NUMBER_1)
+            .accountType(SubmitPhoneRequest.AccountTypeEnum.NUMBER_2).areaCode("+86").countryCode("CN")).build();
+        check(documented.submitPhone(phone).getData() == 1, "submitPhone");
+
+        var history = accounts.showHistory(AccountsApi.APIShowHistoryRequest.newBuilder().account(NUMBER).build());
+        check(history.getEvents().stream().anyMatch(event -> event.getType().equals("muster.account.came_online.v1")),
+            "no came_online in the history");
+        var page = journal.listEvents(JournalApi.APIListEventsRequest.newBuilder().limit(2).build());
+        check(page.getEvents().size() == 2, "listEvents");
+        var labels = accounts.changeLabels(NUMBER, new ChangeLabels().labels(Map.of("team", "care")));
+        check("care".equals(labels.getLabels().get("team")), "changeLabels");
+
+        var receiver = System.getenv("MUSTER_RECEIVER") + "/callback";
+        check(webhooks.showWebhook("sync").getState() != null, "showWebhook");
+        check(receiver.equals(webhooks.setReceiver("sync", new ReceiverUrl().url(receiver)).getUrl()), "setReceiver");
+        var reason = new Reason().reason("maintenance");
+        check(webhooks.pauseWebhook("sync", reason).getPaused() != null, "pauseWebhook");
+        webhooks.resumeWebhook("sync", reason);
+
+        var backup = new UpkeepApi(client).backup().toPath();
+        check(Files.size(backup) > 100, "backup");
+        Files.delete(backup);
+        var exported = journal.exportEvents(JournalApi.APIExportEventsRequest.newBuilder().build());
+        check(exported.contains(NUMBER), "exportEvents");
+        System.out.println("java: ok");
+    }
+}
