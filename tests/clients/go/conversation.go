@@ -73,7 +73,7 @@ func main() {
 	set := must(webhooks.SetReceiver(ctx, "sync").ReceiverUrl(*muster.NewReceiverUrl(receiver)).Execute())
 	check(set.GetUrl() == receiver, "the receiver is %s", set.GetUrl())
 	must(webhooks.PauseWebhook(ctx, "sync").Reason(*muster.NewReason("maintenance")).Execute())
-	must(webhooks.ResumeWebhook(ctx, "sync").Reason(*muster.NewReason("maintenance")).Execute())
+	must(webhooks.ResumeWebhook(ctx, "sync").Execute())
 
 	backup := must(client.UpkeepAPI.Backup(ctx).Execute())
 	defer os.Remove(backup.Name())

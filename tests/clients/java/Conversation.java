@@ -67,7 +67,7 @@ public final class Conversation {
         check(receiver.equals(webhooks.setReceiver("sync", new ReceiverUrl().url(receiver)).getUrl()), "setReceiver");
         var reason = new Reason().reason("maintenance");
         check(webhooks.pauseWebhook("sync", reason).getPaused() != null, "pauseWebhook");
-        webhooks.resumeWebhook("sync", reason);
+        webhooks.resumeWebhook("sync");
 
         var backup = new UpkeepApi(client).backup().toPath();
         check(Files.size(backup) > 100, "backup");

@@ -60,7 +60,7 @@ check($webhooks->showWebhook('sync')->getState() !== '', 'showWebhook');
 check($webhooks->setReceiver('sync', new Model\ReceiverUrl(['url' => $receiver]))->getUrl() === $receiver, 'setReceiver');
 $reason = new Model\Reason(['reason' => 'maintenance']);
 check($webhooks->pauseWebhook('sync', $reason)->getPaused() !== null, 'pauseWebhook');
-$webhooks->resumeWebhook('sync', $reason);
+$webhooks->resumeWebhook('sync');
 
 check((new Api\UpkeepApi(config: $configuration))->backup()->getSize() > 100, 'backup');
 check(str_contains((string) $journal->exportEvents(), NUMBER), 'exportEvents');

@@ -53,7 +53,7 @@ assert webhooks.show_webhook("sync").state
 receiver = os.environ["MUSTER_RECEIVER"] + "/callback"
 assert webhooks.set_receiver("sync", models.ReceiverUrl(url=receiver)).url == receiver
 assert webhooks.pause_webhook("sync", models.Reason(reason="maintenance")).paused
-webhooks.resume_webhook("sync", models.Reason(reason="maintenance"))
+webhooks.resume_webhook("sync")
 
 assert len(muster.UpkeepApi(client).backup()) > 100
 assert number in str(journal.export_events())

@@ -40,7 +40,7 @@ const receiver = `${process.env.MUSTER_RECEIVER}/callback`;
 assert((await webhooks.showWebhook({ channel: 'sync' })).state);
 assert.equal((await webhooks.setReceiver({ channel: 'sync', receiverUrl: { url: receiver } })).url, receiver);
 assert((await webhooks.pauseWebhook({ channel: 'sync', reason: { reason: 'maintenance' } })).paused);
-await webhooks.resumeWebhook({ channel: 'sync', reason: { reason: 'maintenance' } });
+await webhooks.resumeWebhook({ channel: 'sync' });
 
 assert((await new UpkeepApi(configuration).backup()).size > 100);
 assert((await journal.exportEvents()).includes(number));
