@@ -15,9 +15,8 @@ public final class Conversation {
 
     static void until(DocumentedApi documented, int wanted) throws Exception {
         long end = System.nanoTime() + 20_000_000_000L;
-        var asked = DocumentedApi.APIQueryWhatsAppStatusRequest.newBuilder().whatsApp(NUMBER).build();
         for (;;) {
-            var status = documented.queryWhatsAppStatus(asked).getData().get(0).getOnlineStatus().getValue();
+            var status = documented.queryWhatsAppStatus(NUMBER, null).getData().get(0).getOnlineStatus().getValue();
             if (status == wanted) return;
             check(System.nanoTime() < end, NUMBER + " is " + status + ", not " + wanted);
             Thread.sleep(50);
@@ -35,29 +34,26 @@ public final class Conversation {
 
         var imported = new BatchInsertRequestWhatsAppListInner()
             .whatsApp(NUMBER).publicKey("").privateKey("").msgPublicKey("").msgPrivateKey("").accountId("");
-        var insert = DocumentedApi.APIBatchInsertRequest.newBuilder()
-            .batchInsertRequest(new BatchInsertRequest().whatsAppList(List.of(imported))).build();
-        check(documented.batchInsert(insert).getCode() == 200, "batchInsert");
+        var insert = new BatchInsertRequest().whatsAppList(List.of(imported));
+        check(documented.batchInsert(insert, null, null, null).getCode() == 200, "batchInsert");
         until(documented, 4);
         var wanted = new BatchOnlineRequestWhatsAppListInner()
             .whatsApp(NUMBER).override(false).publicKey("").privateKey("").msgPublicKey("").msgPrivateKey("");
-        var online = DocumentedApi.APIBatchOnlineRequest.newBuilder()
-            .batchOnlineRequest(new BatchOnlineRequest().whatsAppList(List.of(wanted))).build();
-        check(documented.batchOnline(online).getCode() == 200, "batchOnline");
+        var online = new BatchOnlineRequest().whatsAppList(List.of(wanted));
+        check(documented.batchOnline(online, null, null, null).getCode() == 200, "batchOnline");
         until(documented, 2);
-        var recycle = DocumentedApi.APIBatchRecycleRequest.newBuilder()
-            .batchRecycleRequest(new BatchRecycleRequest().whatsAppList(List.of(NUMBER))).build();
-        check(documented.batchRecycle(recycle).getCode() == 200, "batchRecycle");
+        var recycle = new BatchRecycleRequest().whatsAppList(List.of(NUMBER));
+        check(documented.batchRecycle(recycle, null, null, null).getCode() == 200, "batchRecycle");
         until(documented, 4);
-        var phone = DocumentedApi.APISubmitPhoneRequest.newBuilder().submitPhoneRequest(new SubmitPhoneRequest()
+        var phone = new SubmitPhoneRequest()
             .phone("182172623211").verifyType(SubmitPhoneRequest.VerifyTypeEnum.NUMBER_1)
-            .accountType(SubmitPhoneRequest.AccountTypeEnum.NUMBER_2).areaCode("+86").countryCode("CN")).build();
-        check(documented.submitPhone(phone).getData() == 1, "submitPhone");
+            .accountType(SubmitPhoneRequest.AccountTypeEnum.NUMBER_2).areaCode("+86").countryCode("CN");
+        check(documented.submitPhone(phone, null, null).getData() == 1, "submitPhone");
 
-        var history = accounts.showHistory(AccountsApi.APIShowHistoryRequest.newBuilder().account(NUMBER).build());
+        var history = accounts.showHistory(NUMBER, null, null, null, null, null, null, null, null, null, null);
         check(history.getEvents().stream().anyMatch(event -> event.getType().equals("muster.account.came_online.v1")),
             "no came_online in the history");
-        var page = journal.listEvents(JournalApi.APIListEventsRequest.newBuilder().limit(2).build());
+        var page = journal.listEvents(null, null, null, null, 2, null, null, null, null, null, null, null, null);
         check(page.getEvents().size() == 2, "listEvents");
         var labels = accounts.changeLabels(NUMBER, new ChangeLabels().labels(Map.of("team", "care")));
         check("care".equals(labels.getLabels().get("team")), "changeLabels");
@@ -72,7 +68,7 @@ public final class Conversation {
         var backup = new UpkeepApi(client).backup().toPath();
         check(Files.size(backup) > 100, "backup");
         Files.delete(backup);
-        var exported = journal.exportEvents(JournalApi.APIExportEventsRequest.newBuilder().build());
+        var exported = journal.exportEvents(null, null, null, null, null, null, null, null, null, null, null);
         check(exported.contains(NUMBER), "exportEvents");
         System.out.println("java: ok");
     }
