@@ -33,7 +33,7 @@ func main() {
 	ctx := context.WithValue(context.Background(), muster.ContextAccessToken, os.Getenv("MUSTER_KEY"))
 	documented, accounts, journal, webhooks := client.DocumentedAPI, client.AccountsAPI, client.JournalAPI, client.WebhooksAPI
 
-	until := func(wanted int32) {
+	until := func(wanted muster.OnlineStatus) {
 		for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 			list := must(documented.QueryWhatsAppStatus(ctx).WhatsApp(number).Execute()).Data
 			check(len(list) == 1, "%d accounts", len(list))
@@ -44,12 +44,12 @@ func main() {
 		}
 	}
 
-	imported := muster.NewBatchInsertRequestWhatsAppListInner(number, "", "", "", "", "")
-	insert := muster.NewBatchInsertRequest([]muster.BatchInsertRequestWhatsAppListInner{*imported})
+	imported := muster.NewImportedAccount(number, "", "", "", "", "")
+	insert := muster.NewBatchInsertRequest([]muster.ImportedAccount{*imported})
 	check(must(documented.BatchInsert(ctx).BatchInsertRequest(*insert).Execute()).Code == 200, "batchInsert")
 	until(4)
-	wanted := muster.NewBatchOnlineRequestWhatsAppListInner(number, false, "", "", "", "")
-	online := muster.NewBatchOnlineRequest([]muster.BatchOnlineRequestWhatsAppListInner{*wanted})
+	wanted := muster.NewOnlineAccount(number, false, "", "", "", "")
+	online := muster.NewBatchOnlineRequest([]muster.OnlineAccount{*wanted})
 	check(must(documented.BatchOnline(ctx).BatchOnlineRequest(*online).Execute()).Code == 200, "batchOnline")
 	until(2)
 	recycle := muster.BatchRecycleRequest{WhatsAppList: []string{number}}
@@ -79,6 +79,7 @@ func main() {
 	defer os.Remove(backup.Name())
 	size, err := backup.Stat()
 	check(err == nil && size.Size() > 100, "the backup: %v", err)
-	check(strings.Contains(must(journal.ExportEvents(ctx).Execute()), number), "exportEvents")
+	exported, err := os.ReadFile(must(journal.ExportEvents(ctx).Execute()).Name())
+	check(err == nil && strings.Contains(string(exported), number), "exportEvents")
 	fmt.Println("go: ok")
 }

@@ -32,12 +32,12 @@ public final class Conversation {
         var journal = new JournalApi(client);
         var webhooks = new WebhooksApi(client);
 
-        var imported = new BatchInsertRequestWhatsAppListInner()
+        var imported = new ImportedAccount()
             .whatsApp(NUMBER).publicKey("").privateKey("").msgPublicKey("").msgPrivateKey("").accountId("");
         var insert = new BatchInsertRequest().whatsAppList(List.of(imported));
         check(documented.batchInsert(insert, null, null, null).getCode() == 200, "batchInsert");
         until(documented, 4);
-        var wanted = new BatchOnlineRequestWhatsAppListInner()
+        var wanted = new OnlineAccount()
             .whatsApp(NUMBER).override(false).publicKey("").privateKey("").msgPublicKey("").msgPrivateKey("");
         var online = new BatchOnlineRequest().whatsAppList(List.of(wanted));
         check(documented.batchOnline(online, null, null, null).getCode() == 200, "batchOnline");
@@ -55,21 +55,21 @@ public final class Conversation {
             "no came_online in the history");
         var page = journal.listEvents(null, null, null, null, 2, null, null, null, null, null, null, null, null);
         check(page.getEvents().size() == 2, "listEvents");
-        var labels = accounts.changeLabels(NUMBER, new ChangeLabels().labels(Map.of("team", "care")));
+        var labels = accounts.changeLabels(NUMBER, new ChangeLabels().labels(Map.of("team", "care")), null);
         check("care".equals(labels.getLabels().get("team")), "changeLabels");
 
         var receiver = System.getenv("MUSTER_RECEIVER") + "/callback";
         check(webhooks.showWebhook("sync").getState() != null, "showWebhook");
-        check(receiver.equals(webhooks.setReceiver("sync", new ReceiverUrl().url(receiver)).getUrl()), "setReceiver");
+        check(receiver.equals(webhooks.setReceiver("sync", new ReceiverUrl().url(receiver), null).getUrl()), "setReceiver");
         var reason = new Reason().reason("maintenance");
-        check(webhooks.pauseWebhook("sync", reason).getPaused() != null, "pauseWebhook");
-        webhooks.resumeWebhook("sync");
+        check(webhooks.pauseWebhook("sync", reason, null).getPaused() != null, "pauseWebhook");
+        webhooks.resumeWebhook("sync", null);
 
-        var backup = new UpkeepApi(client).backup().toPath();
+        var backup = new UpkeepApi(client).backup(null).toPath();
         check(Files.size(backup) > 100, "backup");
         Files.delete(backup);
         var exported = journal.exportEvents(null, null, null, null, null, null, null, null, null, null, null);
-        check(exported.contains(NUMBER), "exportEvents");
+        check(Files.readString(exported.toPath()).contains(NUMBER), "exportEvents");
         System.out.println("java: ok");
     }
 }

@@ -43,5 +43,5 @@ assert((await webhooks.pauseWebhook({ channel: 'sync', reason: { reason: 'mainte
 await webhooks.resumeWebhook({ channel: 'sync' });
 
 assert((await new UpkeepApi(configuration).backup()).size > 100);
-assert((await journal.exportEvents()).includes(number));
+assert((await (await journal.exportEvents()).text()).includes(number));
 console.log('typescript: ok');
