@@ -19,6 +19,7 @@ use warp::reply::Response;
 use warp::{Filter, Reply};
 
 use crate::http::connection_limit::ConnectionLimit;
+use crate::http::half_close::SendingHalf;
 use crate::http::request_origin::OriginReader;
 use crate::http::server;
 use crate::limits::HEADER_TIMEOUT;
@@ -86,6 +87,33 @@ fn a_client_that_closes_its_sending_half_gets_its_answer() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("held"), "{answer}");
+}
+
+/// As a gateway that waits for commands and leaves.
+#[tokio::test]
+async fn the_end_of_a_released_half_ends_its_request() {
+    let (started, ended) = (Arc::new(Notify::new()), CancellationToken::new());
+    let route = {
+        let (started, ended) = (started.clone(), ended.clone());
+        warp::ext::get::<SendingHalf>().then(move |half: SendingHalf| {
+            let ended = ended.clone().drop_guard();
+            half.release();
+            started.notify_one();
+            async move {
+                let _ended = ended;
+                std::future::pending::<Response>().await
+            }
+        })
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = TowerToHyperService::new(warp::service(route));
+    tokio::spawn(server::run(listener, service, ConnectionLimit::new(8, 8), direct(), None, CancellationToken::new()));
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    started.notified().await;
+    client.shutdown().await.unwrap();
+    timeout(TEST_TIMEOUT, ended.cancelled()).await.unwrap();
 }
 
 #[test]
