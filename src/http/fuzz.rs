@@ -11,6 +11,7 @@ use super::contract_parsing::{
     parse_imports, parse_recycle, parse_submit_phone, parse_submit_verify_code as read_code,
 };
 use super::json_values::JsonText;
+use super::numbering_plan::load_all_plans;
 use super::request_id::{RequestIdGenerator, X_REQUEST_ID};
 use super::{authentication, body_type, forwarded, query_whatsapp_status, request_body};
 use crate::api::{AccountImport, ImportKind};
@@ -103,6 +104,7 @@ pub(crate) fn check_recycle(bytes: &[u8]) -> Option<String> {
 }
 
 pub(crate) fn submit_phone_seeds() -> Vec<Vec<u8>> {
+    load_all_plans();
     let phone = r#"{"phone":"182172623211","verifyType":1,"accountType":2,"areaCode":"+86","countryCode":"CN"}"#;
     [phone, &phone.replace("+86", "1242").replace("CN", "bs")].map(Vec::from).into()
 }

@@ -9,10 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use futures_util::StreamExt;
 use futures_util::task::AtomicWaker;
+use http_body_util::BodyExt;
+use hyper::body::Body;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use warp::Reply;
 use warp::http::{HeaderValue, header};
 use warp::reply::Response;
+
+/// The content type of the live tail, which has no end.
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// The half of a connection that the client sends in. Cheap to clone.
 #[derive(Clone, Default)]
@@ -24,6 +31,15 @@ struct SendingHalfInner {
     is_held: AtomicBool,
     has_ended: AtomicBool,
     reader: AtomicWaker,
+}
+
+/// Releases its half when it is dropped.
+struct ReleasedAtEnd(SendingHalf);
+
+impl Drop for ReleasedAtEnd {
+    fn drop(&mut self) {
+        self.0.release();
+    }
 }
 
 /// A stream whose end is held back while its [`SendingHalf`] says so.
@@ -45,13 +61,31 @@ impl SendingHalf {
     }
 
     /// Prepares the connection for the response. After an end that was held back the response is the last one. hyper writes it, and
-    /// does not read again.
-    pub(super) fn answer(&self, response: &mut Response) {
+    /// does not read again. A streamed response holds the end back until it is sent, except an endless one: a reader that left
+    /// must free its place.
+    pub(super) fn answer(&self, mut response: Response) -> Response {
+        let is_endless = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == EVENT_STREAM);
         if self.0.has_ended.load(Ordering::SeqCst) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        } else {
+            response
+        } else if response.body().size_hint().exact().is_some() || is_endless {
             self.release();
+            response
+        } else {
+            self.hold_while_sent(response)
         }
+    }
+
+    fn hold_while_sent(&self, response: Response) -> Response {
+        let (head, body) = response.into_parts();
+        let half = ReleasedAtEnd(self.clone());
+        let pieces = body.into_data_stream().inspect(move |_| {
+            let _held = &half;
+        });
+        let mut response = warp::reply::stream(pieces).into_response();
+        (*response.status_mut(), *response.headers_mut()) = (head.status, head.headers);
+        *response.extensions_mut() = head.extensions;
+        response
     }
 
     /// Whether the end, which was just read, is held back. If so, the reader is woken at the release.

@@ -117,10 +117,9 @@ where
             Err(error) => Either::Right(ready(Ok(reject_request(peer, error)))),
         };
         async move {
-            let mut response = base_path.add_to(response.await?).await;
+            let response = base_path.add_to(response.await?).await;
             abort.note(version, &response);
-            half.answer(&mut response);
-            Ok(response)
+            Ok(half.answer(response))
         }
     })
 }
