@@ -201,36 +201,45 @@ pub(super) struct ExportConditions(BTreeMap<String, String>);
 impl<'a> WebhookEventData<'a> {
     /// The data of an event about this channel.
     pub(super) fn of_event(event: &'a AdministrativeEvent, channel: Channel, from: &'a str) -> WebhookEventData<'a> {
-        let mut data = WebhookEventData { channel: channel.short_name(), from, ..WebhookEventData::default() };
-        if let AdministrativeEvent::WebhookUrlSet { url, .. } = event {
-            data.url = Some(url);
+        let data = WebhookEventData { channel: channel.short_name(), from, ..WebhookEventData::default() };
+        match event {
+            AdministrativeEvent::WebhookUrlSet { channel: _, url } => WebhookEventData { url: Some(url), ..data },
+            AdministrativeEvent::WebhookSecretSet { channel: _, scheme, name, grace_until } => WebhookEventData {
+                scheme: Some(scheme.name()),
+                name: Some(name),
+                grace_until: grace_until.map(format_rfc3339),
+                ..data
+            },
+            AdministrativeEvent::WebhookPaused { channel: _, reason } => {
+                WebhookEventData { reason: Some(reason), ..data }
+            }
+            AdministrativeEvent::WebhookRedelivered { channel: _, what, deliveries } => {
+                WebhookEventData { what: Some(what), deliveries: Some(*deliveries), ..data }
+            }
+            AdministrativeEvent::WebhookLettersDropped { channel: _, what, deliveries, reason } => {
+                WebhookEventData { what: Some(what), deliveries: Some(*deliveries), reason: Some(reason), ..data }
+            }
+            AdministrativeEvent::WebhookClosed { channel: _, deliveries, reason } => {
+                WebhookEventData { deliveries: Some(*deliveries), reason: Some(reason), ..data }
+            }
+            AdministrativeEvent::WebhookResynced { channel: _, accounts, reason } => {
+                WebhookEventData { accounts: Some(*accounts), reason: Some(reason), ..data }
+            }
+            AdministrativeEvent::WebhookResumed { channel: _ }
+            | AdministrativeEvent::ProjectionRebuilt { .. }
+            | AdministrativeEvent::BackupTaken { .. }
+            | AdministrativeEvent::Restored { .. }
+            | AdministrativeEvent::ApiKeyCreated(_)
+            | AdministrativeEvent::ApiKeyRevoked { .. }
+            | AdministrativeEvent::MasterKeyRotated { .. }
+            | AdministrativeEvent::MasterKeyRotationAborted { .. }
+            | AdministrativeEvent::MasterKeyRotationFinished { .. }
+            | AdministrativeEvent::AccountsOrdered { .. }
+            | AdministrativeEvent::ReconciliationOrdered { .. }
+            | AdministrativeEvent::EventsExported { .. }
+            | AdministrativeEvent::AccountBundleExported { .. }
+            | AdministrativeEvent::GenerationBegun { .. } => data,
         }
-        if let AdministrativeEvent::WebhookSecretSet { scheme, name, grace_until, .. } = event {
-            (data.scheme, data.name) = (Some(scheme.name()), Some(name.as_str()));
-            data.grace_until = grace_until.map(format_rfc3339);
-        }
-        if let AdministrativeEvent::WebhookRedelivered { what, .. }
-        | AdministrativeEvent::WebhookLettersDropped { what, .. } = event
-        {
-            data.what = Some(what);
-        }
-        if let AdministrativeEvent::WebhookRedelivered { deliveries, .. }
-        | AdministrativeEvent::WebhookLettersDropped { deliveries, .. }
-        | AdministrativeEvent::WebhookClosed { deliveries, .. } = event
-        {
-            data.deliveries = Some(*deliveries);
-        }
-        if let AdministrativeEvent::WebhookPaused { reason, .. }
-        | AdministrativeEvent::WebhookLettersDropped { reason, .. }
-        | AdministrativeEvent::WebhookClosed { reason, .. }
-        | AdministrativeEvent::WebhookResynced { reason, .. } = event
-        {
-            data.reason = Some(reason);
-        }
-        if let AdministrativeEvent::WebhookResynced { accounts, .. } = event {
-            data.accounts = Some(*accounts);
-        }
-        data
     }
 }
 

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use futures_util::StreamExt;
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use http_body_util::BodyExt;
-use hyper::body::Body;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use warp::Reply;
 use warp::http::{HeaderValue, header};
 use warp::reply::Response;
+
+use super::kept_response::keep_until_sent;
 
 /// The content type of the live tail, which has no end.
 const EVENT_STREAM: &str = "text/event-stream";
@@ -30,15 +30,26 @@ struct SendingHalfInner {
     /// Whether its end is held back.
     is_held: AtomicBool,
     has_ended: AtomicBool,
+    /// Whether the end is passed on at the next flush.
+    is_released_by_flush: AtomicBool,
+    /// Waits for the release of the end.
     reader: AtomicWaker,
+    /// Waits for more of a request's body.
+    body_reader: AtomicWaker,
 }
 
-/// Releases its half when it is dropped.
+/// A request's body. If the client ends its half before the body is complete, reading it fails at once.
+pub(super) struct RequestUpload {
+    body: Incoming,
+    half: SendingHalf,
+}
+
+/// Releases its half after it is dropped, at the next flush: hyper still holds the last pieces of the body then, and would lose them.
 struct ReleasedAtEnd(SendingHalf);
 
 impl Drop for ReleasedAtEnd {
     fn drop(&mut self) {
-        self.0.release();
+        self.0.0.is_released_by_flush.store(true, Ordering::SeqCst);
     }
 }
 
@@ -51,6 +62,7 @@ pub(super) struct HalfCloseStream<IO> {
 impl SendingHalf {
     /// Holds the end back from now on.
     pub(super) fn hold(&self) {
+        self.0.is_released_by_flush.store(false, Ordering::SeqCst);
         self.0.is_held.store(true, Ordering::SeqCst);
     }
 
@@ -72,30 +84,63 @@ impl SendingHalf {
             self.release();
             response
         } else {
-            self.hold_while_sent(response)
+            keep_until_sent(response, ReleasedAtEnd(self.clone()))
         }
-    }
-
-    fn hold_while_sent(&self, response: Response) -> Response {
-        let (head, body) = response.into_parts();
-        let half = ReleasedAtEnd(self.clone());
-        let pieces = body.into_data_stream().inspect(move |_| {
-            let _held = &half;
-        });
-        let mut response = warp::reply::stream(pieces).into_response();
-        (*response.status_mut(), *response.headers_mut()) = (head.status, head.headers);
-        *response.extensions_mut() = head.extensions;
-        response
     }
 
     /// Whether the end, which was just read, is held back. If so, the reader is woken at the release.
     fn holds_back(&self, context: &Context<'_>) -> bool {
-        let SendingHalfInner { is_held, has_ended, reader } = &*self.0;
+        let SendingHalfInner { is_held, has_ended, reader, body_reader, .. } = &*self.0;
         // Registered before the look, so that no release is missed.
         reader.register(context.waker());
         let holds = is_held.load(Ordering::SeqCst);
         has_ended.fetch_or(holds, Ordering::SeqCst);
+        body_reader.wake();
         holds
+    }
+
+    /// Whether the end was held back. If not, the reader of the body is woken when it is.
+    fn has_ended(&self, context: &Context<'_>) -> bool {
+        self.0.body_reader.register(context.waker());
+        self.0.has_ended.load(Ordering::SeqCst)
+    }
+}
+
+impl RequestUpload {
+    pub(super) fn new(body: Incoming, half: SendingHalf) -> RequestUpload {
+        RequestUpload { body, half }
+    }
+
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(io::Error::other)))
+    }
+}
+
+impl Body for RequestUpload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let frame = self.poll_body(context);
+        if frame.is_ready() || !self.half.has_ended(context) {
+            return frame;
+        }
+        // The last piece may have come just before the end.
+        match self.poll_body(context) {
+            Poll::Pending => Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
+            frame => frame,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -132,7 +177,11 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HalfCloseStream<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if matches!(flushed, Poll::Ready(Ok(()))) && self.half.0.is_released_by_flush.swap(false, Ordering::SeqCst) {
+            self.half.release();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

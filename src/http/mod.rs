@@ -54,6 +54,7 @@
 //! | `server` | connections: accept, time out, drain at shutdown |
 //! | `server_socket` | the socket of a connection: a reset where a normal close would make an incomplete response look complete |
 //! | `half_close` | clients that close their sending half after a request |
+//! | `kept_response` | keeps a value until a response is sent |
 //! | `revocation` | aborts long responses when the reader's key ends |
 //! | `connection_limit` | the limit on open connections, in total and per address |
 //! | `tls` | TLS: the server certificate, the CAs of accepted clients, the reload of their files |
@@ -84,6 +85,7 @@ mod health_endpoints;
 mod idempotency_key;
 mod json_objects;
 mod json_values;
+mod kept_response;
 mod label_entries;
 mod meta_dialect;
 mod meta_request;

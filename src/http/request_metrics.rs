@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Instant;
 
-use hyper::body::Incoming;
+use hyper::body::Body;
 use hyper::service::{Service, service_fn};
 use warp::http::{Request, StatusCode};
 use warp::reply::Response;
@@ -16,18 +16,14 @@ use crate::metrics::{Metrics, Route, StatusClass};
 pub struct ConsoleResponse;
 
 /// Wraps `service` so that its requests are measured.
-pub(super) fn with_metrics<S>(
+pub(super) fn with_metrics<S, B: Body + 'static>(
     service: S,
     metrics: Metrics,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
+    S: Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
 {
-    service_fn(move |request: Request<Incoming>| {
+    service_fn(move |request: Request<B>| {
         let (started, route) = (Instant::now(), metric_route(request.uri().path()));
         let in_flight = InFlightGuard::start(&metrics);
         let call = service.call(request);

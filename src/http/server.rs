@@ -28,7 +28,7 @@ use warp::reply::Response;
 
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
 use super::forwarded::ForwardedError;
-use super::half_close::{HalfCloseStream, SendingHalf};
+use super::half_close::{HalfCloseStream, RequestUpload, SendingHalf};
 use super::request_origin::OriginReader;
 use super::server_socket::{AbortFlag, ServerSocket};
 use crate::limits::{ACCEPT_PAUSE, DRAIN_TIMEOUT, HEADER_TIMEOUT, TLS_HANDSHAKE_TIMEOUT, WRITE_TIMEOUT};
@@ -43,7 +43,7 @@ pub(super) async fn run<S>(
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     stop: CancellationToken,
 ) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S: Service<Request<RequestUpload>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
     let mut http = http1::Builder::new();
@@ -104,7 +104,7 @@ fn connection_service<S>(
     half: SendingHalf,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> + Send + 'static
 where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
+    S: Service<Request<RequestUpload>, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
 {
     service_fn(move |mut request: Request<Incoming>| {
@@ -113,7 +113,10 @@ where
         let (version, abort, half) = (request.version(), abort.clone(), half.clone());
         let base_path = origins.base_path().clone();
         let response = match prepare_request(&origins, peer, request) {
-            Ok(request) => Either::Left(service.call(request)),
+            Ok(request) => {
+                let half = half.clone();
+                Either::Left(service.call(request.map(|body| RequestUpload::new(body, half))))
+            }
             Err(error) => Either::Right(ready(Ok(reject_request(peer, error)))),
         };
         async move {

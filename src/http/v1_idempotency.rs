@@ -4,15 +4,14 @@
 //! stored. The vault seals them, because some hold a secret, such as a new API key. A response that is streamed, such as a backup, is
 //! not stored: the journal tells whether its request was carried out.
 
-use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use warp::Reply;
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use warp::reply::Response;
 
 use super::contract_envelope::IDEMPOTENCY_REPLAYED;
 use super::contract_error::Error;
+use super::kept_response::keep_until_sent;
 use super::v1_request::V1Request;
 use crate::api::Problem;
 use crate::api::events::has_recorded_act;
@@ -60,7 +59,8 @@ pub(super) async fn respond_once(
     let result = carry_out(V1Request { call, head, body }).await;
     let response = match &result {
         Ok(response) if response.body().size_hint().exact().is_none() => {
-            return result.map(|response| hold_while_sent(response, in_flight));
+            // A repeated request waits until it is sent.
+            return result.map(|response| keep_until_sent(response, in_flight));
         }
         Ok(_) => result?,
         Err(problem) => match problem.status {
@@ -78,17 +78,6 @@ pub(super) async fn respond_once(
         },
     };
     store_response(vault, scope, in_flight, response).await
-}
-
-/// A streamed response that holds the record until it is sent. A repeated request waits for its end.
-fn hold_while_sent(response: Response, in_flight: InFlightRecord) -> Response {
-    let (head, body) = response.into_parts();
-    let pieces = body.into_data_stream().inspect(move |_| {
-        let _held = &in_flight;
-    });
-    let mut response = warp::reply::stream(pieces).into_response();
-    (*response.status_mut(), *response.headers_mut()) = (head.status, head.headers);
-    response
 }
 
 async fn store_response(

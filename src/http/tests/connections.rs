@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use warp::filters::BoxedFilter;
 use warp::reply::Response;
 use warp::{Filter, Reply};
 
@@ -87,6 +88,50 @@ fn a_client_that_closes_its_sending_half_gets_its_answer() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("held"), "{answer}");
+}
+
+/// The end shows that no more of the body comes.
+#[tokio::test]
+async fn a_body_that_the_client_ends_too_early_fails_at_once() {
+    let route = warp::body::bytes().map(|_| Response::new("whole".into())).boxed();
+    let address = serve(route).await;
+    for (length, expected) in [(5, "whole"), (25, "400 Bad Request")] {
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+        client.write_all(format!("{head}hello").as_bytes()).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut answer = String::new();
+        timeout(TEST_TIMEOUT, client.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.contains(expected), "{length}: {answer}");
+    }
+}
+
+/// As a download with `nc -N`, or a client that ends its half when the first bytes come.
+#[tokio::test]
+async fn a_stream_is_whole_if_the_client_closes_its_sending_half_meanwhile() {
+    const PIECES: usize = 64;
+    let route = warp::any().map(|| {
+        let piece = || Ok::<_, io::Error>(Bytes::from(vec![b'a'; 64 * 1024]));
+        warp::reply::stream(stream::iter((0..PIECES).map(move |_| piece()))).into_response()
+    });
+    let route = route.boxed();
+    let address = serve(route).await;
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = vec![0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    client.shutdown().await.unwrap();
+    timeout(TEST_TIMEOUT, client.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.len() > PIECES * 64 * 1024 && answer.ends_with(b"\r\n0\r\n\r\n"), "{} bytes", answer.len());
+}
+
+/// Serves a route without limits until the test ends.
+async fn serve(route: BoxedFilter<(Response,)>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = TowerToHyperService::new(warp::service(route));
+    tokio::spawn(server::run(listener, service, ConnectionLimit::new(8, 8), direct(), None, CancellationToken::new()));
+    address
 }
 
 /// As a gateway that waits for commands and leaves.
