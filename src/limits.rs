@@ -199,8 +199,28 @@ pub const STORE_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 pub const STORE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// `store.cache_bytes`: 1 MiB, below which sled mostly reads, to 1 TiB.
 pub const SETTABLE_CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
-/// How often sled flushes on its own; durability never depends on it.
-pub const STORE_FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// Most bytes of a table's value. Values are far smaller; a file of the write-ahead log holds several of this size.
+pub const STORE_VALUE_BYTES: usize = 1024 * 1024;
+/// Bytes of changes that wait for a commit. Beyond it, a put commits: a restore puts millions.
+pub const STORE_UNLOGGED_BYTES: usize = 4 * 1024 * 1024;
+/// How long a change waits for a commit that nobody asks for. As long as sled's own flusher took.
+pub const STORE_COMMIT_WITHIN: Duration = Duration::from_millis(500);
+/// Bytes of committed changes that wait for the engine in memory; commits wait beyond it.
+pub const STORE_QUEUED_BYTES: usize = 32 * 1024 * 1024;
+/// How often the engine is synced while it changes. A start reads at most twice as much of the write-ahead log.
+pub const STORE_SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Bytes after which the engine is synced earlier. Larger syncs would disturb commits longer.
+pub const STORE_SYNC_BYTES: usize = 8 * 1024 * 1024;
+/// Rows of pending changes that a scan copies at once.
+pub const SCAN_PENDING_ROWS: usize = 64;
+/// Bytes of a write-ahead log entry with more than one change. It is the largest entry of a store that several machines share.
+pub const WAL_ENTRY_BYTES: usize = 448 * 1024;
+/// Bytes of a file of the write-ahead log: [`STORE_SYNC_BYTES`], so that a sync of the engine usually frees one.
+pub const WAL_FILE_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of a new file that are written ahead at once: about a thousand small commits.
+pub const WAL_PREPARED_BYTES: usize = 256 * 1024;
+/// Most files of the write-ahead log: 64 MiB. Commits wait for the engine beyond it.
+pub const WAL_FILES: usize = 8;
 /// How long a start waits for the lock of a data directory that another process holds. It is longer than a killed
 /// process takes to exit, and short enough for a second service started by mistake.
 pub const LOCK_WAIT: Duration = Duration::from_secs(2);

@@ -51,7 +51,7 @@ impl WideStore {
         journal.save_startup_checkpoint().unwrap();
         roster.save_checkpoint(&store).unwrap();
         store.flush().unwrap();
-        let (events, bytes) = (journal.head(), store.size().unwrap());
+        let (events, bytes) = (journal.head(), store.disk_bytes().unwrap());
         assert_eq!(events, accounts * EVENTS);
         println!(
             "    built a store of {accounts} accounts and {events} events in {:.1} s; it takes {} MiB of disk",

@@ -290,7 +290,7 @@ impl Journal {
     pub fn update_metrics(&self) {
         self.metrics().position.set(self.head());
         // Readers and writers report a failed store themselves.
-        if let Ok(bytes) = self.shared.store.size() {
+        if let Ok(bytes) = self.shared.store.disk_bytes() {
             self.metrics().store_bytes.set(bytes);
         }
     }

@@ -248,7 +248,6 @@ impl JournalWriter {
     fn commit(&mut self) -> Result<(), store::Error> {
         let begun = Instant::now();
         self.shared.store.append(&self.finished_blocks)?;
-        self.shared.store.set_high_water_mark(self.next_position - 1)?;
         self.finished_blocks.clear();
         for (stream, head) in self.uncommitted_heads.drain() {
             self.shared.heads.set(stream, head);

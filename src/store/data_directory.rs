@@ -4,17 +4,19 @@
 //! MUSTER     the marker: format and store id; locked by the process that owns the directory. Empty until creation ends
 //! keys/      the master key, unless it is configured elsewhere (`vault`)
 //! store/     sled's files
+//! wal/       the write-ahead log: what sled may not have durably
 //! cache/     caches that speed up a start and may be lost
-//! log/       small files outside the tables: the high-water mark, the last checkpoint, its public key, a rotation file
+//! log/       small files outside the tables: the durable mark, the last checkpoint, its public key, a rotation file
 //! ```
 //!
 //! Frozen: these names, and the lines of the marker. Every later version must recognise and open a directory of format
-//! 1, and of format 2: its log was restored to an earlier state. Versions that know nothing of that refuse format 2.
+//! 1, of format 2: its log was restored to an earlier state, and of format 3: it has a write-ahead log. Versions that know
+//! nothing of that refuse formats 2 and 3. The first commit gives format 3 to any directory.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -37,16 +39,20 @@ pub enum DirectoryFormat {
     /// The log is in a later generation. A version that does not know generations must not serve it, because the account
     /// versions that it sends would fall.
     Two,
+    /// It has a write-ahead log, and its log may be in any generation. A version that does not know write-ahead logs would
+    /// miss the last answered changes.
+    Three,
 }
 
 impl DirectoryFormat {
-    const ALL: [DirectoryFormat; 2] = [DirectoryFormat::One, DirectoryFormat::Two];
+    const ALL: [DirectoryFormat; 3] = [DirectoryFormat::One, DirectoryFormat::Two, DirectoryFormat::Three];
 
     /// The first line of the marker.
     fn line(self) -> &'static str {
         match self {
             DirectoryFormat::One => "muster data directory, format 1",
             DirectoryFormat::Two => "muster data directory, format 2",
+            DirectoryFormat::Three => "muster data directory, format 3",
         }
     }
 }
@@ -64,6 +70,8 @@ pub(super) struct DataDirectory {
     marker: File,
     /// Whether its creation is not finished. Such a directory holds nothing that was ever acknowledged.
     is_new: bool,
+    /// Its format when it was opened.
+    format: DirectoryFormat,
 }
 
 impl DataDirectory {
@@ -85,8 +93,9 @@ impl DataDirectory {
         let mut text = String::new();
         (&marker).take(MARKER_BYTES).read_to_string(&mut text).map_err(io_error("read", &marker_path))?;
         let is_new = is_incomplete_marker(&text);
-        let id = if is_new {
-            StoreId::generate().map_err(io_error("generate random bytes for", &marker_path))?
+        let (format, id) = if is_new {
+            let id = StoreId::generate().map_err(io_error("generate random bytes for", &marker_path))?;
+            (DirectoryFormat::One, id)
         } else {
             parse_marker(&text).ok_or_else(|| Error::UnknownFormat {
                 path: path.to_owned(),
@@ -96,7 +105,7 @@ impl DataDirectory {
         for part in own_directories(path) {
             fs::create_dir_all(&part).map_err(io_error("create", &part))?;
         }
-        Ok(DataDirectory { path: path.to_owned(), id, marker, is_new })
+        Ok(DataDirectory { path: path.to_owned(), id, marker, is_new, format })
     }
 
     /// Creates a data directory with this store id, for a copy. The directory at `path` must be empty or missing.
@@ -111,6 +120,13 @@ impl DataDirectory {
             file.sync_all()
         });
         written.map_err(io_error("write", &marker))
+    }
+
+    /// Gives the directory format 3: from now on its write-ahead log counts. Only one byte of the marker changes.
+    pub(super) fn upgrade(&self) -> Result<(), Error> {
+        let text = format_marker(DirectoryFormat::Three, self.id);
+        let written = self.marker.write_all_at(text.as_bytes(), 0).and_then(|()| self.marker.sync_all());
+        written.map_err(io_error("write", &self.path.join(MARKER)))
     }
 
     /// Writes the marker of a new directory after everything else in it is durable. Then makes the directory entries
@@ -146,6 +162,16 @@ impl DataDirectory {
         self.path.join("store")
     }
 
+    /// The format that the directory had when it was opened.
+    pub(super) fn format(&self) -> DirectoryFormat {
+        self.format
+    }
+
+    /// The directory of the write-ahead log. Directories of formats 1 and 2 have none that counts.
+    pub(super) fn log_path(&self) -> PathBuf {
+        self.path.join("wal")
+    }
+
     pub(super) fn cache_path(&self) -> PathBuf {
         self.path.join("cache")
     }
@@ -156,8 +182,8 @@ impl DataDirectory {
 }
 
 /// The directories in a data directory whose files the store alone writes, replaces and removes.
-pub fn own_directories(data_directory: &Path) -> [PathBuf; 3] {
-    ["store", "cache", "log"].map(|name| data_directory.join(name))
+pub fn own_directories(data_directory: &Path) -> [PathBuf; 4] {
+    ["store", "wal", "cache", "log"].map(|name| data_directory.join(name))
 }
 
 /// The text is not a store id.
@@ -245,9 +271,9 @@ pub(super) fn is_incomplete_marker(marker: &str) -> bool {
     marker.len() < whole.len() && marker.chars().zip(whole.chars()).all(matches)
 }
 
-pub(super) fn parse_marker(marker: &str) -> Option<StoreId> {
+pub(super) fn parse_marker(marker: &str) -> Option<(DirectoryFormat, StoreId)> {
     let mut lines = marker.lines();
     let format = lines.next()?;
-    DirectoryFormat::ALL.into_iter().find(|known| known.line() == format)?;
-    lines.next()?.strip_prefix("store ")?.parse().ok()
+    let format = DirectoryFormat::ALL.into_iter().find(|known| known.line() == format)?;
+    Some((format, lines.next()?.strip_prefix("store ")?.parse().ok()?))
 }

@@ -1,6 +1,8 @@
 //! Whether the store has failed. A failure is final: the store remembers it and rejects every later write.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+#[cfg(test)]
+use std::sync::Mutex;
+use std::sync::OnceLock;
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,8 +13,6 @@ use super::Error;
 pub(super) struct FailureLatch {
     first: OnceLock<Error>,
     signal: CancellationToken,
-    /// Held during each sync. The kernel reports a disk error once, so a concurrent sync would succeed despite it.
-    syncing: Mutex<()>,
     /// How many more writes succeed in a test; the next one fails.
     #[cfg(test)]
     pub(super) writes_left: Mutex<Option<u64>>,
@@ -30,18 +30,15 @@ impl FailureLatch {
         })
     }
 
-    /// Runs a write unless the store has failed. A write after a failure could be lost unnoticed.
-    pub(super) fn write<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        match self.first.get() {
-            Some(error) => Err(error.clone()),
-            None => self.latch(self.try_write(write)),
-        }
+    /// The error of a store that has failed.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.first.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// Like [`write`](FailureLatch::write), for a write that ends in a sync.
-    pub(super) fn sync<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write(write)
+    /// Runs a write unless the store has failed. A write after a failure could be lost unnoticed.
+    pub(super) fn write<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.check()?;
+        self.latch(self.try_write(write))
     }
 
     /// Waits for the first failure.

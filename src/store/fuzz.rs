@@ -14,7 +14,7 @@ pub(crate) fn marker_seeds() -> Vec<Vec<u8>> {
 /// An id has only one written form, and a marker is either complete or the beginning of one.
 pub(crate) fn check_marker(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
-    if let Some(id) = parse_marker(text) {
+    if let Some((_, id)) = parse_marker(text) {
         assert!(text.contains(&id.to_string()), "{text:?} is taken for {id}");
         assert!(!is_incomplete_marker(text), "{text:?} is whole");
     }

@@ -1,24 +1,49 @@
 //! Durable bytes: an append-only log of blocks, small tables beside it, and caches that may be lost.
 //!
+//! ```text
+//! face           append(blocks) · put · put_if_absent · compare_and_swap · remove · get · scan · flush · sync
+//! pending        changes that the engine does not have yet; readers see them
+//! write-ahead    changes in order, fdatasync before the answer
+//! applier        gives committed changes to the engine, and syncs it each second
+//! engine         sled, or memory in tests
+//! ```
+//!
 //! | file | what it knows |
 //! |---|---|
 //! | `data_directory` | the data directory: its layout, marker and lock |
 //! | `table` | the small tables, with the names that they are stored under |
-//! | `sled_backend` | blocks and tables. Only this file uses sled |
-//! | `high_water_mark` | how far the log was durable, stored outside the log |
+//! | `keyspace` | what the engine holds: blocks, tables and its own progress; changes of its rows |
+//! | `pending_changes` | changes over the rows of the engine |
+//! | `committer` | group commit |
+//! | `write_ahead_log` | the log of commits: entries, files, recovery |
+//! | `durable_mark` | the last answered entry, stored outside the log |
+//! | `applier` | the thread that writes to the engine |
+//! | `progress` | how much of the write-ahead log the engine holds |
+//! | `engine` | what the store needs of an engine |
+//! | `sled` | the engine of data directories. Only this folder uses sled |
+//! | `memory` | the engine of tests that need no disk |
 //! | `failure_latch` | remembers the first failure for good |
 //! | `atomic_files` | files that are replaced atomically: caches, which may be lost, and sidecar files |
 //! | `fuzz` | fuzz targets of the decoders; only tests compile it |
 //!
-//! Other modules see only this interface, so the backend (sled, in `sled_backend.rs`) can be replaced. The interface
-//! also suits a store that several machines share. Callers must not assume that they are the only writer.
+//! Other modules see only this interface, so the engine can be replaced. The interface also suits a store that several
+//! machines share. Callers must not assume that they are the only writer.
 
+mod applier;
 mod atomic_files;
+mod committer;
 mod data_directory;
+mod durable_mark;
+mod engine;
 mod failure_latch;
-mod high_water_mark;
-mod sled_backend;
+mod keyspace;
+#[cfg(test)]
+mod memory;
+mod pending_changes;
+mod progress;
+mod sled;
 mod table;
+mod write_ahead_log;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -26,43 +51,62 @@ pub(crate) mod fuzz;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
 
 pub use data_directory::{DirectoryFormat, StoreId, create_directories, own_directories};
 pub use table::Table;
 
 use crate::config;
-use crate::limits::BLOCK_BYTES;
+use crate::limits::{BLOCK_BYTES, STORE_UNLOGGED_BYTES, STORE_VALUE_BYTES};
 use crate::metrics::Metrics;
+use committer::{CommitLog, Committer, Durability};
+use data_directory::{DataDirectory, io_error};
+use durable_mark::DurableMark;
+use engine::{Engine, Row};
+use keyspace::{Change, Keyspace, Order};
+use pending_changes::Added;
+use progress::Progress;
+use write_ahead_log::{EntryId, KnownEntries};
 
 /// An open store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    backend: Arc<sled_backend::SledBackend>,
-    directory: Arc<data_directory::DataDirectory>,
-    high_water_mark: Arc<high_water_mark::HighWaterMark>,
-    failure_latch: Arc<failure_latch::FailureLatch>,
-    metrics: Metrics,
+    inner: Arc<StoreInner>,
+}
+
+/// What the handles of a store share. Dropping it makes everything durable in the engine.
+struct StoreInner {
+    directory: Arc<DataDirectory>,
+    committer: Arc<Committer>,
+    /// The thread of the applier. `None` once it has ended.
+    applier: Option<JoinHandle<()>>,
+    /// The last durable position of a directory that had no write-ahead log when it was opened; otherwise 0.
+    high_water_mark: u64,
 }
 
 /// A value of the store, shared with its cache: cheap to clone.
-pub type StoredValue = ::sled::IVec;
+pub type StoredValue = Bytes;
 
 /// Why the store rejects an operation or cannot serve. [`Error::is_failure`] says which errors are final.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Reading or writing failed.
-    #[error("the store in {path} failed: {}; check the disk, then start again", sled_backend::describe_error(.source))]
-    Backend {
+    #[error("the store in {path} failed: {what}; check the disk, then start again")]
+    Engine {
         /// The data directory.
         path: PathBuf,
         /// What went wrong.
-        source: Arc<::sled::Error>,
+        what: String,
     },
     /// Stored bytes differ from what was written.
-    #[error("the store in {path} is damaged: what it reads differs from what it wrote; restore it from a backup")]
+    #[error("the store in {path} is damaged: {what}; restore it from a backup")]
     Damaged {
-        /// The data directory.
+        /// The data directory, or a directory in it.
         path: PathBuf,
+        /// What is wrong.
+        what: String,
     },
     /// A file of the data directory cannot be read or written.
     #[error("cannot {what} {path}: {source}; check the path and the disk, then start again")]
@@ -99,7 +143,7 @@ pub enum Error {
     },
     /// The data directory has a format that this program does not know.
     #[error(
-        "the data directory {path} has format {found:?}, but this program reads formats 1 and 2; use the program that wrote it"
+        "the data directory {path} has format {found:?}, but this program reads formats 1 to 3; use the program that wrote it"
     )]
     UnknownFormat {
         /// The data directory.
@@ -108,10 +152,12 @@ pub enum Error {
         found: String,
     },
     /// A value is too large for the store.
-    #[error("a block of {bytes} bytes is larger than the store's limit of {BLOCK_BYTES}")]
+    #[error("a value of {bytes} bytes is larger than the store's limit of {limit}")]
     TooLarge {
         /// Size of the value in bytes.
         bytes: usize,
+        /// The limit in bytes.
+        limit: usize,
     },
 }
 
@@ -120,7 +166,7 @@ impl Error {
     /// writes may be lost. Acknowledged writes are safe. Other errors leave the store unchanged.
     pub fn is_failure(&self) -> bool {
         match self {
-            Error::Backend { .. } | Error::Damaged { .. } => true,
+            Error::Engine { .. } | Error::Damaged { .. } => true,
             // Too many open files do not mean a faulty disk.
             Error::Io { source, .. } => !source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code)),
             Error::InUse { .. }
@@ -138,29 +184,53 @@ const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
 impl Store {
     /// Opens the data directory at `path`. Creates it if it is missing or empty.
     pub fn open(path: &Path, settings: &config::StoreSettings) -> Result<Store, Error> {
-        let mut directory = data_directory::DataDirectory::open(path)?;
-        let backend =
-            sled_backend::SledBackend::open(path, &directory.store_path(), settings.cache_bytes, directory.is_new())?;
+        let mut directory = DataDirectory::open(path)?;
+        let engine =
+            sled::SledEngine::open(path, &directory.store_path(), settings.cache_bytes, directory.is_new())?;
         directory.finish_creation()?;
-        let mark = high_water_mark::HighWaterMark::open(&directory.sidecar_path().join("durable"))?;
-        let (backend, directory, mark) = (Arc::new(backend), Arc::new(directory), Arc::new(mark));
-        Ok(Store {
-            backend,
-            directory,
-            high_water_mark: mark,
-            failure_latch: Arc::default(),
-            metrics: Metrics::default(),
-        })
+        let (engine, directory): (Arc<dyn Engine>, _) = (Arc::new(engine), Arc::new(directory));
+        match directory.format() {
+            DirectoryFormat::One | DirectoryFormat::Two => {
+                let mark = durable_mark::read_high_water_mark(&directory.sidecar_path())?;
+                Store::start(directory.clone(), engine, CommitLog::Missing(directory), EntryId::default(), mark)
+            }
+            DirectoryFormat::Three => {
+                let (log, synced) = recover_log(&directory, &*engine)?;
+                Store::start(directory, engine, log, synced, 0)
+            }
+        }
+    }
+
+    /// A store whose blocks and tables are in memory. Its caches and sidecar files are in the directory at `path`.
+    #[cfg(test)]
+    pub(crate) fn open_in_memory(path: &Path) -> Result<Store, Error> {
+        let directory = Arc::new(DataDirectory::open(path)?);
+        Store::start(directory, Arc::new(memory::MemoryEngine::new()), CommitLog::Memory, EntryId::default(), 0)
+    }
+
+    fn start(
+        directory: Arc<DataDirectory>,
+        engine: Arc<dyn Engine>,
+        log: CommitLog,
+        synced: EntryId,
+        high_water_mark: u64,
+    ) -> Result<Store, Error> {
+        let committer = Arc::new(Committer::new(engine, log, Metrics::default()));
+        let applying = committer.clone();
+        let thread = thread::Builder::new().name("store".to_owned());
+        let applier = thread.spawn(move || applier::run(&applying, synced));
+        let applier = Some(applier.map_err(io_error("start a thread for", directory.path()))?);
+        Ok(Store { inner: Arc::new(StoreInner { directory, committer, applier, high_water_mark }) })
     }
 
     /// Waits until this machine's store fails. Every write after the failure is rejected.
     pub async fn wait_for_failure(&self) -> Error {
-        self.failure_latch.wait().await
+        self.inner.committer.failure_latch.wait().await
     }
 
     /// The metrics of this store and of everything opened in it.
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.inner.committer.metrics
     }
 
     /// Whether there is a data directory at `path`.
@@ -175,81 +245,82 @@ impl Store {
         id: StoreId,
         format: DirectoryFormat,
     ) -> Result<Store, Error> {
-        data_directory::DataDirectory::create_with_id(path, id, format)?;
+        DataDirectory::create_with_id(path, id, format)?;
         Store::open(path, settings)
     }
 
     /// The id that this store got at its creation; a copy keeps it.
     pub fn id(&self) -> StoreId {
-        self.directory.id()
+        self.inner.directory.id()
     }
 
     /// The data directory.
     pub fn path(&self) -> &Path {
-        self.directory.path()
+        self.inner.directory.path()
+    }
+
+    /// The last durable position of a directory that had no write-ahead log when it was opened; otherwise 0.
+    pub fn high_water_mark(&self) -> u64 {
+        self.inner.high_water_mark
     }
 
     /// Appends blocks, each under its first position, which must be above all earlier ones. The blocks are on disk
-    /// when this returns. A crash in between leaves only the first blocks, each complete.
+    /// when this returns, with everything that was put before. A crash in between leaves only the first blocks, each
+    /// complete.
     pub fn append(&self, blocks: &[(u64, impl AsRef<[u8]>)]) -> Result<(), Error> {
-        match blocks.iter().map(|(_, block)| block.as_ref().len()).max() {
-            Some(bytes) if bytes > BLOCK_BYTES => Err(Error::TooLarge { bytes }),
-            Some(_) | None => {
-                let elapsed = self.failure_latch.sync(|| self.backend.append(blocks))?;
-                self.metrics.sync_seconds.observe_duration(elapsed);
-                Ok(())
-            }
+        if let Some(bytes) = blocks.iter().map(|(_, block)| block.as_ref().len()).max().filter(|it| *it > BLOCK_BYTES) {
+            return Err(Error::TooLarge { bytes, limit: BLOCK_BYTES });
         }
-    }
-
-    /// Records, outside the log, that everything up to `position` is durable.
-    pub fn set_high_water_mark(&self, position: u64) -> Result<(), Error> {
-        self.failure_latch.write(|| self.high_water_mark.set(position))
-    }
-
-    /// The last recorded durable position. The log may have been durable beyond it.
-    pub fn high_water_mark(&self) -> u64 {
-        self.high_water_mark.get()
+        let put = |(first, block): &(u64, _)| Change::put(Keyspace::Blocks, &first.to_be_bytes(), AsRef::as_ref(block));
+        let added = self.inner.committer.pending.add(blocks.iter().map(put));
+        self.inner.committer.commit(added.last, Durability::Synced)
     }
 
     /// The last block at or before `position`.
     pub fn block_at(&self, position: u64) -> Result<Option<(u64, StoredValue)>, Error> {
-        self.failure_latch.latch(self.backend.block_at(position))
+        self.blocks_back(position).next().transpose()
     }
 
     /// The blocks whose first position is at or above `position`, in order.
     pub fn blocks_from(&self, position: u64) -> impl Iterator<Item = Result<(u64, StoredValue), Error>> + use<> {
-        self.latch_failures(self.backend.blocks_from(position))
+        self.scan(Keyspace::Blocks, &position.to_be_bytes(), Order::Ascending).map(decode_block_row)
     }
 
     /// The blocks whose first position is at or below `position`, last first.
     pub fn blocks_back(&self, position: u64) -> impl Iterator<Item = Result<(u64, StoredValue), Error>> + use<> {
-        self.latch_failures(self.backend.blocks_back(position))
+        self.scan(Keyspace::Blocks, &position.to_be_bytes(), Order::Descending).map(decode_block_row)
     }
 
     /// The value under `key`.
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<StoredValue>, Error> {
-        self.failure_latch.latch(self.backend.get(table, key))
+        let committer = &self.inner.committer;
+        committer.failure_latch.latch(committer.pending.get(Keyspace::Table(table), key))
     }
 
     /// Puts `value` under `key`.
     pub fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        self.write_table(table, || self.backend.put(table, key, value))
+        check_value(value)?;
+        self.change(Change::put(Keyspace::Table(table), key, value))
     }
 
     /// Puts `value` under `key` unless a value exists; returns the existing value.
     pub fn put_if_absent(&self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<StoredValue>, Error> {
-        self.write_table(table, || self.backend.put_if_absent(table, key, value))
+        check_value(value)?;
+        let put = || Change::put(Keyspace::Table(table), key, value);
+        self.change_if(table, key, |present| present.is_none().then(put))
     }
 
     /// Puts `value` under `key` if the stored value is `current`; returns whether it was.
     pub fn compare_and_swap(&self, table: Table, key: &[u8], current: &[u8], value: &[u8]) -> Result<bool, Error> {
-        self.write_table(table, || self.backend.compare_and_swap(table, key, current, value))
+        check_value(value)?;
+        let put = || Change::put(Keyspace::Table(table), key, value);
+        let present = self.change_if(table, key, |present| present.is_some_and(|it| it == current).then(put))?;
+        Ok(present.is_some_and(|it| it == current))
     }
 
     /// Removes the value under `key`.
     pub fn remove(&self, table: Table, key: &[u8]) -> Result<(), Error> {
-        self.write_table(table, || self.backend.remove(table, key))
+        self.change(Change::remove(Keyspace::Table(table), key))
     }
 
     /// Keys and values from `key` on, ascending.
@@ -258,7 +329,7 @@ impl Store {
         table: Table,
         key: &[u8],
     ) -> impl Iterator<Item = Result<(StoredValue, StoredValue), Error>> + use<> {
-        self.latch_failures(self.backend.scan_from(table, key))
+        self.scan(Keyspace::Table(table), key, Order::Ascending)
     }
 
     /// Keys and values from `key` back, descending.
@@ -267,75 +338,144 @@ impl Store {
         table: Table,
         key: &[u8],
     ) -> impl Iterator<Item = Result<(StoredValue, StoredValue), Error>> + use<> {
-        self.latch_failures(self.backend.scan_back(table, key))
+        self.scan(Keyspace::Table(table), key, Order::Descending)
     }
 
-    /// Hands all puts to the operating system, so that they survive a killed process. Blocks for a disk write.
+    /// Hands all puts to the operating system, so that they survive a killed process.
     pub fn flush(&self) -> Result<(), Error> {
-        self.failure_latch.write(|| self.backend.flush())
+        let committer = &self.inner.committer;
+        committer.commit(committer.pending.last(), Durability::Written)
     }
 
     /// Makes all puts durable on the disk, not only in a cache. Blocks for a disk write.
     pub fn sync(&self) -> Result<(), Error> {
-        self.failure_latch.sync(|| self.backend.sync()).map(drop)
+        let committer = &self.inner.committer;
+        committer.commit(committer.pending.last(), Durability::Synced)
     }
 
-    /// Bytes that blocks and tables use on disk: the same as [`Store::disk_bytes`].
-    pub fn size(&self) -> Result<u64, Error> {
-        self.backend.size()
-    }
-
-    /// Bytes that blocks and tables use on disk.
+    /// Bytes that blocks, tables and the write-ahead log use on disk.
     pub fn disk_bytes(&self) -> Result<u64, Error> {
-        self.backend.disk_bytes()
+        let committer = &self.inner.committer;
+        Ok(committer.engine.disk_bytes()? + committer.log_bytes())
     }
 
-    /// Saves a cache atomically: a crash leaves the old or the new one. An error is counted but does not fail the
-    /// store, because the next start only takes longer.
+    /// Saves a cache atomically: a crash leaves the old or the new one. It never says more than the engine has durably. An
+    /// error is counted but does not fail the store, because the next start only takes longer.
     pub fn save_cache(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        self.write_cache(|| atomic_files::save_cache(&self.directory.cache_path(), name, bytes))
+        self.inner.committer.queue.sync_and_wait();
+        self.write_cache(|| atomic_files::save_cache(&self.inner.directory.cache_path(), name, bytes))
     }
 
     /// Saves a small text outside the tables, durably. Replaces the previous text of that name.
     pub fn save_sidecar(&self, name: &str, text: &str) -> Result<(), Error> {
-        self.failure_latch.write(|| atomic_files::save_sidecar(&self.directory.sidecar_path(), name, text))
+        let directory = self.inner.directory.sidecar_path();
+        self.inner.committer.failure_latch.write(|| atomic_files::save_sidecar(&directory, name, text))
     }
 
     /// The sidecar file of that name, if it exists.
     pub fn load_sidecar(&self, name: &str) -> Result<Option<String>, Error> {
-        self.failure_latch.latch(atomic_files::load_sidecar(&self.directory.sidecar_path(), name))
+        let loaded = atomic_files::load_sidecar(&self.inner.directory.sidecar_path(), name);
+        self.inner.committer.failure_latch.latch(loaded)
     }
 
     /// Removes the sidecar file of that name, durably, and overwrites its content.
     pub fn remove_sidecar(&self, name: &str) -> Result<(), Error> {
-        self.failure_latch.write(|| atomic_files::remove_sidecar(&self.directory.sidecar_path(), name))
+        let directory = self.inner.directory.sidecar_path();
+        self.inner.committer.failure_latch.write(|| atomic_files::remove_sidecar(&directory, name))
     }
 
     /// The cache of that name, if it exists and is intact.
     pub fn load_cache(&self, name: &str) -> Option<Vec<u8>> {
-        atomic_files::load_cache(&self.directory.cache_path(), name)
+        atomic_files::load_cache(&self.inner.directory.cache_path(), name)
     }
 
-    /// Writes to a table. Snapshots are caches, so their errors do not fail the store.
-    fn write_table<T>(&self, table: Table, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        if table == Table::Snapshots { self.write_cache(write) } else { self.failure_latch.write(write) }
+    /// Adds a change. Snapshots are caches: they go to the engine at once, and their errors do not fail the store.
+    fn change(&self, change: Change) -> Result<(), Error> {
+        let committer = &self.inner.committer;
+        if change.keyspace == Keyspace::Table(Table::Snapshots) {
+            return self.write_cache(|| committer.engine.apply(&change));
+        }
+        committer.failure_latch.check()?;
+        self.bound_unlogged(committer.pending.add([change]))
+    }
+
+    /// Adds the change that `decide` makes of the present value, if any. Returns the present value.
+    fn change_if(
+        &self,
+        table: Table,
+        key: &[u8],
+        decide: impl FnOnce(Option<&StoredValue>) -> Option<Change>,
+    ) -> Result<Option<StoredValue>, Error> {
+        let committer = &self.inner.committer;
+        committer.failure_latch.check()?;
+        let outcome = committer.pending.add_if(Keyspace::Table(table), key, decide);
+        let (present, added) = committer.failure_latch.latch(outcome)?;
+        added.map_or(Ok(()), |added| self.bound_unlogged(added))?;
+        Ok(present)
+    }
+
+    /// Commits if many changes wait, so that the memory for them is bounded.
+    fn bound_unlogged(&self, added: Added) -> Result<(), Error> {
+        if added.unlogged_bytes < STORE_UNLOGGED_BYTES {
+            return Ok(());
+        }
+        self.inner.committer.commit(added.last, Durability::Synced)
+    }
+
+    /// The rows of a keyspace. An error among them fails the store.
+    fn scan(
+        &self,
+        keyspace: Keyspace,
+        key: &[u8],
+        order: Order,
+    ) -> impl Iterator<Item = Result<Row, Error>> + use<> {
+        let committer = self.inner.committer.clone();
+        committer.pending.scan(keyspace, key, order).map(move |row| committer.failure_latch.latch(row))
     }
 
     /// Writes a cache. An error is counted, and does not fail the store.
     fn write_cache<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        self.failure_latch.try_write(write).inspect_err(|_| {
-            self.metrics.cache_failures.inc();
+        let committer = &self.inner.committer;
+        committer.failure_latch.try_write(write).inspect_err(|_| {
+            committer.metrics.cache_failures.inc();
         })
     }
+}
 
-    /// Passes the entries on. An error among them fails the store.
-    fn latch_failures<T, I>(&self, entries: I) -> impl Iterator<Item = Result<T, Error>> + use<T, I>
-    where
-        I: Iterator<Item = Result<T, Error>>,
-    {
-        let failure = self.failure_latch.clone();
-        entries.map(move |entry| failure.latch(entry))
+impl Drop for StoreInner {
+    fn drop(&mut self) {
+        self.committer.queue.close();
+        let _panicked = self.applier.take().map(JoinHandle::join);
     }
+}
+
+/// Opens the write-ahead log, and gives the engine what only the log has. Also returns what the engine then has durably.
+fn recover_log(directory: &DataDirectory, engine: &dyn Engine) -> Result<(CommitLog, EntryId), Error> {
+    let mark = DurableMark::open(&directory.sidecar_path())?;
+    let synced = Progress::Synced.load(engine)?.ok_or_else(|| Error::Damaged {
+        path: directory.path().to_owned(),
+        what: "its tables do not say how much of the write-ahead log they hold; they were cut or replaced".to_owned(),
+    })?;
+    let known = KnownEntries { synced, applied: Progress::Applied.load(engine)?, acknowledged: mark.get() };
+    let log = write_ahead_log::recover(&directory.log_path(), directory.id(), &known, |change| engine.apply(change))?;
+    let last = log.last();
+    Progress::Applied.save(engine, &last)?;
+    engine.sync()?;
+    Progress::Synced.save(engine, &last)?;
+    // What only a killed process had written is durable now, and may be answered.
+    mark.set(&last)?;
+    Ok((CommitLog::Open(log, mark), last))
+}
+
+fn check_value(value: &[u8]) -> Result<(), Error> {
+    let bytes = value.len();
+    if bytes > STORE_VALUE_BYTES { Err(Error::TooLarge { bytes, limit: STORE_VALUE_BYTES }) } else { Ok(()) }
+}
+
+/// A block under its first position. Keys of blocks have eight bytes.
+fn decode_block_row(row: Result<Row, Error>) -> Result<(u64, StoredValue), Error> {
+    let (key, block) = row?;
+    Ok((key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)), block))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The small tables, with the names that they are stored under.
 //!
-//! Frozen: these names. Existing data directories and backups have their rows under them.
+//! Frozen: these names and numbers. Existing data directories and backups have their rows under the names, and the
+//! write-ahead log has the numbers.
 
 /// The small tables. Keys are ordered bytes.
 ///
@@ -66,6 +67,24 @@ impl Table {
             Table::IdempotencyRecords => "answers",
             Table::ReportOffsets => "gateways",
             Table::ExpiredKeys => "expired_keys",
+        }
+    }
+
+    /// Its number in the write-ahead log; 0 is that of the blocks.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Table::Keys => 1,
+            Table::Snapshots => 2,
+            Table::Cursors => 3,
+            Table::Lanes => 4,
+            Table::DeadLetters => 5,
+            Table::AttemptLog => 6,
+            Table::Redeliveries => 7,
+            Table::ReceiverSettings => 8,
+            Table::SuccessLog => 9,
+            Table::IdempotencyRecords => 10,
+            Table::ReportOffsets => 11,
+            Table::ExpiredKeys => 12,
         }
     }
 }

@@ -10,9 +10,9 @@ use std::{fs, thread};
 use futures_util::FutureExt;
 use tempfile::{TempDir, tempdir};
 
-use super::data_directory::io_error;
 use super::*;
 use crate::limits::STORE_SEGMENT_BYTES;
+use crate::limits::STORE_VALUE_BYTES;
 
 const TABLES: [Table; 5] = [Table::Keys, Table::Snapshots, Table::Cursors, Table::Lanes, Table::DeadLetters];
 
@@ -34,7 +34,7 @@ fn new_store() -> (TempDir, Store) {
 impl Store {
     /// After `writes` more writes each one fails, as on a full disk.
     pub(crate) fn fill_disk_after(&self, writes: u64) {
-        *self.failure_latch.writes_left.lock().unwrap() = Some(writes);
+        *self.inner.committer.failure_latch.writes_left.lock().unwrap() = Some(writes);
     }
 }
 
@@ -69,8 +69,8 @@ fn a_directory_that_cannot_be_ours_is_refused() {
     assert_refused("is not empty and is not a muster data directory");
     assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "nothing is left in a foreign directory");
 
-    fs::write(path.join("MUSTER"), "muster data directory, format 3\nstore 0000000000000001\n").unwrap();
-    assert_refused("has format \"muster data directory, format 3\", but this program reads formats 1 and 2");
+    fs::write(path.join("MUSTER"), "muster data directory, format 4\nstore 0000000000000001\n").unwrap();
+    assert_refused("has format \"muster data directory, format 4\", but this program reads formats 1 to 3");
     fs::write(path.join("MUSTER"), "muster data directory, format 1\nstore none\n").unwrap();
     assert_refused("has format");
     assert!(!path.join("store").exists(), "nothing is made in a directory of another format");
@@ -156,7 +156,7 @@ fn tables_are_separate_and_ordered() {
         let all: Vec<_> = store.scan_from(table, b"").map(|entry| entry.unwrap()).collect();
         let name = format!("{table:?}");
         let expected: [(StoredValue, StoredValue); 2] =
-            [("a".into(), "new".into()), ("b".into(), name.as_str().into())];
+            [("a".into(), "new".into()), ("b".into(), name.clone().into())];
         assert_eq!(all, expected);
         assert_eq!(store.scan_from(table, b"aa").count(), 1);
         assert!(store.get(table, b"c").unwrap().is_none());
@@ -238,23 +238,28 @@ fn opening_waits_for_a_closing_store() {
 #[tokio::test]
 async fn a_failed_write_of_any_kind_is_final() {
     type Write = fn(&Store) -> Result<(), Error>;
-    let writes: [(&str, Write); 10] = [
+    let writes: [(&str, Write); 8] = [
         ("append", |store| store.append(&[(1, b"block")])),
-        ("mark", |store| store.set_high_water_mark(1)),
-        ("put", |store| store.put(Table::Keys, b"key", b"value")),
-        ("put_new", |store| store.put_if_absent(Table::IdempotencyRecords, b"key", b"value").map(drop)),
-        ("replace", |store| store.compare_and_swap(Table::Keys, b"key", b"there", b"value").map(drop)),
-        ("remove", |store| store.remove(Table::ReportOffsets, b"key")),
-        ("flush", Store::flush),
-        ("sync", Store::sync),
-        ("save_note", |store| store.save_sidecar("checkpoint", "text")),
-        ("remove_note", |store| store.remove_sidecar("rotation")),
+        ("put", |store| store.put(Table::Keys, b"key", b"value").and_then(|()| store.flush())),
+        ("put_if_absent", |store| {
+            store.put_if_absent(Table::IdempotencyRecords, b"key", b"value").and_then(|_| store.sync())
+        }),
+        ("compare_and_swap", |store| {
+            store.compare_and_swap(Table::Keys, b"row", b"value", b"new").and_then(|_| store.sync())
+        }),
+        ("remove", |store| store.remove(Table::ReportOffsets, b"key").and_then(|()| store.flush())),
+        ("many puts", |store| {
+            (0..u64::MAX).try_for_each(|it| store.put(Table::Keys, &it.to_be_bytes(), &[0; STORE_VALUE_BYTES]))
+        }),
+        ("save_sidecar", |store| store.save_sidecar("checkpoint", "text")),
+        ("remove_sidecar", |store| store.remove_sidecar("rotation")),
     ];
     for (name, write) in writes {
         let (_directory, store) = new_store();
         for table in Table::ALL {
             store.put(table, b"row", b"value").unwrap();
         }
+        store.sync().unwrap();
         assert!(store.wait_for_failure().now_or_never().is_none(), "{name}");
         store.fill_disk_after(0);
         assert!(store.save_cache("heads", b"cache").is_err());
@@ -267,15 +272,14 @@ async fn a_failed_write_of_any_kind_is_final() {
             "{name}: {error}"
         );
         assert_eq!(store.wait_for_failure().now_or_never().unwrap().to_string(), error, "{name}");
-        *store.failure_latch.writes_left.lock().unwrap() = None;
+        *store.inner.committer.failure_latch.writes_left.lock().unwrap() = None;
         for (later, write) in writes {
             assert_eq!(write(&store).unwrap_err().to_string(), error, "{later} after {name}");
         }
-        assert!(store.block_at(1).unwrap().is_none(), "{name}");
     }
     let (_directory, store) = new_store();
     let files = io_error("write", Path::new("there"))(io::Error::from_raw_os_error(24));
-    assert!(store.failure_latch.latch(Err::<(), _>(files)).is_err());
+    assert!(store.inner.committer.failure_latch.latch(Err::<(), _>(files)).is_err());
     assert!(store.append(&[(1, vec![0; BLOCK_BYTES + 1])]).is_err());
     assert!(
         store.wait_for_failure().now_or_never().is_none(),
@@ -287,8 +291,10 @@ async fn a_failed_write_of_any_kind_is_final() {
 fn a_block_over_the_limit_is_refused() {
     let (_directory, store) = new_store();
     let outcome = store.append(&[(1, &vec![0; BLOCK_BYTES + 1])]);
-    assert!(matches!(outcome, Err(Error::TooLarge { bytes }) if bytes == BLOCK_BYTES + 1));
+    assert!(matches!(outcome, Err(Error::TooLarge { bytes, .. }) if bytes == BLOCK_BYTES + 1));
     assert!(store.block_at(1).unwrap().is_none());
+    let outcome = store.put(Table::Keys, b"key", &vec![0; STORE_VALUE_BYTES + 1]);
+    assert!(matches!(outcome, Err(Error::TooLarge { bytes, .. }) if bytes == STORE_VALUE_BYTES + 1));
 }
 
 /// Trap: sled uses more memory than its cache bound. A new bound must not make an old store unreadable, as a new

@@ -85,14 +85,17 @@ async fn a_damaged_checkpoint_is_ignored() {
     }
 }
 
-/// Simulates a disk that lost durable data, or a crash that damaged a byte of the log: sled treats that byte as the end
-/// of the log.
+/// Simulates a directory of format 1 on a disk that lost durable data, or whose log was damaged in a crash: sled treats a
+/// damaged byte as the end of its log.
 #[tokio::test]
 async fn a_journal_that_came_back_shorter_is_refused() {
     let fixture = JournalFixture::new();
     fixture.fill(1, 3).await;
-    fixture.store.set_high_water_mark(5).unwrap();
-    let refused = JournalFixture::open(fixture.close()).err().map(|error| error.to_string()).unwrap_or_default();
+    let directory = fixture.close();
+    let marker = fs::read_to_string(directory.path().join("MUSTER")).unwrap();
+    fs::write(directory.path().join("MUSTER"), marker.replace("format 3", "format 1")).unwrap();
+    fs::write(directory.path().join("log/durable"), [5_u64.to_le_bytes(), (!5_u64).to_le_bytes()].concat()).unwrap();
+    let refused = JournalFixture::open(directory).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(refused.contains("it ends at position 3, but position 5 existed before"), "{refused}");
 }
 
