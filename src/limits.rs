@@ -203,7 +203,7 @@ pub const SETTABLE_CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 pub const STORE_VALUE_BYTES: usize = 1024 * 1024;
 /// Bytes of changes that wait for a commit. Beyond it, a put commits: a restore puts millions.
 pub const STORE_UNLOGGED_BYTES: usize = 4 * 1024 * 1024;
-/// How long a change waits for a commit that nobody asks for. As long as sled's own flusher took.
+/// How long a change waits at most for a commit, if no caller asks for one. As long as sled's own flusher took.
 pub const STORE_COMMIT_WITHIN: Duration = Duration::from_millis(500);
 /// Bytes of committed changes that wait for the engine in memory; commits wait beyond it.
 pub const STORE_QUEUED_BYTES: usize = 32 * 1024 * 1024;

@@ -3,44 +3,14 @@
 //! Nothing that is answered waits for it, except when too much waits for the engine. Readers see committed changes
 //! before, among the pending ones.
 
-use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Error;
+use super::apply_queue::Batch;
 use super::committer::Committer;
-use super::pending_changes::NumberedChanges;
 use super::progress::Progress;
 use super::write_ahead_log::EntryId;
-use crate::limits::{STORE_COMMIT_WITHIN, STORE_QUEUED_BYTES, STORE_SYNC_BYTES, STORE_SYNC_EVERY};
-
-/// Committed changes.
-pub(super) struct Batch {
-    pub(super) changes: NumberedChanges,
-    /// The last entry of the write-ahead log that holds them.
-    pub(super) through: EntryId,
-}
-
-/// Committed changes that wait for the applier.
-#[derive(Default)]
-pub(super) struct ApplyQueue {
-    state: Mutex<QueueState>,
-    /// Notified of every change of the state.
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct QueueState {
-    batches: VecDeque<Batch>,
-    /// Bytes of the batches, and of the one that is being applied.
-    bytes: usize,
-    /// How many syncs of the engine were requested, and how many of these requests are fulfilled.
-    syncs_requested: u64,
-    syncs_done: u64,
-    is_closing: bool,
-    /// The applier has ended: it was closed, or the store failed.
-    has_ended: bool,
-}
+use crate::limits::{STORE_COMMIT_WITHIN, STORE_SYNC_BYTES, STORE_SYNC_EVERY};
 
 /// What the applier has done.
 struct Applier<'c> {
@@ -54,66 +24,13 @@ struct Applier<'c> {
     last_sync: Instant,
 }
 
-impl ApplyQueue {
-    /// Queues a batch.
-    pub(super) fn push(&self, batch: Batch) {
-        let mut state = self.lock();
-        state.bytes += batch.bytes();
-        state.batches.push_back(batch);
-        self.changed.notify_all();
-    }
-
-    /// Waits while more than [`STORE_QUEUED_BYTES`] wait.
-    pub(super) fn wait_for_room(&self) {
-        self.wait_while(|state| state.bytes > STORE_QUEUED_BYTES && !state.has_ended);
-    }
-
-    /// Waits until the engine has durably what was committed before the call, or the applier has ended.
-    pub(super) fn sync_and_wait(&self) {
-        let mut state = self.lock();
-        state.syncs_requested += 1;
-        let ticket = state.syncs_requested;
-        self.changed.notify_all();
-        drop(state);
-        self.wait_while(|state| state.syncs_done < ticket && !state.has_ended);
-    }
-
-    /// Whether the applier has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        self.lock().has_ended
-    }
-
-    /// Asks the applier to end once everything is durable in the engine.
-    pub(super) fn close(&self) {
-        self.lock().is_closing = true;
-        self.changed.notify_all();
-    }
-
-    fn wait_while(&self, mut condition: impl FnMut(&QueueState) -> bool) {
-        let state = self.changed.wait_while(self.lock(), |state| condition(state));
-        drop(state.unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Batch {
-    fn bytes(&self) -> usize {
-        self.changes.changes.iter().map(super::keyspace::Change::len).sum()
-    }
-}
-
 /// Applies committed changes until the queue is closed or the store fails. `synced` is the engine's row at the start.
 pub(super) fn run(committer: &Committer, synced: EntryId) {
-    let applier =
-        Applier { committer, applied: synced, synced, unsynced_bytes: 0, last_sync: Instant::now() };
+    let applier = Applier { committer, applied: synced, synced, unsynced_bytes: 0, last_sync: Instant::now() };
     let outcome = applier.run();
     // The latch tells everybody else.
     let _ended = committer.failure_latch.latch(outcome);
-    committer.queue.lock().has_ended = true;
-    committer.queue.changed.notify_all();
+    committer.queue.end();
 }
 
 impl Applier<'_> {
@@ -121,23 +38,24 @@ impl Applier<'_> {
         let queue = &self.committer.queue;
         let mut last_commit = Instant::now();
         loop {
-            let (batches, requested, is_closing) = self.wait_for_work();
-            for batch in batches {
-                self.apply(&batch)?;
-                queue.lock().bytes -= batch.bytes();
-                queue.changed.notify_all();
+            let work = queue.take(STORE_COMMIT_WITHIN);
+            #[cfg(test)]
+            if work.is_killed {
+                return Ok(());
             }
-            if is_closing || last_commit.elapsed() >= STORE_COMMIT_WITHIN {
+            for batch in work.batches {
+                self.apply(&batch)?;
+                queue.finish_batch(&batch);
+            }
+            if work.is_closing || last_commit.elapsed() >= STORE_COMMIT_WITHIN {
                 self.committer.commit_pending()?;
                 last_commit = Instant::now();
             }
-            let is_requested = requested > queue.lock().syncs_done;
-            if is_requested || self.is_sync_due() {
+            if work.is_sync_requested || self.is_sync_due() {
                 self.sync()?;
-                queue.lock().syncs_done = requested;
-                queue.changed.notify_all();
+                queue.finish_syncs(work.syncs_requested);
             }
-            if is_closing && queue.lock().batches.is_empty() {
+            if work.is_closing && queue.is_empty() {
                 if self.applied != self.synced {
                     self.sync()?;
                 }
@@ -145,17 +63,6 @@ impl Applier<'_> {
                 return self.committer.engine.sync();
             }
         }
-    }
-
-    /// Takes all waiting batches. Also returns the number of requested syncs, and whether the queue is closed.
-    fn wait_for_work(&self) -> (VecDeque<Batch>, u64, bool) {
-        let queue = &self.committer.queue;
-        let timeout = if self.applied == self.synced { STORE_COMMIT_WITHIN } else { STORE_COMMIT_WITHIN.min(STORE_SYNC_EVERY) };
-        let is_idle =
-            |state: &mut QueueState| state.batches.is_empty() && state.syncs_requested == state.syncs_done && !state.is_closing;
-        let (mut state, _) =
-            queue.changed.wait_timeout_while(queue.lock(), timeout, is_idle).unwrap_or_else(PoisonError::into_inner);
-        (std::mem::take(&mut state.batches), state.syncs_requested, state.is_closing)
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<(), Error> {
@@ -169,8 +76,8 @@ impl Applier<'_> {
     }
 
     fn is_sync_due(&self) -> bool {
-        let elapsed: Duration = self.last_sync.elapsed();
-        self.applied != self.synced && (elapsed >= STORE_SYNC_EVERY || self.unsynced_bytes >= STORE_SYNC_BYTES)
+        let is_long_ago = self.last_sync.elapsed() >= STORE_SYNC_EVERY;
+        self.applied != self.synced && (is_long_ago || self.unsynced_bytes >= STORE_SYNC_BYTES)
     }
 
     /// Syncs the engine, and puts the row that says so.

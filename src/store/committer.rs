@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::Error;
-use super::applier::{Batch, ApplyQueue};
+use super::apply_queue::{ApplyQueue, Batch};
 use super::data_directory::DataDirectory;
 use super::durable_mark::DurableMark;
 use super::engine::Engine;
 use super::failure_latch::FailureLatch;
 use super::pending_changes::{NumberedChanges, PendingChanges};
 use super::progress::Progress;
-use super::write_ahead_log::WriteAheadLog;
+use super::write_ahead_log::{EntryId, WriteAheadLog};
 use crate::metrics::Metrics;
 
 /// What a commit promises.
@@ -133,7 +133,7 @@ impl CommitState {
             return Ok(());
         }
         let through = match log {
-            None => Default::default(),
+            None => EntryId::default(),
             Some((log, mark)) => {
                 let started = Instant::now();
                 log.sync()?;

@@ -4,7 +4,7 @@
 //! Only the applier writes to an engine, after the write-ahead log has the change. Snapshots of accounts are the
 //! exception: they are caches.
 
-use super::keyspace::{Change, Keyspace, Order};
+use super::keyspace::{Keyspace, Order, RowChange};
 use super::{Error, StoredValue};
 
 /// A key and its value.
@@ -21,7 +21,7 @@ pub(super) trait Engine: Send + Sync {
     fn scan(&self, keyspace: Keyspace, key: &[u8], order: Order) -> Rows;
 
     /// Applies one change. It is durable after [`sync`](Engine::sync). Later changes are not durable without it.
-    fn apply(&self, change: &Change) -> Result<(), Error>;
+    fn apply(&self, change: &RowChange) -> Result<(), Error>;
 
     /// Makes all changes durable that were applied before the call.
     fn sync(&self) -> Result<(), Error>;

@@ -17,7 +17,7 @@ pub(super) enum Keyspace {
 
 /// A change of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct RowChange {
     pub(super) keyspace: Keyspace,
     pub(super) key: Bytes,
     /// The new value; `None` removes the row.
@@ -72,13 +72,13 @@ impl Keyspace {
     }
 }
 
-impl Change {
-    pub(super) fn put(keyspace: Keyspace, key: &[u8], value: &[u8]) -> Change {
-        Change { keyspace, key: Bytes::copy_from_slice(key), value: Some(Bytes::copy_from_slice(value)) }
+impl RowChange {
+    pub(super) fn put(keyspace: Keyspace, key: &[u8], value: &[u8]) -> RowChange {
+        RowChange { keyspace, key: Bytes::copy_from_slice(key), value: Some(Bytes::copy_from_slice(value)) }
     }
 
-    pub(super) fn remove(keyspace: Keyspace, key: &[u8]) -> Change {
-        Change { keyspace, key: Bytes::copy_from_slice(key), value: None }
+    pub(super) fn remove(keyspace: Keyspace, key: &[u8]) -> RowChange {
+        RowChange { keyspace, key: Bytes::copy_from_slice(key), value: None }
     }
 
     /// Bytes of the key and the value.

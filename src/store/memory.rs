@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 
 use super::engine::{Engine, Row, Rows};
-use super::keyspace::{Change, Keyspace, Order};
+use super::keyspace::{Keyspace, Order, RowChange};
 use super::{Error, StoredValue};
 
 type Map = Arc<RwLock<BTreeMap<Bytes, StoredValue>>>;
@@ -43,7 +43,7 @@ impl Engine for MemoryEngine {
         }))
     }
 
-    fn apply(&self, change: &Change) -> Result<(), Error> {
+    fn apply(&self, change: &RowChange) -> Result<(), Error> {
         let mut map = self.keyspaces[change.keyspace.index()].write().unwrap_or_else(PoisonError::into_inner);
         match &change.value {
             Some(value) => map.insert(change.key.clone(), value.clone()),

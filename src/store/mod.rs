@@ -17,11 +17,13 @@
 //! | `committer` | group commit |
 //! | `write_ahead_log` | the log of commits: entries, files, recovery |
 //! | `durable_mark` | the last answered entry, stored outside the log |
+//! | `apply_queue` | committed changes on their way to the engine |
 //! | `applier` | the thread that writes to the engine |
 //! | `progress` | how much of the write-ahead log the engine holds |
 //! | `engine` | what the store needs of an engine |
 //! | `sled` | the engine of data directories. Only this folder uses sled |
 //! | `memory` | the engine of tests that need no disk |
+//! | `error` | why the store rejects an operation or cannot serve |
 //! | `failure_latch` | remembers the first failure for good |
 //! | `atomic_files` | files that are replaced atomically: caches, which may be lost, and sidecar files |
 //! | `fuzz` | fuzz targets of the decoders; only tests compile it |
@@ -30,11 +32,13 @@
 //! machines share. Callers must not assume that they are the only writer.
 
 mod applier;
+mod apply_queue;
 mod atomic_files;
 mod committer;
 mod data_directory;
 mod durable_mark;
 mod engine;
+mod error;
 mod failure_latch;
 mod keyspace;
 #[cfg(test)]
@@ -48,14 +52,14 @@ mod write_ahead_log;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 
 pub use data_directory::{DirectoryFormat, StoreId, create_directories, own_directories};
+pub use error::Error;
 pub use table::Table;
 
 use crate::config;
@@ -65,7 +69,7 @@ use committer::{CommitLog, Committer, Durability};
 use data_directory::{DataDirectory, io_error};
 use durable_mark::DurableMark;
 use engine::{Engine, Row};
-use keyspace::{Change, Keyspace, Order};
+use keyspace::{Keyspace, Order, RowChange};
 use pending_changes::Added;
 use progress::Progress;
 use write_ahead_log::{EntryId, KnownEntries};
@@ -89,104 +93,11 @@ struct StoreInner {
 /// A value of the store, shared with its cache: cheap to clone.
 pub type StoredValue = Bytes;
 
-/// Why the store rejects an operation or cannot serve. [`Error::is_failure`] says which errors are final.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
-    /// Reading or writing failed.
-    #[error("the store in {path} failed: {what}; check the disk, then start again")]
-    Engine {
-        /// The data directory.
-        path: PathBuf,
-        /// What went wrong.
-        what: String,
-    },
-    /// Stored bytes differ from what was written.
-    #[error("the store in {path} is damaged: {what}; restore it from a backup")]
-    Damaged {
-        /// The data directory, or a directory in it.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
-    /// A file of the data directory cannot be read or written.
-    #[error("cannot {what} {path}: {source}; check the path and the disk, then start again")]
-    Io {
-        /// The verb that failed, for example "create".
-        what: &'static str,
-        /// Which file or directory.
-        path: PathBuf,
-        /// What went wrong.
-        source: Arc<io::Error>,
-    },
-    /// Another process holds the directory.
-    #[error(
-        "the data directory {path} is in use by another muster process; stop that one, or choose another with --data-dir"
-    )]
-    InUse {
-        /// The data directory.
-        path: PathBuf,
-    },
-    /// The directory has content, but no marker.
-    #[error(
-        "the directory {path} is not empty and is not a muster data directory (it has no file MUSTER); choose another \
-         with --data-dir"
-    )]
-    ForeignDirectory {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The target directory of a copy is not empty.
-    #[error("the directory {path} is not empty; choose one that is empty or does not exist")]
-    NotEmpty {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The data directory has a format that this program does not know.
-    #[error(
-        "the data directory {path} has format {found:?}, but this program reads formats 1 to 3; use the program that wrote it"
-    )]
-    UnknownFormat {
-        /// The data directory.
-        path: PathBuf,
-        /// The first line of its marker.
-        found: String,
-    },
-    /// A value is too large for the store.
-    #[error("a value of {bytes} bytes is larger than the store's limit of {limit}")]
-    TooLarge {
-        /// Size of the value in bytes.
-        bytes: usize,
-        /// The limit in bytes.
-        limit: usize,
-    },
-}
-
-impl Error {
-    /// Whether this machine's store has failed. A failure is final and ends the service, because unacknowledged
-    /// writes may be lost. Acknowledged writes are safe. Other errors leave the store unchanged.
-    pub fn is_failure(&self) -> bool {
-        match self {
-            Error::Engine { .. } | Error::Damaged { .. } => true,
-            // Too many open files do not mean a faulty disk.
-            Error::Io { source, .. } => !source.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code)),
-            Error::InUse { .. }
-            | Error::ForeignDirectory { .. }
-            | Error::NotEmpty { .. }
-            | Error::UnknownFormat { .. }
-            | Error::TooLarge { .. } => false,
-        }
-    }
-}
-
-/// ENFILE and EMFILE.
-const TOO_MANY_OPEN_FILES: [i32; 2] = [23, 24];
-
 impl Store {
     /// Opens the data directory at `path`. Creates it if it is missing or empty.
     pub fn open(path: &Path, settings: &config::StoreSettings) -> Result<Store, Error> {
         let mut directory = DataDirectory::open(path)?;
-        let engine =
-            sled::SledEngine::open(path, &directory.store_path(), settings.cache_bytes, directory.is_new())?;
+        let engine = sled::SledEngine::open(path, &directory.store_path(), settings.cache_bytes, directory.is_new())?;
         directory.finish_creation()?;
         let (engine, directory): (Arc<dyn Engine>, _) = (Arc::new(engine), Arc::new(directory));
         match directory.format() {
@@ -271,7 +182,8 @@ impl Store {
         if let Some(bytes) = blocks.iter().map(|(_, block)| block.as_ref().len()).max().filter(|it| *it > BLOCK_BYTES) {
             return Err(Error::TooLarge { bytes, limit: BLOCK_BYTES });
         }
-        let put = |(first, block): &(u64, _)| Change::put(Keyspace::Blocks, &first.to_be_bytes(), AsRef::as_ref(block));
+        let put =
+            |(first, block): &(u64, _)| RowChange::put(Keyspace::Blocks, &first.to_be_bytes(), AsRef::as_ref(block));
         let added = self.inner.committer.pending.add(blocks.iter().map(put));
         self.inner.committer.commit(added.last, Durability::Synced)
     }
@@ -300,27 +212,27 @@ impl Store {
     /// Puts `value` under `key`.
     pub fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), Error> {
         check_value(value)?;
-        self.change(Change::put(Keyspace::Table(table), key, value))
+        self.change(RowChange::put(Keyspace::Table(table), key, value))
     }
 
     /// Puts `value` under `key` unless a value exists; returns the existing value.
     pub fn put_if_absent(&self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<StoredValue>, Error> {
         check_value(value)?;
-        let put = || Change::put(Keyspace::Table(table), key, value);
+        let put = || RowChange::put(Keyspace::Table(table), key, value);
         self.change_if(table, key, |present| present.is_none().then(put))
     }
 
     /// Puts `value` under `key` if the stored value is `current`; returns whether it was.
     pub fn compare_and_swap(&self, table: Table, key: &[u8], current: &[u8], value: &[u8]) -> Result<bool, Error> {
         check_value(value)?;
-        let put = || Change::put(Keyspace::Table(table), key, value);
+        let put = || RowChange::put(Keyspace::Table(table), key, value);
         let present = self.change_if(table, key, |present| present.is_some_and(|it| it == current).then(put))?;
         Ok(present.is_some_and(|it| it == current))
     }
 
     /// Removes the value under `key`.
     pub fn remove(&self, table: Table, key: &[u8]) -> Result<(), Error> {
-        self.change(Change::remove(Keyspace::Table(table), key))
+        self.change(RowChange::remove(Keyspace::Table(table), key))
     }
 
     /// Keys and values from `key` on, ascending.
@@ -390,7 +302,7 @@ impl Store {
     }
 
     /// Adds a change. Snapshots are caches: they go to the engine at once, and their errors do not fail the store.
-    fn change(&self, change: Change) -> Result<(), Error> {
+    fn change(&self, change: RowChange) -> Result<(), Error> {
         let committer = &self.inner.committer;
         if change.keyspace == Keyspace::Table(Table::Snapshots) {
             return self.write_cache(|| committer.engine.apply(&change));
@@ -404,7 +316,7 @@ impl Store {
         &self,
         table: Table,
         key: &[u8],
-        decide: impl FnOnce(Option<&StoredValue>) -> Option<Change>,
+        decide: impl FnOnce(Option<&StoredValue>) -> Option<RowChange>,
     ) -> Result<Option<StoredValue>, Error> {
         let committer = &self.inner.committer;
         committer.failure_latch.check()?;
@@ -423,12 +335,7 @@ impl Store {
     }
 
     /// The rows of a keyspace. An error among them fails the store.
-    fn scan(
-        &self,
-        keyspace: Keyspace,
-        key: &[u8],
-        order: Order,
-    ) -> impl Iterator<Item = Result<Row, Error>> + use<> {
+    fn scan(&self, keyspace: Keyspace, key: &[u8], order: Order) -> impl Iterator<Item = Result<Row, Error>> + use<> {
         let committer = self.inner.committer.clone();
         committer.pending.scan(keyspace, key, order).map(move |row| committer.failure_latch.latch(row))
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 
 use super::engine::{Engine, Row, Rows};
-use super::keyspace::{Change, Keyspace, Order};
+use super::keyspace::{Keyspace, Order, RowChange};
 use super::{Error, StoredValue};
 use crate::limits::SCAN_PENDING_ROWS;
 
@@ -27,7 +27,7 @@ struct State {
     /// The latest pending change of each row, by [`Keyspace::index`].
     latest: [BTreeMap<Bytes, PendingRow>; Keyspace::COUNT],
     /// The changes that are not in the write-ahead log, in order.
-    unlogged: Vec<Change>,
+    unlogged: Vec<RowChange>,
     /// Their bytes.
     unlogged_bytes: usize,
     /// The number of the last change. Changes are numbered from 1 after each start.
@@ -46,7 +46,7 @@ struct PendingRow {
 pub(super) struct NumberedChanges {
     /// The number of the first change.
     pub(super) first: u64,
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<RowChange>,
 }
 
 /// How much waits after a change was added.
@@ -64,18 +64,18 @@ impl PendingChanges {
     }
 
     /// Adds changes, in order.
-    pub(super) fn add(&self, changes: impl IntoIterator<Item = Change>) -> Added {
+    pub(super) fn add(&self, changes: impl IntoIterator<Item = RowChange>) -> Added {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         changes.into_iter().for_each(|change| state.add(change));
         state.added()
     }
 
-    /// Adds the change that `decide` makes of the row's present value, if any. Nobody else changes the row meanwhile.
+    /// Adds the change that `decide` makes of the row's present value, if any. The row has no other change meanwhile.
     pub(super) fn add_if(
         &self,
         keyspace: Keyspace,
         key: &[u8],
-        decide: impl FnOnce(Option<&StoredValue>) -> Option<Change>,
+        decide: impl FnOnce(Option<&StoredValue>) -> Option<RowChange>,
     ) -> Result<(Option<StoredValue>, Option<Added>), Error> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let present = match state.latest[keyspace.index()].get(key) {
@@ -132,7 +132,7 @@ impl PendingChanges {
 }
 
 impl State {
-    fn add(&mut self, change: Change) {
+    fn add(&mut self, change: RowChange) {
         self.last += 1;
         self.unlogged_bytes += change.len();
         let row = PendingRow { number: self.last, value: change.value.clone() };
@@ -149,12 +149,8 @@ impl State {
         let (rows, from) = (&self.latest[keyspace.index()], from.clone());
         let copy = |(key, row): (&Bytes, &PendingRow)| (key.clone(), row.value.clone());
         match order {
-            Order::Ascending => {
-                rows.range((from, Bound::Unbounded)).map(copy).take(SCAN_PENDING_ROWS).collect()
-            }
-            Order::Descending => {
-                rows.range((Bound::Unbounded, from)).rev().map(copy).take(SCAN_PENDING_ROWS).collect()
-            }
+            Order::Ascending => rows.range((from, Bound::Unbounded)).map(copy).take(SCAN_PENDING_ROWS).collect(),
+            Order::Descending => rows.range((Bound::Unbounded, from)).rev().map(copy).take(SCAN_PENDING_ROWS).collect(),
         }
     }
 }

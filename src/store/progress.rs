@@ -7,7 +7,7 @@
 
 use super::Error;
 use super::engine::Engine;
-use super::keyspace::{Change, Keyspace};
+use super::keyspace::{Keyspace, RowChange};
 use super::write_ahead_log::EntryId;
 
 /// A row about the write-ahead log.
@@ -34,6 +34,6 @@ impl Progress {
     }
 
     pub(super) fn save(self, engine: &dyn Engine, entry: &EntryId) -> Result<(), Error> {
-        engine.apply(&Change::put(Keyspace::Progress, self.key(), &entry.encode()))
+        engine.apply(&RowChange::put(Keyspace::Progress, self.key(), &entry.encode()))
     }
 }

@@ -3,6 +3,8 @@
 //! Two of the traps need a power cut: sled's `flush` is no fsync, and it syncs neither `conf` nor its snapshots.
 //! `tests/it/power.rs` tests them.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 use std::{fs, thread};
@@ -13,6 +15,8 @@ use tempfile::{TempDir, tempdir};
 use super::*;
 use crate::limits::STORE_SEGMENT_BYTES;
 use crate::limits::STORE_VALUE_BYTES;
+
+mod model;
 
 const TABLES: [Table; 5] = [Table::Keys, Table::Snapshots, Table::Cursors, Table::Lanes, Table::DeadLetters];
 
@@ -155,8 +159,7 @@ fn tables_are_separate_and_ordered() {
     for table in TABLES {
         let all: Vec<_> = store.scan_from(table, b"").map(|entry| entry.unwrap()).collect();
         let name = format!("{table:?}");
-        let expected: [(StoredValue, StoredValue); 2] =
-            [("a".into(), "new".into()), ("b".into(), name.clone().into())];
+        let expected: [(StoredValue, StoredValue); 2] = [("a".into(), "new".into()), ("b".into(), name.clone().into())];
         assert_eq!(all, expected);
         assert_eq!(store.scan_from(table, b"aa").count(), 1);
         assert!(store.get(table, b"c").unwrap().is_none());

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::data_directory::{io_error, lock_with_retry, sync_directory};
 use super::engine::{Engine, Rows};
-use super::keyspace::{Change, Keyspace, Order};
+use super::keyspace::{Keyspace, Order, RowChange};
 use super::{Error, StoredValue};
 use crate::files::{check_file, open_file};
 use crate::limits::STORE_SEGMENT_BYTES;
@@ -94,7 +94,7 @@ impl Engine for SledEngine {
     }
 
     /// Batches and transactions of sled lock the whole store, so each change is applied alone.
-    fn apply(&self, Change { keyspace, key, value }: &Change) -> Result<(), Error> {
+    fn apply(&self, RowChange { keyspace, key, value }: &RowChange) -> Result<(), Error> {
         let tree = self.tree(*keyspace);
         let applied = match value {
             Some(value) => tree.insert(key, &value[..]),

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::super::StoreId;
-use super::super::keyspace::{Change, Keyspace};
+use super::super::keyspace::{Keyspace, RowChange};
 use crate::limits::WAL_ENTRY_BYTES;
 
 const MAGIC: &[u8; 4] = b"MWL1";
@@ -72,7 +72,7 @@ impl EntryId {
 }
 
 /// The number of changes that go into one entry: as many as fit, and at least one.
-pub(super) fn changes_of_entry(changes: &[Change]) -> usize {
+pub(super) fn changes_of_entry(changes: &[RowChange]) -> usize {
     let mut bytes = HEADER_BYTES;
     let fitting = changes.iter().take_while(|change| {
         bytes += CHANGE_HEADER_BYTES + change.len();
@@ -82,7 +82,13 @@ pub(super) fn changes_of_entry(changes: &[Change]) -> usize {
 }
 
 /// Encodes the entry that follows `previous` into `out`, which must be empty.
-pub(super) fn encode(out: &mut Vec<u8>, store: StoreId, previous: &EntryId, durable: u64, changes: &[Change]) -> EntryId {
+pub(super) fn encode(
+    out: &mut Vec<u8>,
+    store: StoreId,
+    previous: &EntryId,
+    durable: u64,
+    changes: &[RowChange],
+) -> EntryId {
     let number = previous.number + 1;
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&[0; PREFIX_BYTES - MAGIC.len()]);
@@ -90,7 +96,7 @@ pub(super) fn encode(out: &mut Vec<u8>, store: StoreId, previous: &EntryId, dura
         out.extend_from_slice(&field.to_le_bytes());
     }
     out.extend_from_slice(&previous.hash);
-    for Change { keyspace, key, value } in changes {
+    for RowChange { keyspace, key, value } in changes {
         let (Some(code), Ok(key_length)) = (keyspace.code(), u16::try_from(key.len())) else {
             unreachable!("the log holds rows of blocks and tables, whose keys are short")
         };
@@ -126,7 +132,7 @@ pub(super) fn decode_header(bytes: &[u8], store: StoreId) -> Option<EntryHeader>
 }
 
 /// The changes of a whole entry. `None` if this program does not understand them.
-pub(super) fn decode_changes(entry: &Bytes) -> Option<Vec<Change>> {
+pub(super) fn decode_changes(entry: &Bytes) -> Option<Vec<RowChange>> {
     let mut rest = entry.slice(HEADER_BYTES..);
     let mut changes = Vec::new();
     while !rest.is_empty() {
@@ -145,7 +151,7 @@ pub(super) fn decode_changes(entry: &Bytes) -> Option<Vec<Change>> {
             REMOVE if change.is_empty() => None,
             _ => return None,
         };
-        changes.push(Change { keyspace: Keyspace::from_code(code)?, key, value });
+        changes.push(RowChange { keyspace: Keyspace::from_code(code)?, key, value });
     }
     Some(changes)
 }
@@ -154,4 +160,55 @@ pub(super) fn decode_changes(entry: &Bytes) -> Option<Vec<Change>> {
 fn length_field(length: usize) -> [u8; 4] {
     // `Store::put` refuses what is longer.
     u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Table;
+    use super::*;
+
+    /// Entries of a made-up store: each kind of change, and none.
+    fn entries() -> Vec<Vec<u8>> {
+        let blocks = RowChange::put(Keyspace::Blocks, &7_u64.to_be_bytes(), b"a block");
+        let put = RowChange::put(Keyspace::Table(Table::Keys), b"key", b"");
+        let remove = RowChange::remove(Keyspace::Table(Table::ExpiredKeys), b"");
+        let (mut last, mut entries) = (EntryId::default(), Vec::new());
+        for changes in [vec![], vec![blocks.clone()], vec![put, blocks, remove]] {
+            let mut bytes = Vec::new();
+            last = encode(&mut bytes, StoreId(0x00c0_ffee), &last, last.number, &changes);
+            let header = decode_header(&bytes, StoreId(0x00c0_ffee)).unwrap();
+            assert_eq!((header.number, header.durable, header.length), (last.number, last.number - 1, bytes.len()));
+            assert_eq!(decode_changes(&Bytes::from(bytes.clone())).unwrap(), changes);
+            entries.push(bytes);
+        }
+        entries
+    }
+
+    /// Frozen: a start reads these bytes for ever.
+    #[test]
+    fn entries_keep_their_bytes() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let codes = Keyspace::all().map(|keyspace| format!("{}: {:?}", keyspace.name(), keyspace.code()));
+        let lines: Vec<String> = codes.chain(entries().iter().map(|entry| hex(entry))).collect();
+        insta::with_settings!(
+            { snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"), prepend_module_to_snapshot => false,
+              omit_expression => true },
+            { insta::assert_snapshot!("store_wal_entries", lines.join("\n")) }
+        );
+    }
+
+    #[test]
+    fn an_entry_is_whole_or_none() {
+        for whole in entries() {
+            assert!(decode_header(&whole, StoreId(1)).is_none(), "of another store");
+            for length in 0..whole.len() {
+                assert!(decode_header(&whole[..length], StoreId(0x00c0_ffee)).is_none());
+            }
+            for at in 0..whole.len() {
+                let mut changed = whole.clone();
+                changed[at] ^= 1;
+                assert!(decode_header(&changed, StoreId(0x00c0_ffee)).is_none(), "byte {at}");
+            }
+        }
+    }
 }

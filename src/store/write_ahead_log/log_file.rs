@@ -83,7 +83,7 @@ impl LogFile {
         self.end == 0 || self.end + bytes <= WAL_FILE_BYTES
     }
 
-    /// Begins anew. The old entries stay behind the new ones until they are overwritten.
+    /// Begins again at the start. The old entries stay behind the new ones until they are overwritten.
     pub(super) fn reuse(&mut self) {
         (self.end, self.last_number) = (0, 0);
     }

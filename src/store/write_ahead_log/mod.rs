@@ -23,7 +23,7 @@ pub(super) use entry::EntryId;
 pub(super) use recovery::{KnownEntries, recover};
 
 use super::data_directory::{create_directories, io_error};
-use super::keyspace::Change;
+use super::keyspace::RowChange;
 use super::{Error, StoreId};
 use crate::limits::WAL_FILES;
 use log_file::LogFile;
@@ -63,7 +63,7 @@ impl WriteAheadLog {
     }
 
     /// Writes changes as one entry or several. They survive a killed process when this returns.
-    pub(super) fn write(&mut self, changes: &[Change]) -> Result<(), Error> {
+    pub(super) fn write(&mut self, changes: &[RowChange]) -> Result<(), Error> {
         let mut rest = changes;
         loop {
             let (now, later) = rest.split_at(entry::changes_of_entry(rest).min(rest.len()));
@@ -75,7 +75,7 @@ impl WriteAheadLog {
         }
     }
 
-    fn write_entry(&mut self, changes: &[Change]) -> Result<(), Error> {
+    fn write_entry(&mut self, changes: &[RowChange]) -> Result<(), Error> {
         self.buffer.clear();
         let next = entry::encode(&mut self.buffer, self.store, &self.last, self.durable, changes);
         if !self.files[self.current].has_room(self.buffer.len()) {

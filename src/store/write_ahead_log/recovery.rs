@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::super::data_directory::io_error;
-use super::super::keyspace::Change;
+use super::super::keyspace::RowChange;
 use super::super::{Error, StoreId};
+use super::WriteAheadLog;
 use super::entry::{self, EntryHeader, EntryId};
 use super::log_file::{self, ALIGNMENT, LogFile};
-use super::WriteAheadLog;
 use crate::files::open_file;
 
 /// Entries that a start knows of without the log.
@@ -44,7 +44,7 @@ pub(in crate::store) fn recover(
     directory: &Path,
     store: StoreId,
     known: &KnownEntries,
-    mut apply: impl FnMut(&Change) -> Result<(), Error>,
+    mut apply: impl FnMut(&RowChange) -> Result<(), Error>,
 ) -> Result<WriteAheadLog, Error> {
     let files: Vec<ReadFile> =
         log_file::list(directory)?.iter().map(|path| ReadFile::read(path, store)).collect::<Result<_, _>>()?;
@@ -84,7 +84,9 @@ fn follow_chain(files: &[ReadFile], synced: EntryId, damaged: impl Fn(String) ->
     let link = |(file, entry): (usize, usize)| Link { id: files[file].id(entry), file, entry };
     let mut chain: Vec<Link> = at(synced.number).map(link).filter(|link| link.id == synced).take(1).collect();
     let mut last = synced;
-    while let Some(next) = at(last.number + 1).find(|(file, entry)| last.is_followed_by(&files[*file].entries[*entry].1)) {
+    while let Some(next) =
+        at(last.number + 1).find(|(file, entry)| last.is_followed_by(&files[*file].entries[*entry].1))
+    {
         chain.push(link(next));
         last = files[next.0].id(next.1);
     }
