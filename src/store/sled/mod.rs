@@ -42,7 +42,7 @@ impl SledEngine {
             Err(missing) if missing.kind() == ErrorKind::NotFound => {}
             Err(source) => return Err(io_error("open", &store.join("db"))(source)),
         }
-        let fail = |source| engine_error(data_directory, source);
+        let fail = |source: ::sled::Error| engine_error(data_directory, &source);
         // The segment size is fixed at creation. sled moves large leaves to blob files, which it never syncs (see
         // limits::BLOCK_BYTES). The largest segment size keeps every leaf with blocks far below that size. sled's own
         // flusher is off: it would sync at other times than the applier, and disturb the log's syncs.
@@ -70,14 +70,14 @@ impl SledEngine {
         &self.trees[keyspace.index()]
     }
 
-    fn error(&self, source: ::sled::Error) -> Error {
+    fn error(&self, source: &::sled::Error) -> Error {
         engine_error(&self.path, source)
     }
 }
 
 impl Engine for SledEngine {
     fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<StoredValue>, Error> {
-        let found = self.tree(keyspace).get(key).map_err(|source| self.error(source))?;
+        let found = self.tree(keyspace).get(key).map_err(|source| self.error(&source))?;
         Ok(found.map(Bytes::from_owner))
     }
 
@@ -85,7 +85,7 @@ impl Engine for SledEngine {
         let (path, tree) = (self.path.clone(), self.tree(keyspace));
         let row = move |row: ::sled::Result<(IVec, IVec)>| match row {
             Ok((key, value)) => Ok((Bytes::from_owner(key), Bytes::from_owner(value))),
-            Err(source) => Err(engine_error(&path, source)),
+            Err(source) => Err(engine_error(&path, &source)),
         };
         match order {
             Order::Ascending => Box::new(tree.range(key.to_vec()..).map(row)),
@@ -100,24 +100,24 @@ impl Engine for SledEngine {
             Some(value) => tree.insert(key, &value[..]),
             None => tree.remove(key),
         };
-        applied.map(drop).map_err(|source| self.error(source))
+        applied.map(drop).map_err(|source| self.error(&source))
     }
 
     /// sled's own `flush` ends in `sync_file_range`. That call does not wait for the disk's cache and does not sync
     /// the file's size. So `fdatasync` follows, through a separate handle.
     fn sync(&self) -> Result<(), Error> {
-        self.db.flush().map_err(|source| self.error(source))?;
+        self.db.flush().map_err(|source| self.error(&source))?;
         self.log.sync_data().map_err(io_error("sync the store in", &self.path))
     }
 
     fn disk_bytes(&self) -> Result<u64, Error> {
-        self.db.size_on_disk().map_err(|source| self.error(source))
+        self.db.size_on_disk().map_err(|source| self.error(&source))
     }
 }
 
 /// Converts an error of sled for the store in `path`.
-fn engine_error(path: &Path, source: ::sled::Error) -> Error {
-    let (path, what) = (path.to_owned(), describe_error(&source));
+fn engine_error(path: &Path, source: &::sled::Error) -> Error {
+    let (path, what) = (path.to_owned(), describe_error(source));
     if let ::sled::Error::Corruption { .. } = source {
         Error::Damaged { path, what }
     } else {
