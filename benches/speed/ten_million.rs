@@ -45,7 +45,7 @@ pub fn accounts(scale: &Scale) -> Vec<RoundResult> {
     rounds.push(RoundResult { part: "", units, subject, floor });
 
     rounds.extend(wide_store::start_on(&data, units, ["/start", "/start/cached"]));
-    println!("    {} MiB of disk", fixture::store(&directory).size().unwrap() >> 20);
+    println!("    {} MiB of disk", fixture::store(&directory).disk_bytes().unwrap() >> 20);
 
     let full = ServiceProcess::start(&data, &[]);
     let retired = full.resident();
