@@ -215,8 +215,9 @@ pub const STORE_SYNC_BYTES: usize = 8 * 1024 * 1024;
 pub const SCAN_PENDING_ROWS: usize = 64;
 /// Bytes of a write-ahead log entry with more than one change. It is the largest entry of a store that several machines share.
 pub const WAL_ENTRY_BYTES: usize = 448 * 1024;
-/// Bytes of a file of the write-ahead log: [`STORE_SYNC_BYTES`], so that a sync of the engine usually frees one.
-pub const WAL_FILE_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of a file of the write-ahead log: [`STORE_SYNC_BYTES`], so that a sync of the engine usually frees one. Small in
+/// unit tests, so that these use files again.
+pub const WAL_FILE_BYTES: usize = if cfg!(test) { 64 * 1024 } else { 8 * 1024 * 1024 };
 /// Bytes of a new file that are written ahead at once: about a thousand small commits.
 pub const WAL_PREPARED_BYTES: usize = 256 * 1024;
 /// Most files of the write-ahead log: 64 MiB. Commits wait for the engine beyond it.

@@ -49,7 +49,10 @@ impl Dialect for ContractDialect {
     ) -> Result<Response, Error> {
         let (ContractDialect(api), headers) = (self, &request.headers);
         let endpoint = request.endpoint.as_ref().map_err(|reason| match reason {
-            NoEndpoint::UnknownPath => Error::NoSuchPath { nearest: suggest_path(&request.path) },
+            NoEndpoint::UnknownPath => {
+                let nearest = suggest_path(&request.path);
+                Error::NoSuchPath { nearest: nearest.map(|path| request.origin.base_path.add_to_path(path)) }
+            }
             NoEndpoint::MethodNotAllowed { allow, .. } => Error::MethodNotAllowed { allow },
         })?;
         let Handler::Contract(kind, handler) = endpoint.handler else {

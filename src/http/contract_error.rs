@@ -16,10 +16,10 @@ use crate::limits::BODY_TIMEOUT;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No endpoint has this path.
-    #[error("no such path; {}", suggestion(*.nearest))]
+    #[error("no such path; {}", suggestion(.nearest.as_deref()))]
     NoSuchPath {
         /// The path that was probably meant.
-        nearest: Option<&'static str>,
+        nearest: Option<String>,
     },
     /// The endpoint does not take this method.
     #[error("this endpoint does not support this method; use {allow}")]

@@ -48,7 +48,10 @@ impl Dialect for V1Dialect {
         body: &mut IncomingBody,
     ) -> Result<Response, Problem> {
         let endpoint = request.endpoint.as_ref().map_err(|reason| match reason {
-            NoEndpoint::UnknownPath => Problem::no_such_path(suggest_path(&request.path)),
+            NoEndpoint::UnknownPath => {
+                let nearest = suggest_path(&request.path).map(|path| request.origin.base_path.add_to_path(path));
+                Problem::no_such_path(nearest.as_deref())
+            }
             NoEndpoint::MethodNotAllowed { allow, .. } => Problem::method_not_allowed(allow),
         })?;
         let Handler::V1(handler) = endpoint.handler else { return Err(Problem::no_such_path(None)) };

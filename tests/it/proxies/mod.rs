@@ -237,6 +237,10 @@ async fn check_description(deployment: &Deployment) {
     if !base.is_empty() {
         assert_eq!(document["servers"], json!([{"url": base}]));
     }
+    for (misspelt, meant) in [("/api/v1/acounts", "/api/v1/accounts"), ("/batchinsert", INSERT)] {
+        let (_, answer) = send(caller.get(deployment.url(misspelt))).await;
+        assert!(answer.contains(&format!("did you mean {base}{meant}?")), "{answer}");
+    }
     let docs = caller.get(deployment.url("/docs")).send().await.unwrap();
     assert_eq!(header(&docs, "location"), format!("{base}/docs/"));
     let (_, script) = send(caller.get(deployment.url("/docs/swagger-initializer.js"))).await;
