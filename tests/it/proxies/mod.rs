@@ -101,7 +101,7 @@ async fn check_all(software: Software) {
         check_bodies_and_connections(&deployment, &admin).await;
         check_live_tail(&deployment, &admin).await;
         check_console(&deployment, &admin).await;
-        check_description(&deployment).await;
+        check_description(&deployment, &admin).await;
         check_rates(&deployment, &admin).await;
     }
 }
@@ -231,14 +231,14 @@ async fn check_console(deployment: &Deployment, admin: &str) {
 }
 
 /// Swagger UI and the description of the API know the prefix.
-async fn check_description(deployment: &Deployment) {
+async fn check_description(deployment: &Deployment, admin: &str) {
     let (caller, base) = (deployment.proxy.client(2), deployment.base);
     let document: Value = serde_json::from_str(&send(caller.get(deployment.url("/openapi.json"))).await.1).unwrap();
     if !base.is_empty() {
         assert_eq!(document["servers"], json!([{"url": base}]));
     }
     for (misspelt, meant) in [("/api/v1/acounts", "/api/v1/accounts"), ("/batchinsert", INSERT)] {
-        let (_, answer) = send(caller.get(deployment.url(misspelt))).await;
+        let (_, answer) = send(caller.get(deployment.url(misspelt)).bearer_auth(admin)).await;
         assert!(answer.contains(&format!("did you mean {base}{meant}?")), "{answer}");
     }
     let docs = caller.get(deployment.url("/docs")).send().await.unwrap();
