@@ -49,11 +49,13 @@ impl Dialect for ContractDialect {
     ) -> Result<Response, Error> {
         let (ContractDialect(api), headers) = (self, &request.headers);
         let endpoint = request.endpoint.as_ref().map_err(|reason| match reason {
-            NoEndpoint::UnknownPath => Error::NoSuchPath { nearest: suggest_path(&request.path) },
+            NoEndpoint::UnknownPath => {
+                Error::NoSuchPath { base_path: request.origin.base_path.clone(), nearest: suggest_path(&request.path) }
+            }
             NoEndpoint::MethodNotAllowed { allow, .. } => Error::MethodNotAllowed { allow },
         })?;
         let Handler::Contract(kind, handler) = endpoint.handler else {
-            return Err(Error::NoSuchPath { nearest: None });
+            return Err(Error::NoSuchPath { base_path: request.origin.base_path.clone(), nearest: None });
         };
         let permission = match endpoint.operation.access {
             Access::Permission(permission) => permission,

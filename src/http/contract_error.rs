@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinError;
 
+use super::base_path::BasePath;
 use super::body_type::BodyType;
 use super::validation_error::ValidationError;
 use crate::access::AuthError;
@@ -16,8 +17,10 @@ use crate::limits::BODY_TIMEOUT;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No endpoint has this path.
-    #[error("no such path; {}", suggestion(*.nearest))]
+    #[error("no such path; {}", suggestion(.base_path, *.nearest))]
     NoSuchPath {
+        /// The path under which callers reach the service.
+        base_path: BasePath,
         /// The path that was probably meant.
         nearest: Option<&'static str>,
     },
@@ -135,8 +138,11 @@ impl Error {
     }
 }
 
-fn suggestion(nearest: Option<&str>) -> Cow<'static, str> {
-    nearest.map_or("the API is under /group-dispatch-api".into(), |path| format!("did you mean {path}?").into())
+fn suggestion(base_path: &BasePath, nearest: Option<&str>) -> String {
+    match nearest {
+        Some(path) => format!("did you mean {}?", base_path.add_to_path(path)),
+        None => format!("the API is under {}", base_path.add_to_path("/group-dispatch-api")),
+    }
 }
 
 fn idempotency_code(error: &idempotency::Error) -> u16 {

@@ -48,10 +48,12 @@ impl Dialect for V1Dialect {
         body: &mut IncomingBody,
     ) -> Result<Response, Problem> {
         let endpoint = request.endpoint.as_ref().map_err(|reason| match reason {
-            NoEndpoint::UnknownPath => Problem::no_such_path(suggest_path(&request.path)),
+            NoEndpoint::UnknownPath => Problem::no_such_path(&request.origin.base_path, suggest_path(&request.path)),
             NoEndpoint::MethodNotAllowed { allow, .. } => Problem::method_not_allowed(allow),
         })?;
-        let Handler::V1(handler) = endpoint.handler else { return Err(Problem::no_such_path(None)) };
+        let Handler::V1(handler) = endpoint.handler else {
+            return Err(Problem::no_such_path(&request.origin.base_path, None));
+        };
         if let Access::Permission(permission) = endpoint.operation.access {
             auth.require(permission)?;
         }

@@ -92,6 +92,24 @@ async fn a_mere_proxy_pass_of_nginx() {
     assert_eq!(send(proxy.client(2).get(proxy.url("/healthz"))).await.0, 200, "health is public");
 }
 
+/// An unknown path is answered with the path that a caller would use, whether the proxy forwards the prefix or removes it.
+#[tokio::test]
+async fn suggested_paths_have_the_prefix() {
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_HTTP__BASE_PATH", PREFIX)]);
+    for (path, expected) in [
+        ("/batchinsert", "did you mean /muster/group-dispatch-api/whatsapp/batchInsert?"),
+        ("/unknown", "the API is under /muster/group-dispatch-api"),
+        ("/api/v1/acounts", "did you mean /muster/api/v1/accounts?"),
+    ] {
+        for sent in [path.to_owned(), format!("{PREFIX}{path}")] {
+            let response = muster.get(&sent).await;
+            assert_eq!(response.status, 404, "{sent}");
+            assert!(response.text.contains(&format!("no such path; {expected}")), "{sent}: {}", response.text);
+        }
+    }
+}
+
 async fn check_all(software: Software) {
     for base in ["", PREFIX] {
         let deployment = Deployment::start(software, base);
