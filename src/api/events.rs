@@ -12,7 +12,7 @@ use super::{ApiState, Call, PageReader, Problem};
 use crate::audit::{self, Audit, CloudEvent, EventFilter, EventView, QueryPage};
 use crate::domain::EventId;
 use crate::idempotency::RequestStart;
-use crate::journal::{Journal, JournalRecord, StreamId};
+use crate::journal::{self, Journal, JournalRecord, StreamId};
 use crate::limits::LIVE_TAIL_READ_AHEAD;
 
 /// Which events to list.
@@ -162,9 +162,20 @@ pub async fn list_acts(
 pub async fn has_recorded_act(api: &ApiState, intent: RequestStart) -> Result<bool, Problem> {
     let RequestStart { request, position } = intent;
     let journal = api.audit().journal().clone();
-    let acts = spawn_blocking(move || journal.history_after(StreamId::Administration, position, usize::MAX)).await;
-    let acts = acts.map_err(|error| Problem::task_failed(&error))?.map_err(audit::Error::from)?;
-    Ok(acts.iter().any(|act| act.origin.request == request))
+    let search = move || {
+        for act in journal.history_back(StreamId::Administration) {
+            let act = act?;
+            if act.position <= position {
+                break;
+            }
+            if act.origin.request == request {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    let found = spawn_blocking(search).await.map_err(|error| Problem::task_failed(&error))?;
+    Ok(found.map_err(|error: journal::Error| audit::Error::from(error))?)
 }
 
 impl LiveTail {
