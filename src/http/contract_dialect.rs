@@ -8,6 +8,7 @@ use super::contract_error::Error;
 use super::contract_request::ContractRequest;
 use super::endpoint::Handler;
 use super::endpoint_registry::{NoEndpoint, suggest_path};
+use super::forwarded::ForwardedError;
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::routed_request::RoutedRequest;
@@ -74,6 +75,10 @@ impl Dialect for ContractDialect {
         let request = ContractRequest { name, kind, head, idempotency_key, reason, body, requester };
         let response = handler(api.clone(), request).await?;
         Ok(respond(kind, Ok(response), api.settings().always_200))
+    }
+
+    fn convert_forwarded_error(error: ForwardedError) -> Error {
+        error.into()
     }
 
     fn deadline(&self) -> Option<ResponseDeadline<Error>> {

@@ -7,6 +7,7 @@ use tokio::task::JoinError;
 
 use super::base_path::BasePath;
 use super::body_type::BodyType;
+use super::forwarded::ForwardedError;
 use super::validation_error::ValidationError;
 use crate::access::AuthError;
 use crate::api::{ContractCallError, INTERNAL_ERROR_MESSAGE};
@@ -74,6 +75,9 @@ pub enum Error {
         /// The deadline.
         limit: Duration,
     },
+    /// A trusted proxy sent unusable headers.
+    #[error(transparent)]
+    Forwarded(#[from] ForwardedError),
     /// The `Idempotency-Key` cannot be used.
     #[error(transparent)]
     Idempotency(#[from] idempotency::Error),
@@ -95,7 +99,7 @@ impl Error {
     /// The contract's code.
     pub(super) fn code(&self) -> u16 {
         match self {
-            Error::SlowBody | Error::IncompleteBody | Error::Malformed(_) => 400,
+            Error::SlowBody | Error::IncompleteBody | Error::Malformed(_) | Error::Forwarded(_) => 400,
             Error::Call(error) => error.code(),
             Error::NoSuchPath { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
@@ -120,6 +124,7 @@ impl Error {
             | Error::SlowBody
             | Error::IncompleteBody
             | Error::Malformed(_)
+            | Error::Forwarded(_)
             | Error::NotReady
             | Error::Timeout { .. } => None,
         };

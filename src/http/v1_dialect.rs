@@ -6,6 +6,7 @@ use warp::{Filter, Rejection};
 use super::contract_error::Error;
 use super::endpoint::Handler;
 use super::endpoint_registry::{NoEndpoint, suggest_path};
+use super::forwarded::ForwardedError;
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline, serve_dialect};
 use super::request_body::{MemoryBudget, RequestBody, read_body};
 use super::revocation::abort_when_key_ends;
@@ -83,6 +84,10 @@ impl Dialect for V1Dialect {
             None => handler(request).await?,
         };
         Ok(abort_when_key_ends(response, requester))
+    }
+
+    fn convert_forwarded_error(error: ForwardedError) -> Problem {
+        Error::from(error).into()
     }
 
     fn deadline(&self) -> Option<ResponseDeadline<Problem>> {

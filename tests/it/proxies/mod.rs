@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use muster::limits::{BODY_BYTES, LIVE_TAIL_HEARTBEAT};
-use reqwest::{RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -108,6 +108,37 @@ async fn suggested_paths_have_the_prefix() {
             assert!(response.text.contains(&format!("no such path; {expected}")), "{sent}: {}", response.text);
         }
     }
+}
+
+/// Each API rejects malformed headers of a trusted proxy in its own form, and counts the request.
+#[tokio::test]
+async fn malformed_headers_are_rejected_in_the_form_of_each_api() {
+    let data = temp_directory();
+    let muster = ServiceProcess::start(data.path(), &[("MUSTER_HTTP__TRUSTED_PROXIES", "127.0.0.1")]);
+    for (path, kind, body) in [
+        (INSERT, "application/json", r#"{"data":"","code":400,"message":"the header X-Forwarded-For, which"#),
+        ("/api/v1/accounts", "application/problem+json", r#""status":400,"detail":"the header X-Forwarded-For, which"#),
+        (
+            "/gateway/v1/work",
+            "application/json",
+            r#"{"error":{"code":"malformed","message":"the header X-Forwarded-For"#,
+        ),
+        ("/accounts", "text/html; charset=utf-8", "the header X-Forwarded-For, which"),
+    ] {
+        let request =
+            muster.client().request(if path == INSERT { Method::POST } else { Method::GET }, muster.url(path));
+        let request = request.header("x-forwarded-for", "unknown").header("x-request-id", "a-request");
+        let response = muster.send(request.body(accounts(["861821726232"]))).await.unwrap();
+        assert_eq!((response.status, response.header("content-type")), (400, kind), "{path}: {}", response.text);
+        assert_eq!(response.header("x-request-id"), "a-request", "{path}");
+        assert!(response.text.contains(body), "{path}: {}", response.text);
+    }
+    let metrics = muster.get("/metrics").await.text;
+    for route in [INSERT, "/api/v1/accounts"] {
+        let line = format!("muster_http_requests_total{{route=\"{route}\",status=\"4xx\"}} 1\n");
+        assert!(metrics.contains(&line), "{route}: {metrics}");
+    }
+    assert_eq!(muster.get("/api/v1/accounts").await.json()["accounts"], json!([]), "nothing was carried out");
 }
 
 async fn check_all(software: Software) {
