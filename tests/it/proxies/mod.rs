@@ -151,6 +151,7 @@ async fn check_all(software: Software) {
         check_live_tail(&deployment, &admin).await;
         check_console(&deployment, &admin).await;
         check_description(&deployment).await;
+        check_prefix(&deployment).await;
         check_rates(&deployment, &admin).await;
     }
 }
@@ -290,6 +291,26 @@ async fn check_description(deployment: &Deployment) {
     assert_eq!(header(&docs, "location"), format!("{base}/docs/"));
     let (_, script) = send(caller.get(deployment.url("/docs/swagger-initializer.js"))).await;
     assert!(script.contains(&format!("\"{base}/openapi.json\"")), "{script}");
+}
+
+/// The prefix without its slash leads to the first page. A longer word is another path.
+async fn check_prefix(deployment: &Deployment) {
+    let Deployment { proxy, base, .. } = deployment;
+    if base.is_empty() {
+        return;
+    }
+    let browser = proxy.client(2);
+    let get = async |url: String| browser.get(url).send().await.unwrap();
+    let expected = get(proxy.url(&format!("{base}/"))).await;
+    assert_eq!(expected.status(), 303);
+    let mut response = get(proxy.url(base)).await;
+    if response.status() == 301 {
+        // nginx adds the slash itself.
+        response = get(header(&response, "location").to_owned()).await;
+    }
+    assert_eq!((response.status().as_u16(), header(&response, "location")), (303, header(&expected, "location")));
+    let other = get(proxy.url(&format!("{base}ing"))).await;
+    assert_eq!(header(&other, "x-request-id"), "", "it reaches Muster");
 }
 
 /// A flood of strangers at one address uses up neither the requests of another address, nor those of a good key.
