@@ -165,14 +165,17 @@ pub async fn has_recorded_act(api: &ApiState, intent: RequestStart) -> Result<bo
     let search = move || {
         for act in journal.history_back(StreamId::Administration) {
             let act = act?;
-            if act.position <= position || act.origin.request == request {
-                return Ok(act.position > position);
+            if act.position <= position {
+                break;
+            }
+            if act.origin.request == request {
+                return Ok(true);
             }
         }
-        Ok::<_, journal::Error>(false)
+        Ok(false)
     };
     let found = spawn_blocking(search).await.map_err(|error| Problem::task_failed(&error))?;
-    Ok(found.map_err(audit::Error::from)?)
+    Ok(found.map_err(|error: journal::Error| audit::Error::from(error))?)
 }
 
 impl LiveTail {

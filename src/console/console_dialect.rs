@@ -16,8 +16,8 @@ use super::{Console, assets, routes, sign_in};
 use crate::access::{AuthContext, AuthError};
 use crate::api::{Problem, run_to_completion};
 use crate::http::{
-    ConsoleResponse, Dialect, IncomingBody, RequestHead, ResponseDeadline, RoutedRequest, authenticate_page,
-    log_answered, serve_dialect,
+    ConsoleResponse, Dialect, ForwardedError, IncomingBody, RequestHead, ResponseDeadline, RoutedRequest,
+    authenticate_page, log_answered, serve_dialect,
 };
 
 /// All pages and their files.
@@ -108,6 +108,10 @@ impl Dialect for ConsoleDialect {
     /// From this module, so that a filter for `muster::console` covers the pages.
     fn log(request: &RoutedRequest, response: &Response, started: Instant) {
         log_answered!(request, response, started);
+    }
+
+    fn convert_forwarded_error(error: ForwardedError) -> Response {
+        layout::error_page(&Problem::new(400, error.to_string()), None)
     }
 
     /// `handle` keeps the deadline itself, because the page of a late response shows the navigation too.

@@ -15,7 +15,7 @@ const URL_ATTRIBUTES: [&str; 5] = ["href", "src", "action", "hx-get", "data-tail
 
 /// The path prefix: empty, or as in `/muster`. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct BasePath(Option<Arc<str>>);
+pub struct BasePath(Option<Arc<str>>);
 
 impl BasePath {
     /// No prefix.

@@ -9,8 +9,10 @@ use warp::reply::Response;
 use super::body_type::BodyType;
 use super::bridge_request::{BridgeRequest, BridgeState, signature_headers};
 use super::bridge_response::BridgeApiError;
+use super::contract_error::Error;
 use super::endpoint::Handler;
 use super::endpoint_registry::NoEndpoint;
+use super::forwarded::ForwardedError;
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::routed_request::RoutedRequest;
@@ -60,6 +62,10 @@ impl Dialect for BridgeDialect {
             Some(limit) => read_body(headers, body, BodyType::Json, limit, &state.memory_budget).await?,
         };
         handler(state.clone(), BridgeRequest { bridge, head: request.head.clone(), body }).await
+    }
+
+    fn convert_forwarded_error(error: ForwardedError) -> BridgeApiError {
+        Error::from(error).into()
     }
 
     fn deadline(&self) -> Option<ResponseDeadline<BridgeApiError>> {

@@ -8,6 +8,7 @@ use super::contract_error::Error;
 use super::contract_request::ContractRequest;
 use super::endpoint::Handler;
 use super::endpoint_registry::{NoEndpoint, suggest_path};
+use super::forwarded::ForwardedError;
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
 use super::routed_request::RoutedRequest;
@@ -50,13 +51,12 @@ impl Dialect for ContractDialect {
         let (ContractDialect(api), headers) = (self, &request.headers);
         let endpoint = request.endpoint.as_ref().map_err(|reason| match reason {
             NoEndpoint::UnknownPath => {
-                let nearest = suggest_path(&request.path);
-                Error::NoSuchPath { nearest: nearest.map(|path| request.origin.base_path.add_to_path(path)) }
+                Error::NoSuchPath { base_path: request.origin.base_path.clone(), nearest: suggest_path(&request.path) }
             }
             NoEndpoint::MethodNotAllowed { allow, .. } => Error::MethodNotAllowed { allow },
         })?;
         let Handler::Contract(kind, handler) = endpoint.handler else {
-            return Err(Error::NoSuchPath { nearest: None });
+            return Err(Error::NoSuchPath { base_path: request.origin.base_path.clone(), nearest: None });
         };
         let permission = match endpoint.operation.access {
             Access::Permission(permission) => permission,
@@ -75,6 +75,10 @@ impl Dialect for ContractDialect {
         let request = ContractRequest { name, kind, head, idempotency_key, reason, body, requester };
         let response = handler(api.clone(), request).await?;
         Ok(respond(kind, Ok(response), api.settings().always_200))
+    }
+
+    fn convert_forwarded_error(error: ForwardedError) -> Error {
+        error.into()
     }
 
     fn deadline(&self) -> Option<ResponseDeadline<Error>> {

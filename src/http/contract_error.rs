@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::task::JoinError;
 
+use super::base_path::BasePath;
 use super::body_type::BodyType;
+use super::forwarded::ForwardedError;
 use super::validation_error::ValidationError;
 use crate::access::AuthError;
 use crate::api::{ContractCallError, INTERNAL_ERROR_MESSAGE};
@@ -16,10 +18,12 @@ use crate::limits::BODY_TIMEOUT;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No endpoint has this path.
-    #[error("no such path; {}", suggestion(.nearest.as_deref()))]
+    #[error("no such path; {}", suggestion(.base_path, *.nearest))]
     NoSuchPath {
+        /// The path under which callers reach the service.
+        base_path: BasePath,
         /// The path that was probably meant.
-        nearest: Option<String>,
+        nearest: Option<&'static str>,
     },
     /// The endpoint does not take this method.
     #[error("this endpoint does not support this method; use {allow}")]
@@ -71,6 +75,9 @@ pub enum Error {
         /// The deadline.
         limit: Duration,
     },
+    /// A trusted proxy sent unusable headers.
+    #[error(transparent)]
+    Forwarded(#[from] ForwardedError),
     /// The `Idempotency-Key` cannot be used.
     #[error(transparent)]
     Idempotency(#[from] idempotency::Error),
@@ -92,7 +99,7 @@ impl Error {
     /// The contract's code.
     pub(super) fn code(&self) -> u16 {
         match self {
-            Error::SlowBody | Error::IncompleteBody | Error::Malformed(_) => 400,
+            Error::SlowBody | Error::IncompleteBody | Error::Malformed(_) | Error::Forwarded(_) => 400,
             Error::Call(error) => error.code(),
             Error::NoSuchPath { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
@@ -117,6 +124,7 @@ impl Error {
             | Error::SlowBody
             | Error::IncompleteBody
             | Error::Malformed(_)
+            | Error::Forwarded(_)
             | Error::NotReady
             | Error::Timeout { .. } => None,
         };
@@ -135,8 +143,11 @@ impl Error {
     }
 }
 
-fn suggestion(nearest: Option<&str>) -> Cow<'static, str> {
-    nearest.map_or("the API is under /group-dispatch-api".into(), |path| format!("did you mean {path}?").into())
+fn suggestion(base_path: &BasePath, nearest: Option<&str>) -> String {
+    match nearest {
+        Some(path) => format!("did you mean {}?", base_path.add_to_path(path)),
+        None => format!("the API is under {}", base_path.add_to_path("/group-dispatch-api")),
+    }
 }
 
 fn idempotency_code(error: &idempotency::Error) -> u16 {

@@ -28,14 +28,25 @@ pub(super) struct ForwardedCaller {
 
 /// Why the headers of a trusted proxy cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ForwardedError {
+pub enum ForwardedError {
+    /// A header has another form than its standard demands.
     #[error("the header {header}, which the reverse proxy sent, is malformed; {expected}")]
-    Malformed { header: &'static str, expected: &'static str },
+    Malformed {
+        /// The header.
+        header: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The values of a header have more than [`FORWARDED_BYTES`] together.
     #[error(
         "the header {header}, which the reverse proxy sent, has more than {FORWARDED_BYTES} bytes; configure the proxy \
          to replace it instead of appending to it"
     )]
-    TooLong { header: &'static str },
+    TooLong {
+        /// The header.
+        header: &'static str,
+    },
+    /// `Forwarded` and `X-Forwarded-*` contradict each other.
     #[error(
         "the headers Forwarded and X-Forwarded-* name different callers; configure the reverse proxy to set one kind and \
          to remove the other"

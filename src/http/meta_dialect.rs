@@ -9,6 +9,7 @@ use warp::reply::Response;
 use super::Api;
 use super::body_type::BodyType;
 use super::endpoint::Handler;
+use super::forwarded::ForwardedError;
 use super::meta_request::{MetaRequest, MetaResponse};
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline};
 use super::request_body::{RequestBody, read_body};
@@ -58,6 +59,10 @@ impl Dialect for MetaDialect {
         };
         let request = MetaRequest { cloud_api: cloud_api.clone(), head: request.head.clone(), body };
         Ok(self.respond(handler(request).await))
+    }
+
+    fn convert_forwarded_error(error: ForwardedError) -> MetaResponse {
+        (StatusCode::BAD_REQUEST, format!("{error}\n"))
     }
 
     fn deadline(&self) -> Option<ResponseDeadline<MetaResponse>> {

@@ -15,6 +15,7 @@ use warp::{Filter, Rejection};
 
 use super::contract_parsing::Query;
 use super::endpoint_registry::{EndpointMatch, find_endpoint};
+use super::forwarded::ForwardedError;
 use super::half_close::SendingHalf;
 use super::request_body::drain_unread;
 use super::request_head::RequestHead;
@@ -76,6 +77,9 @@ pub trait Dialect: Clone + Send + Sync + 'static {
         body: &mut IncomingBody,
     ) -> impl Future<Output = Result<Response, Self::Error>> + Send;
 
+    /// The error for a request whose caller is unknown, because a trusted proxy sent unusable headers.
+    fn convert_forwarded_error(error: ForwardedError) -> Self::Error;
+
     /// The deadline of the response head; `None` for no deadline.
     fn deadline(&self) -> Option<ResponseDeadline<Self::Error>>;
 
@@ -105,6 +109,7 @@ pub fn serve_dialect<D: Dialect>(
         .and(warp::query::raw().map(Some).or(warp::any().map(|| None)).unify())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<RequestOrigin>())
+        .and(warp::ext::optional::<ForwardedError>())
         .and(release_sending_half::<D>())
         .map(
             move |path: FullPath,
@@ -112,7 +117,8 @@ pub fn serve_dialect<D: Dialect>(
                   query,
                   raw_query,
                   headers: HeaderMap,
-                  origin: Option<RequestOrigin>| {
+                  origin: Option<RequestOrigin>,
+                  forwarded_error| {
                 let path = path.as_str().to_owned();
                 // Only tests send requests without a connection.
                 let origin = origin.unwrap_or(RequestOrigin::LOCAL);
@@ -122,7 +128,7 @@ pub fn serve_dialect<D: Dialect>(
                 };
                 let id = ids.read_or_generate(&headers);
                 let head = RequestHead { method, path, path_parameters, query, raw_query, headers, origin, id };
-                RoutedRequest { endpoint, head: Arc::new(head) }
+                RoutedRequest { endpoint, forwarded_error, head: Arc::new(head) }
             },
         )
         .and(warp::body::stream())
@@ -174,6 +180,9 @@ pub(super) async fn answer<D: Dialect>(
     request: &RoutedRequest,
     body: &mut IncomingBody,
 ) -> Result<Response, D::Error> {
+    if let Some(error) = request.forwarded_error {
+        return Err(D::convert_forwarded_error(error));
+    }
     // Authentication has no deadline: the authenticator delays rejected keys on purpose, and they must get their own error.
     let auth = dialect.authenticate(request).await?;
     let response = dialect.handle(request, auth, body);

@@ -133,6 +133,7 @@ use warp::{Filter, Rejection, Reply};
 pub use authentication::{authenticate_page, is_same_origin, session_cookie, session_from_cookie};
 pub use endpoint::Endpoint;
 pub use endpoint_registry::{endpoints, is_endpoint_path};
+pub use forwarded::ForwardedError;
 pub(crate) use middleware::log_answered;
 pub use middleware::{Dialect, IncomingBody, ResponseDeadline, serve_dialect};
 pub use openapi::render_openapi;

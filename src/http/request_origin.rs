@@ -8,7 +8,7 @@ use warp::http::header::HOST;
 use warp::http::{HeaderMap, Version};
 
 use super::base_path::BasePath;
-use super::forwarded::{ForwardedError, read_caller};
+use super::forwarded::{ForwardedCaller, ForwardedError, read_caller};
 use crate::client::Network;
 
 /// Headers that reverse proxies add. All that begin with `x-forwarded-` belong to them too.
@@ -92,11 +92,27 @@ impl OriginReader {
         } else {
             None
         };
+        Ok(self.describe(peer, version, headers, caller))
+    }
+
+    /// The other end of a connection from `peer`, whatever the headers say of the caller.
+    pub(super) fn read_connection(&self, peer: SocketAddr, version: Version, headers: &HeaderMap) -> RequestOrigin {
+        self.describe(peer, version, headers, None)
+    }
+
+    fn describe(
+        &self,
+        peer: SocketAddr,
+        version: Version,
+        headers: &HeaderMap,
+        caller: Option<ForwardedCaller>,
+    ) -> RequestOrigin {
+        let peer_address = peer.ip().to_canonical();
         let address = caller.as_ref().and_then(|caller| caller.address);
         let is_tls = caller.as_ref().and_then(|caller| caller.is_tls).unwrap_or(self.is_tls);
         let host = || headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         let is_local = address.unwrap_or(peer_address).is_loopback();
-        Ok(RequestOrigin {
+        RequestOrigin {
             address: address.unwrap_or(peer_address),
             port: if address.is_none() { Some(peer.port()) } else { None },
             is_tls,
@@ -104,7 +120,7 @@ impl OriginReader {
             is_proxied: is_proxied(version, headers),
             host: caller.and_then(|caller| caller.host).or_else(host),
             base_path: self.base_path.clone(),
-        })
+        }
     }
 
     fn is_trusted(&self, address: IpAddr) -> bool {

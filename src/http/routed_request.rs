@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use super::endpoint::Endpoint;
 use super::endpoint_registry::NoEndpoint;
+use super::forwarded::ForwardedError;
 use super::request_head::RequestHead;
 
 /// The head of a request, with its endpoint.
 pub struct RoutedRequest {
     /// The endpoint, or why there is none.
     pub(super) endpoint: Result<&'static Endpoint, NoEndpoint>,
+    /// Why the headers of a trusted proxy do not tell the caller. Such a request is rejected.
+    pub(super) forwarded_error: Option<ForwardedError>,
     /// The head, which handlers share.
     pub head: Arc<RequestHead>,
 }

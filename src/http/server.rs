@@ -3,12 +3,10 @@
 //! warp's own server has no header timeout, no connection limit and no shutdown deadline.
 
 use std::convert::Infallible;
-use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -22,12 +20,10 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use warp::http::header::CONTENT_TYPE;
-use warp::http::{HeaderValue, Request, StatusCode, Uri};
+use warp::http::{Request, Uri};
 use warp::reply::Response;
 
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
-use super::forwarded::ForwardedError;
 use super::half_close::{HalfCloseStream, RequestUpload, SendingHalf};
 use super::request_origin::OriginReader;
 use super::server_socket::{AbortFlag, ServerSocket};
@@ -112,13 +108,9 @@ where
         request.extensions_mut().insert(half.clone());
         let (version, abort, half) = (request.version(), abort.clone(), half.clone());
         let base_path = origins.base_path().clone();
-        let response = match prepare_request(&origins, peer, request) {
-            Ok(request) => {
-                let half = half.clone();
-                Either::Left(service.call(request.map(|body| RequestUpload::new(body, half))))
-            }
-            Err(error) => Either::Right(ready(Ok(reject_request(peer, error)))),
-        };
+        let upload_half = half.clone();
+        let request = prepare_request(&origins, peer, request).map(|body| RequestUpload::new(body, upload_half));
+        let response = service.call(request);
         async move {
             let response = base_path.add_to(response.await?).await;
             abort.note(version, &response);
@@ -127,14 +119,18 @@ where
     })
 }
 
-/// Adds where the request comes from, removes the base path, and replaces a target that warp cannot parse.
-fn prepare_request(
-    origins: &OriginReader,
-    peer: SocketAddr,
-    mut request: Request<Incoming>,
-) -> Result<Request<Incoming>, ForwardedError> {
-    let origin = origins.read(peer, request.version(), request.headers())?;
+/// Adds where the request comes from, removes the base path, and replaces a target that warp cannot parse. If a trusted proxy
+/// sent unusable headers, it adds the error too, and the middleware rejects the request.
+fn prepare_request(origins: &OriginReader, peer: SocketAddr, mut request: Request<Incoming>) -> Request<Incoming> {
+    let (version, headers) = (request.version(), request.headers());
+    let origin = origins.read(peer, version, headers);
+    let connection = || origins.read_connection(peer, version, headers);
+    let (origin, error) = origin.map_or_else(|error| (connection(), Some(error)), |origin| (origin, None));
     request.extensions_mut().insert(origin);
+    if let Some(error) = error {
+        tracing::warn!(%peer, %error, "a request of a trusted proxy was rejected");
+        request.extensions_mut().insert(error);
+    }
     // warp cannot parse a target without a path, such as that of CONNECT. `/` replaces it.
     if !request.uri().path().starts_with('/') {
         *request.uri_mut() = Uri::from_static("/");
@@ -142,16 +138,7 @@ fn prepare_request(
     if let Some(target) = origins.base_path().remove_from(request.uri()) {
         *request.uri_mut() = target;
     }
-    Ok(request)
-}
-
-/// The response to a request whose caller is unknown, because a trusted proxy sent unusable headers.
-fn reject_request(peer: SocketAddr, error: ForwardedError) -> Response {
-    tracing::warn!(%peer, %error, "a request of a trusted proxy was rejected");
-    let mut response = Response::new(format!("{error}\n").into());
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
+    request
 }
 
 /// Serves the requests of one connection.

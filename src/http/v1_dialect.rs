@@ -6,6 +6,7 @@ use warp::{Filter, Rejection};
 use super::contract_error::Error;
 use super::endpoint::Handler;
 use super::endpoint_registry::{NoEndpoint, suggest_path};
+use super::forwarded::ForwardedError;
 use super::middleware::{Dialect, IncomingBody, ResponseDeadline, serve_dialect};
 use super::request_body::{MemoryBudget, RequestBody, read_body};
 use super::revocation::abort_when_key_ends;
@@ -48,13 +49,12 @@ impl Dialect for V1Dialect {
         body: &mut IncomingBody,
     ) -> Result<Response, Problem> {
         let endpoint = request.endpoint.as_ref().map_err(|reason| match reason {
-            NoEndpoint::UnknownPath => {
-                let nearest = suggest_path(&request.path).map(|path| request.origin.base_path.add_to_path(path));
-                Problem::no_such_path(nearest.as_deref())
-            }
+            NoEndpoint::UnknownPath => Problem::no_such_path(&request.origin.base_path, suggest_path(&request.path)),
             NoEndpoint::MethodNotAllowed { allow, .. } => Problem::method_not_allowed(allow),
         })?;
-        let Handler::V1(handler) = endpoint.handler else { return Err(Problem::no_such_path(None)) };
+        let Handler::V1(handler) = endpoint.handler else {
+            return Err(Problem::no_such_path(&request.origin.base_path, None));
+        };
         if let Access::Permission(permission) = endpoint.operation.access {
             auth.require(permission)?;
         }
@@ -84,6 +84,10 @@ impl Dialect for V1Dialect {
             None => handler(request).await?,
         };
         Ok(abort_when_key_ends(response, requester))
+    }
+
+    fn convert_forwarded_error(error: ForwardedError) -> Problem {
+        Error::from(error).into()
     }
 
     fn deadline(&self) -> Option<ResponseDeadline<Problem>> {

@@ -80,7 +80,7 @@ async fn fetch_signed(
         id: RequestIdGenerator::default().read_or_generate(&HeaderMap::new()),
     };
     let endpoint = find_endpoint(&Method::GET, &head.path).map(|found| found.endpoint);
-    let request = RoutedRequest { endpoint, head: Arc::new(head) };
+    let request = RoutedRequest { endpoint, forwarded_error: None, head: Arc::new(head) };
     let result = answer(state, &request, &mut empty().boxed()).await;
     result.map(|response| response.status()).map_err(|error| (error.status, error.code))
 }

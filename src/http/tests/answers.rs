@@ -7,6 +7,7 @@ use super::{ContractEndpoint, snapshot};
 use crate::access::AuthError;
 use crate::api::{ContractCallError, ItemError};
 use crate::domain::{AccountNumber, CommandRejection};
+use crate::http::base_path::BasePath;
 use crate::http::body_type::BodyType;
 use crate::http::contract_envelope::{CallOutcome, EnvelopeKind, batch_body, error_body, http_status, render_outcome};
 use crate::http::contract_error::Error;
@@ -48,7 +49,7 @@ fn answers_have_one_form() {
         rejection: CommandRejection::NoRegistrationWaiting,
     });
     let errors = [
-        (ContractEndpoint::Unknown, Error::NoSuchPath { nearest: None }),
+        (ContractEndpoint::Unknown, Error::NoSuchPath { base_path: BasePath::NONE, nearest: None }),
         (ContractEndpoint::QueryWhatsAppStatus, Error::MethodNotAllowed { allow: "GET" }),
         (ContractEndpoint::BatchOnline, Error::TooLarge { limit: BODY_BYTES }),
         (ContractEndpoint::SubmitPhone, Error::UnsupportedMediaType { expected: BodyType::Json, found: "text/xml" }),

@@ -39,7 +39,13 @@ fn the_caller_is_the_first_untrusted_hop_from_the_right() {
         (&[("x-forwarded-for", "10.7.7.7, 10.0.0.9")], "10.7.7.7 http muster.internal:8080"),
         (&[("x-forwarded-for", "[2001:db8::7]:4711, fd00::1")], "2001:db8::7 http muster.internal:8080"),
         (&[("x-forwarded-for", "::ffff:192.0.2.7")], "192.0.2.7 http muster.internal:8080"),
+        // A list without entries counts as no header.
         (&[("x-forwarded-for", "")], direct),
+        (&[("x-forwarded-for", " , "), ("x-forwarded-for", "")], direct),
+        (&[("forwarded", "")], direct),
+        (&[("x-forwarded-for", ""), ("forwarded", "for=192.0.2.7")], "192.0.2.7 http muster.internal:8080"),
+        // Headers of one vendor.
+        (&[("x-real-ip", "192.0.2.7"), ("cf-connecting-ip", "192.0.2.7"), ("true-client-ip", "192.0.2.7")], direct),
         (
             &[
                 ("x-forwarded-for", "192.0.2.7, 10.0.0.9"),

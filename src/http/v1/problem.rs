@@ -6,6 +6,7 @@ use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
 use crate::api::Problem;
+use crate::http::base_path::BasePath;
 use crate::http::contract_error::Error;
 
 /// The `type` of a problem that reports a damaged journal.
@@ -39,9 +40,9 @@ pub(in crate::http) struct ProblemBody<'a> {
 
 impl Problem {
     /// No endpoint has the path; `nearest` is the one that was probably meant.
-    pub(in crate::http) fn no_such_path(nearest: Option<&str>) -> Problem {
+    pub(in crate::http) fn no_such_path(base_path: &BasePath, nearest: Option<&str>) -> Problem {
         match nearest {
-            Some(path) => Problem::not_found(format!("no such path; did you mean {path}?")),
+            Some(path) => Problem::not_found(format!("no such path; did you mean {}?", base_path.add_to_path(path))),
             None => Problem::not_found("no such path; the README lists the endpoints under /api/v1"),
         }
     }
