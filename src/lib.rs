@@ -31,7 +31,7 @@
 //! | [`metrics`] | metrics, with their dashboard and alerting rules | prometheus-client |
 //! | [`client`] | HTTP clients, and the addresses that they may reach | rustls |
 //! | [`config`] | settings, from defaults, file, environment and flags | figment |
-//! | [`store`] | durable bytes: blocks, small tables, caches | sled |
+//! | [`store`] | durable bytes: write-ahead log, blocks, small tables, caches | sled |
 //! | [`journal`] | every event of every account, in one order, permanently | bincode |
 //! | [`vault`] | secrets, sealed before they are stored | the ciphers |
 //! | [`traces`] | traces of requests and tasks; sends their spans to a collector | OpenTelemetry |
